@@ -1,0 +1,90 @@
+package hub
+
+import (
+	"errors"
+	"time"
+)
+
+// Code says what a client may do about a failure. It is part of the wire
+// contract and never changes its meaning.
+type Code string
+
+// Codes of refused requests.
+const (
+	CodeInternal        Code = "internal"
+	CodeInvalid         Code = "invalid"          // a field is wrong; Error.Field names it
+	CodeUnauthenticated Code = "unauthenticated"  // no valid access token
+	CodeInvalidGrant    Code = "invalid_grant"    // wrong password or refresh token
+	CodeForbidden       Code = "forbidden"        // known, but not allowed
+	CodeNotFound        Code = "not_found"        // missing, or somebody else's
+	CodeUsernameTaken   Code = "username_taken"   // registration
+	CodeIDConflict      Code = "id_conflict"      // the id names something else already
+	CodeParentStreaming Code = "parent_streaming" // the parent is still being generated
+	CodeTooLarge        Code = "too_large"        // body over the limit
+	CodeRateLimited     Code = "rate_limited"     // too many requests; Error.RetryAfter
+	CodeTooManyRunning  Code = "too_many_running" // the user's limit of running answers
+	CodeUnavailable     Code = "unavailable"      // try again; the database or the replica is away
+)
+
+// Codes of failed answers, found in a finish event's and a message's error.
+const (
+	CodeProviderAuth       Code = "provider_auth"            // the key is missing or wrong
+	CodeProviderPermission Code = "provider_permission"      // the key may not use this
+	CodeProviderQuota      Code = "provider_quota"           // credit used up; waiting does not help
+	CodeProviderRateLimit  Code = "provider_rate_limit"      // wait and retry
+	CodeProviderOverloaded Code = "provider_overloaded"      // busy; retry soon
+	CodeContextLength      Code = "context_length"           // the conversation is too long
+	CodeContentFilter      Code = "content_filter"           // refused by the provider's filter
+	CodeModelNotFound      Code = "model_not_found"          // no such model
+	CodeProviderInvalid    Code = "provider_invalid_request" // the provider refused the request
+	CodeProviderTimeout    Code = "provider_timeout"         // silent for too long
+	CodeProviderTruncated  Code = "provider_truncated"       // the answer broke off
+	CodeProviderNetwork    Code = "provider_network"         // not reachable
+	CodeProviderError      Code = "provider_error"           // anything else of the provider
+)
+
+// Error is a failure that crosses a folder boundary.
+type Error struct {
+	Code       Code          // what a client may act on
+	Msg        string        // may be shown to a user
+	Field      string        // the request's field that is wrong, if one is
+	RetryAfter time.Duration // how long to wait, 0 if unknown
+	Err        error         // for the log; may hold vendor details
+}
+
+func (e *Error) Error() string {
+	s := string(e.Code) + ": " + e.Msg
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// CodeOf sees through wrapping: "" for nil, CodeInternal for an error without
+// a code.
+func CodeOf(err error) Code {
+	if err == nil {
+		return ""
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return CodeInternal
+}
+
+// NotFound is the answer for what is missing and for what is somebody else's:
+// the two must look the same.
+func NotFound(noun string) *Error {
+	return &Error{Code: CodeNotFound, Msg: "no such " + noun}
+}
+
+// Invalid says which field of a request is wrong, and how.
+func Invalid(field, msg string) *Error {
+	return &Error{Code: CodeInvalid, Field: field, Msg: field + " " + msg}
+}
+
+// ErrFenced says that a stream has another owner or epoch by now, or has ended.
+var ErrFenced = errors.New("stream is no longer owned")

@@ -1,0 +1,146 @@
+package hub
+
+import (
+	"context"
+	"time"
+)
+
+// Store keeps sessions and messages. Everything it is asked for one user's
+// sake is looked up within that user's data: what is somebody else's is
+// CodeNotFound. A database that is away is CodeUnavailable.
+//
+// Every change takes the next version of its session under the session's row
+// lock, and every change to a user's list of sessions the next version of the
+// user, in the transaction of the change.
+type Store interface {
+	SessionStore
+	MessageStore
+	AnswerStore
+}
+
+// SessionStore is the part of [Store] that keeps conversations.
+type SessionStore interface {
+	// CreateSession returns the session, at version 1, and the user's version.
+	CreateSession(ctx context.Context, user UserID, d SessionDraft) (Session, int64, error)
+	Session(ctx context.Context, user UserID, id SessionID) (Session, error)
+	Sessions(ctx context.Context, user UserID, q SessionQuery) (SessionPage, error)
+	SessionChanges(ctx context.Context, user UserID, after int64) (SessionChanges, error)
+	// UpdateSession returns the session and the user's version.
+	UpdateSession(ctx context.Context, user UserID, id SessionID, p SessionPatch) (Session, int64, error)
+	// DeleteSession deletes the session with all its messages and returns the
+	// user's version.
+	DeleteSession(ctx context.Context, user UserID, id SessionID) (int64, error)
+	// Versions reads the versions of those that exist, in one query for each kind.
+	Versions(ctx context.Context, sessions []SessionID, users []UserID) (map[SessionID]int64, map[UserID]int64, error)
+}
+
+// MessageStore is the part of [Store] that keeps turns.
+type MessageStore interface {
+	Message(ctx context.Context, user UserID, id MessageID) (Message, error)
+	// MessageChanges with after 0 is the whole tree, with nothing deleted.
+	MessageChanges(ctx context.Context, user UserID, session SessionID, after int64) (MessageChanges, error)
+	// DeleteMessage deletes a message and all that follows it. Each takes a
+	// version of its own, in the order returned: a message before what follows it.
+	DeleteMessage(ctx context.Context, user UserID, session SessionID, id MessageID) ([]Deletion, error)
+}
+
+// Deletion is a message that was deleted, and the session's version for it.
+type Deletion struct {
+	ID      MessageID
+	Version int64
+}
+
+// AnswerStore is the part of [Store] that follows an answer from its question
+// to its end.
+type AnswerStore interface {
+	// Ask stores a question and its empty streaming answer, and the session if
+	// there is none yet, in one transaction, or finds what an earlier Ask with
+	// the same ids has made.
+	Ask(ctx context.Context, q StoredQuestion) (Asked, error)
+	// RequestStop stores that the answer is to stop, unless it has ended, and
+	// returns the message.
+	RequestStop(ctx context.Context, user UserID, id MessageID) (Message, error)
+	// EndAnswer stores the end of an answer if it is still streaming with this
+	// epoch, and lets its journal go. It returns the session's new version, or
+	// ErrFenced if the answer has another epoch, has ended or was deleted.
+	EndAnswer(ctx context.Context, e AnswerEnd) (int64, error)
+	// ClaimOrphans finds the streaming answers of dead owners, makes owner their
+	// owner, raises their epoch, and returns them with what the journal has of
+	// them. Repeating it is safe: what owner holds already is not returned
+	// again unless it was claimed but not ended by a process that died.
+	ClaimOrphans(ctx context.Context, owner string) ([]Orphan, error)
+}
+
+// StoredQuestion is what Ask stores. Ids that the client did not bring have
+// been made by the hub.
+type StoredQuestion struct {
+	User        UserID
+	Owner       string // the replica that will run the answer
+	Session     SessionID
+	NewSession  bool // open Session; an earlier Ask of the same ids may have opened another
+	Title       string
+	Model       string // the answer's, "provider/model"
+	MessageID   MessageID
+	OwnMessage  bool // MessageID is the client's: a key
+	AnswerID    MessageID
+	OwnAnswer   bool    // AnswerID is the client's: a key
+	Content     *string // nil: answer the parent again, or continue it
+	Parent      *MessageID
+	ParentGiven bool // Parent is meant: nil starts a new root. Otherwise the newest message is followed
+}
+
+// Asked is what an Ask made or found.
+type Asked struct {
+	Found       bool // an earlier Ask made it: attach, do not generate
+	Session     Session
+	UserVersion int64
+	Question    *Message // nil if no user message was made
+	Answer      Message
+	Branch      []Message // root first, up to and with the answer's parent; empty if Found
+}
+
+// AnswerEnd is the one end of an answer.
+type AnswerEnd struct {
+	Session   SessionID
+	ID        MessageID
+	Epoch     int64
+	Seq       int64 // of the finish event
+	Content   string
+	Reasoning string
+	Reason    Reason
+	Usage     *Usage
+	Error     *Failure
+	At        time.Time
+}
+
+// Orphan is an answer whose owner died, now owned by who claimed it.
+type Orphan struct {
+	Message   Message // with the new epoch
+	User      UserID
+	Content   string // what the journal has
+	Reasoning string
+	Seq       int64 // the journal's last, or 0: the start event
+}
+
+// Journal keeps what viewers were shown of answers that have not ended, so
+// that the death of the process loses none of it.
+type Journal interface {
+	// Append stores a batch of new events of many streams at once; when it
+	// returns nil they survive the process. A batch may be repeated after an
+	// error: what is there already (same stream, epoch and seq) is read once.
+	Append(ctx context.Context, batch []JournalEntry) error
+}
+
+// JournalEntry is the text of consecutive events of one stream.
+type JournalEntry struct {
+	Stream MessageID
+	Epoch  int64
+	Seq    int64 // of the last event in it
+	Runs   []Run
+}
+
+// Run is a stretch of an answer of one kind.
+type Run struct {
+	Text      string
+	Reasoning bool
+}
