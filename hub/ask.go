@@ -1,0 +1,160 @@
+package hub
+
+import (
+	"context"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Ask stores a question and starts its answer, which goes on whatever becomes
+// of ctx; Attach follows it. The same ids again find the same answer.
+func (h *Hub) Ask(ctx context.Context, user UserID, q Question) (Asked, error) {
+	return h.ask(ctx, user, q, SessionID(NewID()))
+}
+
+// ask is Ask with the id that a session gets if one is opened.
+func (h *Hub) ask(ctx context.Context, user UserID, q Question, fresh SessionID) (Asked, error) {
+	sq, err := h.storedQuestion(ctx, user, q, fresh)
+	if err != nil {
+		return Asked{}, err
+	}
+	if err := h.admit(user); err != nil {
+		return Asked{}, err
+	}
+	st := h.reserve(sq.AnswerID)
+	asked, err := h.store.Ask(ctx, sq)
+	if err != nil || asked.Found {
+		h.unreserve(st)
+		h.dismiss(user)
+		return asked, err
+	}
+	h.open(st, user, asked)
+	prompt := h.prompt(q, asked)
+	go h.generate(st, prompt, asked.Answer.Provider) // Close waits for it: it is counted since admit
+	return asked, nil
+}
+
+// storedQuestion checks a question and completes it with what the client left
+// to the server.
+func (h *Hub) storedQuestion(ctx context.Context, user UserID, q Question, fresh SessionID) (StoredQuestion, error) {
+	sq := StoredQuestion{
+		User: user, Owner: h.opt.Replica, Session: fresh, NewSession: true,
+		MessageID: MessageID(NewID()), AnswerID: MessageID(NewID()),
+		Content: q.Content, Parent: q.ParentID, ParentGiven: q.ParentGiven,
+	}
+	switch {
+	case q.Content == nil && q.ParentID == nil:
+		return sq, Invalid("content", "is required, unless parent_id names what to answer again or to continue")
+	case q.Content == nil && q.MessageID != nil:
+		return sq, Invalid("message_id", "goes with content: without content no user message is made")
+	case q.Content != nil && strings.TrimSpace(*q.Content) == "":
+		return sq, Invalid("content", "must not be empty")
+	case q.SessionID == nil && q.ParentID != nil:
+		return sq, Invalid("session_id", "is required with parent_id")
+	case q.MessageID != nil && q.AnswerID != nil && *q.MessageID == *q.AnswerID:
+		return sq, Invalid("answer_id", "must differ from message_id")
+	}
+	if q.MessageID != nil {
+		sq.MessageID, sq.OwnMessage = *q.MessageID, true
+	}
+	if q.AnswerID != nil {
+		sq.AnswerID, sq.OwnAnswer = *q.AnswerID, true
+	}
+	if q.Content != nil {
+		sq.Title = titleOf(*q.Content)
+	}
+	model := q.Model
+	if q.SessionID != nil {
+		s, err := h.store.Session(ctx, user, *q.SessionID)
+		if err != nil {
+			return sq, err
+		}
+		sq.Session, sq.NewSession = s.ID, false
+		if model == "" {
+			model = s.Model
+		}
+	}
+	var err error
+	sq.Model, err = h.resolveModel(ctx, model)
+	return sq, err
+}
+
+// titleOf is the first words of a question.
+func titleOf(content string) string {
+	words := strings.Fields(content)
+	title := ""
+	for i, w := range words {
+		if i == 8 || utf8.RuneCountInString(title)+utf8.RuneCountInString(w) > 60 {
+			if title == "" {
+				title = string([]rune(w)[:60])
+			}
+			return title + "…"
+		}
+		title = strings.TrimSpace(title + " " + w)
+	}
+	return title
+}
+
+// admit counts an answer that is about to run, within the user's limit.
+func (h *Hub) admit(user UserID) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining {
+		return &Error{Code: CodeUnavailable, Msg: "this server is going away; ask again", RetryAfter: time.Second}
+	}
+	if h.running[user] >= h.opt.MaxRunning {
+		return &Error{Code: CodeTooManyRunning, Msg: "too many of your answers are running; stop one or wait", RetryAfter: 5 * time.Second}
+	}
+	h.running[user]++
+	h.answers++
+	return nil
+}
+
+// dismiss takes an admitted answer off the count.
+func (h *Hub) dismiss(user UserID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.running[user]--; h.running[user] == 0 {
+		delete(h.running, user)
+	}
+	if h.answers--; h.answers == 0 && h.draining {
+		close(h.idle)
+	}
+}
+
+const continueText = "Continue exactly where you stopped. Do not repeat anything and do not comment on this request."
+
+// prompt is what the provider is asked: the branch that is shown.
+func (h *Hub) prompt(q Question, asked Asked) Prompt {
+	_, model, _ := strings.Cut(asked.Answer.Model, "/")
+	p := Prompt{Model: model, Temperature: q.Temperature, TopP: q.TopP, MaxTokens: q.MaxTokens, ReasoningEffort: q.ReasoningEffort}
+	if s := asked.Session.SystemPrompt; s != "" {
+		p.Turns = append(p.Turns, Turn{Role: RoleOfSystem, Content: s})
+	}
+	for _, m := range asked.Branch {
+		if m.Content != "" {
+			p.Turns = append(p.Turns, Turn{Role: m.Role, Content: m.Content})
+		}
+	}
+	if n := len(p.Turns); n > 0 && p.Turns[n-1].Role == RoleOfAssistant {
+		p.Turns = append(p.Turns, Turn{Role: RoleOfUser, Content: continueText})
+	}
+	return p
+}
+
+// Stop ends an answer and keeps what was shown of it. It returns nil, too, if
+// the answer has ended already.
+func (h *Hub) Stop(ctx context.Context, user UserID, id MessageID) error {
+	m, err := h.store.RequestStop(ctx, user, id)
+	if err != nil {
+		return err
+	}
+	if m.Role != RoleOfAssistant {
+		return NotFound("message")
+	}
+	if st := h.stream(id); st != nil {
+		st.cancel(errStopped)
+	}
+	return nil
+}

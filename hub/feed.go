@@ -1,0 +1,196 @@
+package hub
+
+import "sync"
+
+// entriesMax bounds the changes that a feed keeps for viewers that are behind;
+// who is further behind is told the version and fetches.
+const entriesMax = 1024
+
+// A feed is a topic that clients subscribe to: a session's, or a user's own.
+// The streams of a session live in its feed and share its lock, so that what a
+// viewer takes is always a cut of one moment.
+type feed struct {
+	session SessionID // empty in a user's feed
+	user    UserID    // empty in a session's feed
+
+	mu      sync.Mutex // guards everything below, and the logs and subs of the feed
+	entries []entry
+	base    int   // index of entries[0] since the feed began
+	version int64 // the highest that was sent
+	streams map[MessageID]*log
+	subs    map[*sub]struct{}
+	shown   int // viewers told by the last presence event
+}
+
+// entry is one change: a JSON event, or the mark that a log's event belongs
+// here in the order of versions.
+type entry struct {
+	event   []byte
+	version int64 // 0 for what has none
+	log     *log
+	seq     int64
+}
+
+func newFeed(session SessionID, user UserID) *feed {
+	return &feed{session: session, user: user, streams: map[MessageID]*log{}, subs: map[*sub]struct{}{}}
+}
+
+// add appends changes and wakes the viewers. The caller holds f.mu.
+func (f *feed) add(entries ...entry) {
+	for _, e := range entries {
+		f.version = max(f.version, e.version)
+	}
+	if len(f.subs) == 0 {
+		return // whoever joins later begins with the version
+	}
+	if len(f.entries) > entriesMax {
+		half := len(f.entries) / 2
+		f.entries = append([]entry(nil), f.entries[half:]...)
+		f.base += half
+	}
+	f.entries = append(f.entries, entries...)
+	f.wake()
+}
+
+// publish is add for who does not hold the lock.
+func (f *feed) publish(entries ...entry) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.add(entries...)
+}
+
+// wake tells every viewer that there is something new. The caller holds f.mu.
+func (f *feed) wake() {
+	for s := range f.subs {
+		s.viewer.signal()
+	}
+}
+
+func (f *feed) head() int { return f.base + len(f.entries) }
+
+// viewers counts the subscribed connections. The caller holds f.mu.
+func (f *feed) viewers() int {
+	n := 0
+	for s := range f.subs {
+		if !s.single {
+			n++
+		}
+	}
+	return n
+}
+
+// versionEvent says where the feed stands.
+func (f *feed) versionEvent(v int64) []byte {
+	return encode(versionEvent{Type: "version", SessionID: f.session, UserID: f.user, Version: v})
+}
+
+// A sub is one viewer's cursors into one feed. The feed's lock guards it.
+type sub struct {
+	viewer *Viewer
+	feed   *feed
+	single bool   // follows one stream, as SSE does, and no changes
+	held   bool   // what is new waits until the answer to the subscribe is ready
+	head   []byte // that answer
+	next   int    // the next entry
+	acked  int64  // changes up to this version are in the answer
+	places []place
+}
+
+// place is a cursor into one stream.
+type place struct {
+	log   *log
+	pos   int64
+	fresh bool // to be sent before any entry
+}
+
+// find returns the sub's place in a stream, made if there is none yet. A
+// viewer without a place has seen all that came before it: it stands at from.
+func (s *sub) find(l *log, from int64) *place {
+	for i := range s.places {
+		if s.places[i].log == l {
+			return &s.places[i]
+		}
+	}
+	s.places = append(s.places, place{log: l, pos: from})
+	return &s.places[len(s.places)-1]
+}
+
+// snapshotAll gives the sub a snapshot of every stream in flight that it has
+// no place in. The caller holds the feed's lock.
+func (s *sub) snapshotAll() {
+	for _, l := range s.feed.streams {
+		if !l.ended() {
+			if p := s.find(l, NoPosition); p.pos == NoPosition {
+				p.fresh = true
+			}
+		}
+	}
+}
+
+// take cuts what the viewer is to be sent next; more says that there may be
+// something behind it. Small changes are joined in dst, which is empty; a
+// piece of a stream is given out by itself. The caller holds the feed's lock.
+func (s *sub) take(dst []byte) (out []byte, p piece, more bool) {
+	if s.held {
+		return dst, piece{}, false
+	}
+	if s.head != nil {
+		dst = append(dst, s.head...)
+		s.head = nil
+		return dst, piece{}, true
+	}
+	framing := s.viewer.framing
+	for i := range s.places {
+		if pl := &s.places[i]; pl.fresh {
+			p, pl.pos = pl.log.take(framing, pl.pos, pl.log.last)
+			pl.fresh = false
+			return dst, p, true
+		}
+	}
+	if s.single {
+		s.next = s.feed.head()
+	}
+	if s.next < s.feed.base {
+		s.next = s.feed.head()
+		s.snapshotAll()
+		return appendFrame(dst, framing, -1, s.feed.versionEvent(s.feed.version)), piece{}, true
+	}
+	for s.next < s.feed.head() {
+		e := s.feed.entries[s.next-s.feed.base]
+		if e.log != nil {
+			if pl := s.find(e.log, e.seq-1); pl.pos < e.seq {
+				if len(dst) > 0 {
+					return dst, piece{}, true
+				}
+				p, pl.pos = e.log.take(framing, pl.pos, e.seq)
+				return dst, p, true
+			}
+		} else if e.version == 0 || e.version > s.acked {
+			dst = appendFrame(dst, framing, -1, e.event)
+		}
+		s.next++
+		if len(dst) > batchMax/2 {
+			return dst, piece{}, true
+		}
+	}
+	if len(dst) > 0 {
+		return dst, piece{}, true
+	}
+	for i := 0; i < len(s.places); i++ {
+		pl := &s.places[i]
+		if pl.pos < pl.log.last {
+			p, pl.pos = pl.log.take(framing, pl.pos, pl.log.last)
+			return dst, p, true
+		}
+		if pl.log.ended() && !s.single {
+			s.places = append(s.places[:i], s.places[i+1:]...)
+			i--
+		}
+	}
+	return dst, piece{}, false
+}
+
+// done says that a single stream has been sent whole.
+func (s *sub) done() bool {
+	return s.single && s.places[0].log.ended() && s.places[0].pos >= s.places[0].log.last
+}

@@ -1,0 +1,176 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+)
+
+// generate runs an answer from its prompt to its stored end.
+func (h *Hub) generate(st *stream, p Prompt, provider string) {
+	defer h.dismiss(st.user)
+	defer st.cancel(nil)
+	end := h.consume(st, p, h.providers[provider])
+	if !st.close(h.base, end.Reason == ReasonStopped) {
+		return // Close: the next start settles it from the journal
+	}
+	st.feed.mu.Lock()
+	end.Content, end.Reasoning, end.Seq = st.log.contents()
+	st.feed.mu.Unlock()
+	end.Session, end.ID, end.Epoch, end.Seq = st.session, st.id, st.epoch, end.Seq+1
+	h.end(st, end)
+}
+
+// consume reads the provider's answer into the stream and says how it ended.
+func (h *Hub) consume(st *stream, p Prompt, provider Provider) (end AnswerEnd) {
+	defer func() {
+		if r := recover(); r != nil {
+			h.log.Error("provider panicked", "message", st.id, "panic", r, "stack", string(debug.Stack()))
+			end.Reason, end.Error = ReasonError, &Failure{Code: CodeInternal, Detail: "Something went wrong here."}
+		}
+	}()
+	var failed error
+	for d, err := range provider.Stream(st.ctx, p) {
+		if err != nil {
+			failed = err
+			break
+		}
+		if d.Usage != nil {
+			end.Usage = d.Usage
+		}
+		if d.Finish != "" {
+			end.Reason = d.Finish
+		}
+		if !st.push(d.Reasoning, true) || !st.push(d.Text, false) {
+			end.Reason = ReasonLength
+			break
+		}
+	}
+	switch cause := context.Cause(st.ctx); {
+	case errors.Is(cause, errStopped), errors.Is(cause, errDeleted):
+		end.Reason = ReasonStopped
+	case cause != nil && end.Reason == "":
+		end.Reason = ReasonInterrupted
+	case failed != nil && end.Reason == "":
+		end.Reason, end.Error = ReasonError, h.failure(st, failed)
+	case end.Reason == "":
+		end.Reason = ReasonError
+		end.Error = &Failure{Code: CodeProviderTruncated, Detail: "The answer broke off before its end."}
+	}
+	return end
+}
+
+// failure is what everyone may see of a provider's error.
+func (h *Hub) failure(st *stream, err error) *Failure {
+	h.log.Warn("answer failed", "message", st.id, "code", CodeOf(err), "err", err)
+	var e *Error
+	if errors.As(err, &e) {
+		return &Failure{Code: e.Code, Detail: e.Msg}
+	}
+	return &Failure{Code: CodeProviderError, Detail: "The provider failed in an unexpected way."}
+}
+
+// end stores the end of an answer, however often it takes, and then tells it.
+func (h *Hub) end(st *stream, end AnswerEnd) {
+	end.At = time.Now().UTC().Truncate(time.Microsecond)
+	var version int64
+	err := h.insist(func(ctx context.Context) (err error) {
+		version, err = h.store.EndAnswer(ctx, end)
+		return err
+	})
+	switch {
+	case err == nil:
+		h.tellEnd(st, version, end)
+	case errors.Is(err, ErrFenced):
+		h.tellFenced(st, end)
+	default:
+		h.log.Error("store the end of an answer", "message", st.id, "err", err)
+	}
+}
+
+// insist repeats a write until it succeeds, is fenced or the hub closes.
+func (h *Hub) insist(write func(ctx context.Context) error) error {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		ctx, cancel := context.WithTimeout(h.base, 15*time.Second)
+		err := write(ctx)
+		cancel()
+		if err == nil || errors.Is(err, ErrFenced) || h.base.Err() != nil {
+			return err
+		}
+		h.log.Warn("write to the database; trying again", "err", err)
+		if !pause(h.base, wait/2+rand.N(wait/2)) {
+			return err
+		}
+	}
+}
+
+// tellEnd sends finish to everyone.
+func (h *Hub) tellEnd(st *stream, version int64, end AnswerEnd) {
+	finish := finishEvent{Type: "finish", MessageID: st.id, Seq: end.Seq, Reason: end.Reason, Usage: end.Usage, Error: end.Error, Version: version}
+	st.feed.mu.Lock()
+	st.log.end(encode(finish))
+	st.feed.add(entry{log: st.log, seq: st.log.last, version: version})
+	st.feed.wake()
+	st.feed.mu.Unlock()
+	h.retire(st)
+}
+
+// tellFenced ends a stream that somebody else has ended or deleted.
+func (h *Hub) tellFenced(st *stream, end AnswerEnd) {
+	var m Message
+	err := h.insist(func(ctx context.Context) (err error) {
+		m, err = h.store.Message(ctx, st.user, st.id)
+		if CodeOf(err) == CodeNotFound {
+			return ErrFenced
+		}
+		return err
+	})
+	if errors.Is(err, ErrFenced) || m.Status == StatusStreaming {
+		end.Reason, end.Error = ReasonStopped, nil
+		h.tellEnd(st, 0, end)
+		return
+	}
+	if err != nil {
+		return
+	}
+	st.feed.mu.Lock()
+	st.log.replace(m)
+	st.feed.add(entry{log: st.log, seq: st.log.last, version: m.Version})
+	st.feed.wake()
+	st.feed.mu.Unlock()
+	h.retire(st)
+}
+
+// retire has the stream forgotten after a while.
+func (h *Hub) retire(st *stream) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	st.endedAt = time.Now()
+	h.ended = append(h.ended, st)
+}
+
+// settleOrphans ends the answers that dead owners left streaming, with all
+// that the journal has of them.
+func (h *Hub) settleOrphans(ctx context.Context) error {
+	orphans, err := h.store.ClaimOrphans(ctx, h.opt.Replica)
+	if err != nil {
+		return fmt.Errorf("claim the answers of dead owners: %w", err)
+	}
+	for _, o := range orphans {
+		_, err := h.store.EndAnswer(ctx, AnswerEnd{
+			Session: o.Message.SessionID, ID: o.Message.ID, Epoch: o.Message.Epoch, Seq: o.Seq + 1,
+			Content: o.Content, Reasoning: o.Reasoning, Reason: ReasonInterrupted,
+			At: time.Now().UTC().Truncate(time.Microsecond),
+		})
+		if err != nil && !errors.Is(err, ErrFenced) {
+			return fmt.Errorf("settle answer %s: %w", o.Message.ID, err)
+		}
+	}
+	if len(orphans) > 0 {
+		h.log.Info("settled answers of a process that died", "answers", len(orphans))
+	}
+	return nil
+}

@@ -1,0 +1,230 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Options has what a [Hub] can be told; the zero value works.
+type Options struct {
+	Replica      string        // this process; a fresh UUID if empty
+	DefaultModel string        // "provider/model"; the first one listed if empty
+	MaxRunning   int           // answers of one user at a time; 256 if 0
+	Keep         time.Duration // how long a log is kept after its end; a minute if 0
+	Logger       *slog.Logger  // slog.Default() if nil
+}
+
+// Reasons for which the context of an answer ends.
+var (
+	errStopped  = errors.New("stopped by a person")
+	errDeleted  = errors.New("message deleted")
+	errShutdown = errors.New("the replica goes away")
+)
+
+// Hub owns the streams and feeds of one replica.
+type Hub struct {
+	store     Store
+	providers map[string]Provider
+	opt       Options
+	log       *slog.Logger
+	models    modelCache
+	commits   *committer
+
+	base   context.Context // of everything that outlives a request
+	cancel context.CancelCauseFunc
+	loops  sync.WaitGroup // the committer and the ticker
+
+	mu       sync.Mutex // guards the rest; taken before a feed's lock
+	feeds    map[feedKey]*feed
+	streams  map[MessageID]*stream
+	ended    []*stream // in the order of their ends, until they are forgotten
+	running  map[UserID]int
+	answers  int
+	idle     chan struct{} // closed once draining and answers is 0
+	draining bool
+}
+
+// feedKey names a feed: one of the two is set.
+type feedKey struct {
+	session SessionID
+	user    UserID
+}
+
+// New returns a hub. Nothing happens before Start.
+func New(store Store, journal Journal, providers map[string]Provider, opt Options) *Hub {
+	if opt.Replica == "" {
+		opt.Replica = NewID()
+	}
+	if opt.MaxRunning == 0 {
+		opt.MaxRunning = 256
+	}
+	if opt.Keep == 0 {
+		opt.Keep = time.Minute
+	}
+	if opt.Logger == nil {
+		opt.Logger = slog.Default()
+	}
+	h := &Hub{
+		store: store, providers: providers, opt: opt, log: opt.Logger,
+		commits: newCommitter(journal, opt.Logger),
+		feeds:   map[feedKey]*feed{}, streams: map[MessageID]*stream{}, running: map[UserID]int{}, idle: make(chan struct{}),
+	}
+	h.base, h.cancel = context.WithCancelCause(context.Background())
+	return h
+}
+
+// Start settles what dead owners left behind and starts the hub's loops. Close
+// ends them.
+func (h *Hub) Start(ctx context.Context) error {
+	if err := h.settleOrphans(ctx); err != nil {
+		return err
+	}
+	h.loops.Go(func() { h.commits.run(h.base) })
+	h.loops.Go(func() { h.tick(h.base) })
+	return nil
+}
+
+// Drain refuses new questions and waits for the answers under way until ctx
+// ends; then it settles what is left as interrupted, for 5 s at most.
+func (h *Hub) Drain(ctx context.Context) {
+	idle := h.refuse()
+	select {
+	case <-idle:
+		return
+	case <-ctx.Done():
+	}
+	h.mu.Lock()
+	for _, st := range h.streams {
+		st.cancel(errShutdown)
+	}
+	h.mu.Unlock()
+	t := time.NewTimer(5 * time.Second)
+	defer t.Stop()
+	select {
+	case <-idle:
+	case <-t.C:
+		h.log.Error("answers left unsettled; the next start settles them")
+	}
+}
+
+// Close ends the hub's loops and whatever answers are left, and waits for them.
+func (h *Hub) Close() {
+	idle := h.refuse()
+	h.cancel(errShutdown)
+	<-idle
+	h.loops.Wait()
+}
+
+// refuse lets no new answer begin. The channel is closed once none is left.
+func (h *Hub) refuse() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.draining {
+		h.draining = true
+		if h.answers == 0 {
+			close(h.idle)
+		}
+	}
+	return h.idle
+}
+
+// Draining says that the hub refuses questions because it is going away.
+func (h *Hub) Draining() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.draining
+}
+
+// Stats is what a hub has under way.
+type Stats struct {
+	Running int // answers
+	Feeds   int
+	Viewers int // subscriptions of clients, to sessions, users and streams
+}
+
+// Stats counts.
+func (h *Hub) Stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := Stats{Running: h.answers, Feeds: len(h.feeds)}
+	for _, f := range h.feeds {
+		f.mu.Lock()
+		s.Viewers += len(f.subs)
+		f.mu.Unlock()
+	}
+	return s
+}
+
+// join subscribes s to a feed, which is made if there is none.
+func (h *Hub) join(s *sub, key feedKey) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := h.feed(key)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s.feed, s.next = f, f.head()
+	f.subs[s] = struct{}{}
+}
+
+// leave ends a subscription, and the feed if nothing needs it any more.
+func (h *Hub) leave(s *sub) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
+	delete(s.feed.subs, s)
+	h.forget(s.feed)
+}
+
+// feed returns a feed, made if there is none. The caller holds h.mu.
+func (h *Hub) feed(key feedKey) *feed {
+	f := h.feeds[key]
+	if f == nil {
+		f = newFeed(key.session, key.user)
+		h.feeds[key] = f
+	}
+	return f
+}
+
+// forget drops a feed that nobody and nothing is in. The caller holds h.mu and
+// the feed's lock.
+func (h *Hub) forget(f *feed) {
+	key := feedKey{session: f.session, user: f.user}
+	if len(f.subs) == 0 && len(f.streams) == 0 && h.feeds[key] == f {
+		delete(h.feeds, key)
+	}
+}
+
+// publish adds changes to a feed, if anyone is in it.
+func (h *Hub) publish(key feedKey, entries ...entry) {
+	h.mu.Lock()
+	f := h.feeds[key]
+	h.mu.Unlock()
+	if f != nil {
+		f.publish(entries...)
+	}
+}
+
+// publishSession tells a change of a session to the user's feed, and to the
+// session's own with of set.
+func (h *Hub) publishSession(user UserID, s Session, userVersion int64, of bool) {
+	event := encode(sessionEvent{Type: "session", UserVersion: userVersion, Session: s})
+	if of {
+		h.publish(feedKey{session: s.ID}, entry{event: event, version: s.Version})
+	}
+	h.publish(feedKey{user: user}, entry{event: event, version: userVersion})
+}
+
+func (h *Hub) stream(id MessageID) *stream {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.streams[id]
+}
+
+func (h *Hub) userVersion(ctx context.Context, user UserID) (int64, error) {
+	_, users, err := h.store.Versions(ctx, nil, []UserID{user})
+	return users[user], err
+}

@@ -1,0 +1,112 @@
+package hub
+
+import "context"
+
+// CreateSession opens a conversation. Its id is made here if it has none.
+func (h *Hub) CreateSession(ctx context.Context, user UserID, d SessionDraft) (Session, error) {
+	if d.ID == "" {
+		d.ID = SessionID(NewID())
+	}
+	if err := h.knownModel(d.Model); err != nil {
+		return Session{}, err
+	}
+	s, version, err := h.store.CreateSession(ctx, user, d)
+	if err != nil {
+		return Session{}, err
+	}
+	h.publishSession(user, s, version, true)
+	return s, nil
+}
+
+// Session returns one conversation.
+func (h *Hub) Session(ctx context.Context, user UserID, id SessionID) (Session, error) {
+	return h.store.Session(ctx, user, id)
+}
+
+// Sessions returns a page of the user's conversations.
+func (h *Hub) Sessions(ctx context.Context, user UserID, q SessionQuery) (SessionPage, error) {
+	return h.store.Sessions(ctx, user, q)
+}
+
+// SessionChanges returns what changed in the user's list after a version.
+func (h *Hub) SessionChanges(ctx context.Context, user UserID, after int64) (SessionChanges, error) {
+	return h.store.SessionChanges(ctx, user, after)
+}
+
+// UpdateSession changes a conversation and tells everyone who follows it.
+func (h *Hub) UpdateSession(ctx context.Context, user UserID, id SessionID, p SessionPatch) (Session, error) {
+	if p.Model != nil {
+		if err := h.knownModel(*p.Model); err != nil {
+			return Session{}, err
+		}
+	}
+	s, version, err := h.store.UpdateSession(ctx, user, id, p)
+	if err != nil {
+		return Session{}, err
+	}
+	h.publishSession(user, s, version, true)
+	return s, nil
+}
+
+// DeleteSession deletes a conversation with all its messages, and stops its
+// answers.
+func (h *Hub) DeleteSession(ctx context.Context, user UserID, id SessionID) error {
+	version, err := h.store.DeleteSession(ctx, user, id)
+	if err != nil {
+		return err
+	}
+	event := encode(sessionDeletedEvent{Type: "session_deleted", UserVersion: version, SessionID: id})
+	h.publish(feedKey{user: user}, entry{event: event, version: version})
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, st := range h.streams {
+		if st.session == id {
+			st.cancel(errDeleted)
+		}
+	}
+	return nil
+}
+
+// MessageChanges returns the whole tree of a conversation, or what changed
+// after a version. Of an answer in flight, text and seq are of one moment.
+func (h *Hub) MessageChanges(ctx context.Context, user UserID, session SessionID, after int64) (MessageChanges, error) {
+	c, err := h.store.MessageChanges(ctx, user, session, after)
+	if err != nil {
+		return c, err
+	}
+	for i := range c.Items {
+		m := &c.Items[i]
+		if m.Status != StatusStreaming {
+			continue
+		}
+		if st := h.stream(m.ID); st != nil {
+			select {
+			case <-st.ready:
+			default:
+				continue // not shown to anyone yet
+			}
+			if st.log != nil {
+				st.feed.mu.Lock()
+				m.Content, m.Reasoning, m.Seq = st.log.contents()
+				st.feed.mu.Unlock()
+			}
+		}
+	}
+	return c, nil
+}
+
+// DeleteMessage stops and deletes a message and all that follows it.
+func (h *Hub) DeleteMessage(ctx context.Context, user UserID, session SessionID, id MessageID) error {
+	deleted, err := h.store.DeleteMessage(ctx, user, session, id)
+	if err != nil {
+		return err
+	}
+	for _, d := range deleted {
+		event := encode(messageDeletedEvent{Type: "message_deleted", Version: d.Version, SessionID: session, MessageID: d.ID})
+		h.publish(feedKey{session: session}, entry{event: event, version: d.Version})
+		if st := h.stream(d.ID); st != nil {
+			st.cancel(errDeleted)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+package hub
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// answerMax bounds an answer, in bytes; a longer one is cut with reason length.
+const answerMax = 64 << 20
+
+// A stream is an answer that this replica owns, from before its question is
+// stored until a while after its end.
+type stream struct {
+	id      MessageID
+	ctx     context.Context // of the provider's call
+	cancel  context.CancelCauseFunc
+	ready   chan struct{} // closed once log is set or the stream is given up
+	commits *committer
+
+	// Set before ready is closed, and not changed later. log's contents are
+	// guarded by feed.mu.
+	user    UserID
+	session SessionID
+	epoch   int64
+	feed    *feed
+	log     *log
+
+	refs    int       // guarded by Hub.mu: the asks that have reserved the id
+	endedAt time.Time // guarded by Hub.mu
+
+	mu       sync.Mutex
+	pending  []Run // pushed, not yet taken by the committer
+	inflight int   // chunks taken and not yet shown
+	pushed   int64 // seq of the newest delta that was taken
+	size     int
+	closed   bool          // nothing more is pushed
+	quiet    chan struct{} // closed when nothing is pending or in flight; nil if nobody waits
+}
+
+// push adds a delta. It never waits. It returns false when no more is wanted.
+func (st *stream) push(text string, reasoning bool) bool {
+	text = clean(text)
+	if text == "" {
+		return true
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.closed || st.size+len(text) > answerMax {
+		return false
+	}
+	st.size += len(text)
+	st.pending = append(st.pending, Run{Text: text, Reasoning: reasoning})
+	if len(st.pending) == 1 {
+		st.commits.mark(st)
+	}
+	return true
+}
+
+// takePending is the committer's: nil if there is nothing.
+func (st *stream) takePending() *chunk {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if len(st.pending) == 0 {
+		return nil
+	}
+	k := &chunk{stream: st, deltas: st.pending}
+	st.pending = nil
+	st.inflight++
+	st.pushed += int64(len(k.deltas))
+	k.last = st.pushed
+	return k
+}
+
+// show appends deltas to the log, where viewers see them.
+func (st *stream) show(deltas []Run) {
+	st.feed.mu.Lock()
+	for _, d := range deltas {
+		st.log.append(d.Text, d.Reasoning)
+	}
+	st.feed.wake()
+	st.feed.mu.Unlock()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.inflight--
+	st.rest()
+}
+
+// rest wakes who waits for quiet. The caller holds st.mu.
+func (st *stream) rest() {
+	if st.inflight == 0 && len(st.pending) == 0 && st.quiet != nil {
+		close(st.quiet)
+		st.quiet = nil
+	}
+}
+
+// close takes no more deltas and returns once all that the committer has are
+// shown; with drop those that it has not taken are forgotten. It returns false
+// if ctx ended before.
+func (st *stream) close(ctx context.Context, drop bool) bool {
+	st.mu.Lock()
+	st.closed = true
+	if drop {
+		st.pending = nil
+	}
+	if st.inflight == 0 && len(st.pending) == 0 {
+		st.mu.Unlock()
+		return true
+	}
+	quiet := make(chan struct{})
+	st.quiet = quiet
+	st.mu.Unlock()
+	select {
+	case <-quiet:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// reserve holds a place for a stream before its question is stored, so that
+// whoever finds the stored answer finds its stream too.
+func (h *Hub) reserve(id MessageID) *stream {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	st := h.streams[id]
+	if st == nil {
+		st = &stream{id: id, ready: make(chan struct{}), commits: h.commits}
+		st.ctx, st.cancel = context.WithCancelCause(h.base)
+		h.streams[id] = st
+	}
+	st.refs++
+	return st
+}
+
+// unreserve lets a place go that was not needed.
+func (h *Hub) unreserve(st *stream) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	st.refs--
+	if st.refs == 0 && st.log == nil {
+		st.cancel(nil)
+		delete(h.streams, st.id)
+		close(st.ready)
+	}
+}
+
+// open makes a reserved stream live and tells its feed of question and answer.
+func (h *Hub) open(st *stream, user UserID, asked Asked) {
+	h.mu.Lock()
+	f := h.feed(feedKey{session: asked.Session.ID})
+	st.user, st.session, st.epoch = user, asked.Session.ID, asked.Answer.Epoch
+	st.feed, st.log = f, newLog(asked.Answer)
+	f.mu.Lock()
+	f.streams[st.id] = st.log
+	if q := asked.Question; q != nil {
+		f.add(entry{event: encode(messageEvent{Type: "message", Version: q.Version, Message: *q}), version: q.Version})
+	}
+	f.add(entry{log: st.log, seq: 0, version: asked.Answer.Version})
+	f.mu.Unlock()
+	close(st.ready)
+	h.mu.Unlock()
+	h.publishSession(user, asked.Session, asked.UserVersion, false)
+}

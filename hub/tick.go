@@ -1,0 +1,114 @@
+package hub
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	tickEvery    = 250 * time.Millisecond // presence is told at most this often
+	versionsEach = 20                     // ticks between two looks at the versions
+)
+
+// tick tells presence, compares versions with the database's, so that a lost
+// event costs a viewer one request, and forgets logs whose time is over.
+func (h *Hub) tick(ctx context.Context) {
+	t := time.NewTicker(tickEvery)
+	defer t.Stop()
+	for n := 1; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		h.tellPresence()
+		h.forgetEnded(time.Now())
+		if n%versionsEach == 0 {
+			h.tellVersions(ctx)
+		}
+	}
+}
+
+func (h *Hub) allFeeds() []*feed {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := make([]*feed, 0, len(h.feeds))
+	for _, f := range h.feeds {
+		all = append(all, f)
+	}
+	return all
+}
+
+func (h *Hub) tellPresence() {
+	for _, f := range h.allFeeds() {
+		if f.session == "" {
+			continue
+		}
+		f.mu.Lock()
+		if n := f.viewers(); n != f.shown {
+			f.shown = n
+			f.add(entry{event: encode(presenceEvent{Type: "presence", SessionID: f.session, Viewers: n})})
+		}
+		f.mu.Unlock()
+	}
+}
+
+func (h *Hub) tellVersions(ctx context.Context) {
+	byKey := map[feedKey]*feed{}
+	var sessions []SessionID
+	var users []UserID
+	for _, f := range h.allFeeds() {
+		f.mu.Lock()
+		watched := len(f.subs) > 0
+		f.mu.Unlock()
+		if !watched {
+			continue
+		}
+		byKey[feedKey{session: f.session, user: f.user}] = f
+		if f.session != "" {
+			sessions = append(sessions, f.session)
+		} else {
+			users = append(users, f.user)
+		}
+	}
+	if len(byKey) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Second)
+	defer cancel()
+	ofSessions, ofUsers, err := h.store.Versions(ctx, sessions, users)
+	if err != nil {
+		h.log.Warn("read versions", "err", err)
+		return
+	}
+	for id, v := range ofSessions {
+		byKey[feedKey{session: id}].catchUp(v)
+	}
+	for id, v := range ofUsers {
+		byKey[feedKey{user: id}].catchUp(v)
+	}
+}
+
+// catchUp tells the viewers a version that is ahead of what they were sent.
+func (f *feed) catchUp(v int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if v > f.version {
+		f.add(entry{event: f.versionEvent(v), version: v})
+	}
+}
+
+// forgetEnded drops the logs that ended more than Keep ago.
+func (h *Hub) forgetEnded(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for len(h.ended) > 0 && now.Sub(h.ended[0].endedAt) >= h.opt.Keep {
+		st := h.ended[0]
+		h.ended = h.ended[1:]
+		delete(h.streams, st.id)
+		st.feed.mu.Lock()
+		delete(st.feed.streams, st.id)
+		h.forget(st.feed)
+		st.feed.mu.Unlock()
+	}
+}
