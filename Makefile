@@ -1,0 +1,64 @@
+# OmniChat: `make run` builds and starts it, `make test` runs all tests.
+# Each target sets up what it needs.
+SHELL := /bin/bash
+.DEFAULT_GOAL := build
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+TOOLS := $(CURDIR)/bin/tools
+PAGE := $(shell find web/src web/public web/index.html web/*.json web/*.ts -type f 2>/dev/null)
+E2E ?=
+
+.PHONY: run build test test-go test-web test-e2e lint fmt bench fuzz setup-test clean
+
+run: build
+	./bin/omnichat
+
+build: web/dist/index.html
+	go build -trimpath -o bin/omnichat ./cmd/omnichat
+
+web/node_modules/.installed: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund
+	touch $@
+
+web/dist/index.html: web/node_modules/.installed $(PAGE)
+	cd web && npm run build
+
+test: setup-test test-go test-web test-e2e
+
+test-go:
+	go test -race -timeout 20m ./...
+
+test-web: web/node_modules/.installed
+	cd web && npm run typecheck && npm test
+
+test-e2e: build setup-test
+	cd web && npm run size && npm run e2e -- $(E2E)
+
+# Chromium for the page's tests and PostgreSQL's server for the database's.
+setup-test:
+	@.ci/setup
+
+lint: web/node_modules/.installed $(TOOLS)/golangci-lint
+	test -z "$$(gofmt -l cmd hub transport repo providers web/*.go)"
+	go vet ./...
+	$(TOOLS)/golangci-lint run
+	cd web && npm run lint
+	! grep -q '"resolved"' web/package-lock.json
+
+$(TOOLS)/golangci-lint:
+	GOBIN=$(TOOLS) go install $(GOLANGCI)
+
+fmt: web/node_modules/.installed
+	gofmt -w cmd hub transport repo providers web/*.go
+	cd web && npm run format
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./hub ./repo ./transport
+
+# A short run of every fuzz target.
+fuzz:
+	@for t in $$(grep -rlE '^func Fuzz' --include='*_test.go' hub repo providers transport); do \
+	  for f in $$(grep -oE '^func Fuzz[A-Za-z]+' $$t | cut -c6-); do \
+	    go test -run '^$$' -fuzz "^$$f$$" -fuzztime 20s ./$$(dirname $$t) || exit 1; done; done
+
+clean:
+	rm -rf bin web/node_modules web/dist/assets web/dist/index.html

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"reflect"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// errHelp says that the settings were listed and nothing is to be run.
+var errHelp = errors.New("help")
+
+// Config is every setting, read from the environment once.
+type Config struct {
+	Addr       string        `env:"OMNICHAT_ADDR" envDefault:"127.0.0.1:8080" help:"address to listen on"`
+	DataDir    string        `env:"OMNICHAT_DATA_DIR" envDefault:"data" help:"folder of the embedded database and the signing key"`
+	JWTSecret  string        `env:"OMNICHAT_JWT_SECRET" help:"key that signs access tokens, 32 bytes or more; made on first start and kept in the data folder if empty"`
+	Origins    []string      `env:"OMNICHAT_ORIGINS" help:"other origins whose pages may use this server, as https://chat.example.org, separated by commas"`
+	Proxies    []string      `env:"OMNICHAT_TRUSTED_PROXIES" help:"networks whose X-Forwarded-For and -Proto are believed, as 10.0.0.0/8"`
+	Model      string        `env:"OMNICHAT_DEFAULT_MODEL" help:"provider/model asked when none is chosen"`
+	MaxRunning int           `env:"OMNICHAT_MAX_RUNNING" envDefault:"256" help:"running answers of one user"`
+	Drain      time.Duration `env:"OMNICHAT_DRAIN" envDefault:"30s" help:"how long running answers may go on after SIGTERM"`
+	FirstByte  time.Duration `env:"OMNICHAT_FIRST_BYTE_TIMEOUT" envDefault:"120s" help:"how long a provider may take to begin an answer"`
+	Idle       time.Duration `env:"OMNICHAT_IDLE_TIMEOUT" envDefault:"60s" help:"how long a provider may be silent within an answer"`
+	Demo       string        `env:"OMNICHAT_DEMO" envDefault:"auto" help:"the demo provider: on, off, or auto for when no other is set"`
+	LogLevel   slog.Level    `env:"OMNICHAT_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
+
+	DatabaseURL   string `env:"DATABASE_URL" help:"postgres://… ; the embedded SQLite if empty"`
+	RedisURL      string `env:"REDIS_URL" help:"reserved for several replicas, which this version does not have yet"`
+	OpenAIKey     string `env:"OPENAI_API_KEY" help:"turns the provider openai on"`
+	OpenAIBaseURL string `env:"OPENAI_BASE_URL" help:"any OpenAI-compatible server, with or without a key"`
+}
+
+// parseConfig reads and checks the settings. All that is wrong is said at once.
+func parseConfig(args []string, out io.Writer) (Config, error) {
+	var cfg Config
+	if len(args) > 0 {
+		if a := args[0]; a == "--help" || a == "-h" || a == "help" {
+			printHelp(out)
+			return cfg, errHelp
+		}
+		return cfg, fmt.Errorf("unknown argument %q; --help lists the settings", args[0])
+	}
+	if err := env.Parse(&cfg); err != nil {
+		return cfg, fmt.Errorf("settings: %s", strings.ReplaceAll(strings.TrimPrefix(err.Error(), "env: "), "\n", "; "))
+	}
+	var wrong []string
+	bad := func(format string, a ...any) { wrong = append(wrong, fmt.Sprintf(format, a...)) }
+	if _, _, err := net.SplitHostPort(cfg.Addr); err != nil {
+		bad("OMNICHAT_ADDR: %q is not host:port", cfg.Addr)
+	}
+	if n := len(cfg.JWTSecret); n > 0 && n < 32 {
+		bad("OMNICHAT_JWT_SECRET: is shorter than 32 bytes")
+	}
+	for _, o := range cfg.Origins {
+		if u, err := url.Parse(o); err != nil || u.Host == "" || u.Path != "" || u.Scheme != "http" && u.Scheme != "https" {
+			bad("OMNICHAT_ORIGINS: %q is not an origin such as https://chat.example.org", o)
+		}
+	}
+	for _, p := range cfg.Proxies {
+		if _, _, err := net.ParseCIDR(p); err != nil {
+			bad("OMNICHAT_TRUSTED_PROXIES: %q is not a network such as 10.0.0.0/8", p)
+		}
+	}
+	for name, v := range map[string]time.Duration{"OMNICHAT_DRAIN": cfg.Drain, "OMNICHAT_FIRST_BYTE_TIMEOUT": cfg.FirstByte, "OMNICHAT_IDLE_TIMEOUT": cfg.Idle} {
+		if v <= 0 {
+			bad("%s: must be above 0", name)
+		}
+	}
+	if cfg.MaxRunning < 1 {
+		bad("OMNICHAT_MAX_RUNNING: must be at least 1")
+	}
+	if cfg.Demo != "on" && cfg.Demo != "off" && cfg.Demo != "auto" {
+		bad("OMNICHAT_DEMO: %q is not on, off or auto", cfg.Demo)
+	}
+	if cfg.DatabaseURL != "" {
+		if u, err := url.Parse(cfg.DatabaseURL); err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+			bad("DATABASE_URL: must begin with postgres://")
+		}
+	}
+	if u, err := url.Parse(cfg.OpenAIBaseURL); cfg.OpenAIBaseURL != "" && (err != nil || u.Host == "") {
+		bad("OPENAI_BASE_URL: is not a URL")
+	}
+	switch {
+	case cfg.RedisURL != "" && cfg.DatabaseURL == "":
+		bad("REDIS_URL: needs DATABASE_URL: several replicas share one PostgreSQL")
+	case cfg.RedisURL != "":
+		bad("REDIS_URL: this version runs as one replica only")
+	}
+	if len(wrong) > 0 {
+		return cfg, errors.New(strings.Join(wrong, "; "))
+	}
+	return cfg, nil
+}
+
+// printHelp lists all settings.
+func printHelp(out io.Writer) {
+	fmt.Fprintln(out, "omnichat runs the OmniChat server. Its settings come from the environment:")
+	w := tabwriter.NewWriter(out, 2, 4, 2, ' ', 0)
+	for f := range reflect.TypeFor[Config]().Fields() {
+		text := f.Tag.Get("help")
+		if d := f.Tag.Get("envDefault"); d != "" {
+			text += " (default " + d + ")"
+		}
+		fmt.Fprintf(w, "  %s\t%s\n", f.Tag.Get("env"), text)
+	}
+	if err := w.Flush(); err != nil {
+		fmt.Fprintln(os.Stderr, "omnichat:", err)
+	}
+}

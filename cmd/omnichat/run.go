@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/providers/demo"
+	"github.com/omnichat/omnichat/providers/openai"
+	"github.com/omnichat/omnichat/repo"
+	"github.com/omnichat/omnichat/transport"
+	"github.com/omnichat/omnichat/web"
+)
+
+// run serves until ctx ends, then drains, and returns once all is stored and
+// closed. It writes the address to open to out.
+func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
+	db, err := repo.Open(ctx, repo.Options{DatabaseURL: cfg.DatabaseURL, DataDir: cfg.DataDir, Logger: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	key, err := signingKey(cfg.JWTSecret, cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	defer listener.Close()
+	h := hub.New(db, db, vendors(cfg, log), hub.Options{DefaultModel: cfg.Model, MaxRunning: cfg.MaxRunning, Logger: log})
+	if err := h.Start(ctx); err != nil {
+		h.Close()
+		return err
+	}
+	defer h.Close()
+
+	server := transport.New(h, db, transport.Options{
+		Secret: key, Origins: cfg.Origins, TrustedProxies: cfg.Proxies, Web: web.Dist(), Logger: log,
+		Metrics: metrics(h),
+		Ready: func(ctx context.Context) error {
+			if h.Draining() {
+				return &hub.Error{Code: hub.CodeUnavailable, Msg: "the server is going away"}
+			}
+			return db.Ping(ctx)
+		},
+	})
+	web := &http.Server{
+		Handler: server.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- web.Serve(listener) }()
+	fmt.Fprintf(out, "OmniChat is ready: open http://%s\n", listener.Addr())
+
+	select {
+	case err = <-served:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	log.Info("draining", "limit", cfg.Drain)
+	drain, cancel := context.WithTimeout(context.Background(), cfg.Drain)
+	defer cancel()
+	h.Drain(drain)
+	last, cancelLast := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancelLast()
+	server.Shutdown(last)
+	err = web.Shutdown(last)
+	if err != nil {
+		err = errors.Join(web.Close())
+	}
+	<-served // http.ErrServerClosed
+	return err
+}
+
+// vendors lists the providers that are set up.
+func vendors(cfg Config, log *slog.Logger) map[string]hub.Provider {
+	all := map[string]hub.Provider{}
+	if cfg.OpenAIKey != "" || cfg.OpenAIBaseURL != "" {
+		all["openai"] = openai.New(openai.Options{
+			APIKey: cfg.OpenAIKey, BaseURL: cfg.OpenAIBaseURL, FirstByte: cfg.FirstByte, Idle: cfg.Idle, Logger: log,
+		})
+	}
+	if cfg.Demo == "on" || cfg.Demo == "auto" && len(all) == 0 {
+		all["demo"] = demo.New(demo.Options{})
+	}
+	return all
+}
+
+// metrics exposes the process and what the hub has under way.
+func metrics(h *hub.Hub) http.Handler {
+	r := prometheus.NewRegistry()
+	gauge := func(name, help string, of func(hub.Stats) int) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "omnichat", Name: name, Help: help},
+			func() float64 { return float64(of(h.Stats())) })
+	}
+	r.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		gauge("answers_running", "Answers being generated.", func(s hub.Stats) int { return s.Running }),
+		gauge("feeds", "Feeds that somebody follows or an answer lives in.", func(s hub.Stats) int { return s.Feeds }),
+		gauge("subscriptions", "Subscriptions of clients to feeds and streams.", func(s hub.Stats) int { return s.Viewers }),
+	)
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
+}
