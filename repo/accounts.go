@@ -1,0 +1,151 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+// CreateUser stores a new user. The first one ever is made the admin. It
+// returns CodeUsernameTaken if the name, in whatever case, is somebody's.
+func (r *Repo) CreateUser(ctx context.Context, u hub.User, passwordHash string) (hub.User, error) {
+	row := userRow{
+		ID: u.ID, Username: u.Username, UsernameKey: strings.ToLower(u.Username), DisplayName: u.DisplayName,
+		Role: hub.RoleUser, PasswordHash: passwordHash, CreatedAt: now(),
+	}
+	err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
+		if r.gate == nil { // SQLite's one writer is a lock already
+			if _, err := tx.ExecContext(ctx, "LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE"); err != nil {
+				return err
+			}
+		}
+		some, err := tx.NewSelect().Model((*userRow)(nil)).Exists(ctx)
+		if err != nil {
+			return err
+		}
+		if !some {
+			row.Role = hub.RoleAdmin
+		}
+		_, err = tx.NewInsert().Model(&row).Exec(ctx)
+		return err
+	})
+	if taken(err) {
+		return hub.User{}, &hub.Error{Code: hub.CodeUsernameTaken, Field: "username", Msg: "this username is taken"}
+	}
+	if err != nil {
+		return hub.User{}, fmt.Errorf("create user: %w", err)
+	}
+	return row.user(), nil
+}
+
+// UserByName returns a user and the hash of the password.
+func (r *Repo) UserByName(ctx context.Context, username string) (hub.User, string, error) {
+	var row userRow
+	if err := r.db.NewSelect().Model(&row).Where("username_key = ?", strings.ToLower(username)).Scan(ctx); err != nil {
+		return hub.User{}, "", found(err, "user")
+	}
+	return row.user(), row.PasswordHash, nil
+}
+
+// User returns a user.
+func (r *Repo) User(ctx context.Context, id hub.UserID) (hub.User, error) {
+	var row userRow
+	if err := r.db.NewSelect().Model(&row).Where("id = ?", id).Scan(ctx); err != nil {
+		return hub.User{}, found(err, "user")
+	}
+	return row.user(), nil
+}
+
+// SetPasswordHash replaces the hash of a password.
+func (r *Repo) SetPasswordHash(ctx context.Context, id hub.UserID, hash string) error {
+	return r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewUpdate().Model((*userRow)(nil)).Set("password_hash = ?", hash).Where("id = ?", id).Exec(ctx)
+		return err
+	})
+}
+
+// StartGrant stores the first refresh token of a login, and forgets expired
+// ones of anybody.
+func (r *Repo) StartGrant(ctx context.Context, g hub.Grant) error {
+	return r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
+		if _, err := tx.NewDelete().Model((*grantRow)(nil)).Where("expires_at < ?", now()).Exec(ctx); err != nil {
+			return err
+		}
+		if _, err := tx.NewInsert().Model(&familyRow{ID: g.Family, UserID: g.User}).Exec(ctx); err != nil {
+			return err
+		}
+		_, err := tx.NewInsert().Model(&grantRow{Hash: g.Hash[:], FamilyID: g.Family, ExpiresAt: g.ExpiresAt}).Exec(ctx)
+		return err
+	})
+}
+
+// RotateGrant replaces a refresh token by the next one of its family. The token
+// just replaced is forgiven for grace: two tabs may refresh at once. Any older
+// one revokes the family. What is refused is CodeInvalidGrant.
+func (r *Repo) RotateGrant(ctx context.Context, old, next [32]byte, at time.Time, grace time.Duration, expires time.Time) (hub.Grant, error) {
+	var out hub.Grant
+	refused := false
+	err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
+		var row grantRow
+		if err := tx.NewRaw("SELECT * FROM grants WHERE hash = ?"+r.forUpdate(), old[:]).Scan(ctx, &row); err != nil {
+			return found(err, "grant")
+		}
+		var family familyRow
+		if err := tx.NewRaw("SELECT * FROM grant_families WHERE id = ?"+r.forUpdate(), row.FamilyID).Scan(ctx, &family); err != nil {
+			return found(err, "grant")
+		}
+		if family.RevokedAt != nil || row.ExpiresAt.Before(at) {
+			refused = true
+			return nil
+		}
+		if row.ReplacedAt != nil {
+			older, err := tx.NewSelect().Model((*grantRow)(nil)).Where("parent_hash = ? AND replaced_at IS NOT NULL", old[:]).Exists(ctx)
+			if err != nil {
+				return err
+			}
+			if older || at.Sub(*row.ReplacedAt) > grace {
+				refused = true
+				_, err := tx.NewUpdate().Model(&family).Set("revoked_at = ?", at).WherePK().Exec(ctx)
+				return err
+			}
+		} else if _, err := tx.NewUpdate().Model(&row).Set("replaced_at = ?", at).WherePK().Exec(ctx); err != nil {
+			return err
+		}
+		out = hub.Grant{Hash: next, Family: family.ID, User: family.UserID, ExpiresAt: expires}
+		_, err := tx.NewInsert().Model(&grantRow{Hash: next[:], FamilyID: family.ID, ParentHash: old[:], ExpiresAt: expires}).Exec(ctx)
+		return err
+	})
+	if refused || hub.CodeOf(err) == hub.CodeNotFound {
+		return hub.Grant{}, &hub.Error{Code: hub.CodeInvalidGrant, Msg: "the refresh token is not valid; log in again"}
+	}
+	return out, err
+}
+
+// RevokeGrant revokes a refresh token's family and returns it; "" for a token
+// that is unknown.
+func (r *Repo) RevokeGrant(ctx context.Context, hash [32]byte) (family string, err error) {
+	err = r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
+		var row grantRow
+		if err := tx.NewSelect().Model(&row).Where("hash = ?", hash[:]).Scan(ctx); err != nil {
+			return found(err, "grant")
+		}
+		family = row.FamilyID
+		_, err := tx.NewUpdate().Model((*familyRow)(nil)).Set("revoked_at = ?", now()).Where("id = ? AND revoked_at IS NULL", family).Exec(ctx)
+		return err
+	})
+	if hub.CodeOf(err) == hub.CodeNotFound {
+		return "", nil
+	}
+	return family, err
+}
+
+// GrantActive says whether a family of refresh tokens is known and not revoked.
+func (r *Repo) GrantActive(ctx context.Context, family string) (bool, error) {
+	ok, err := r.db.NewSelect().Model((*familyRow)(nil)).Where("id = ? AND revoked_at IS NULL", family).Exists(ctx)
+	return ok, fail(err)
+}

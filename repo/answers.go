@@ -1,0 +1,312 @@
+package repo
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+
+	"github.com/uptrace/bun"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+// Ask is hub.AnswerStore's.
+func (r *Repo) Ask(ctx context.Context, q hub.StoredQuestion) (hub.Asked, error) {
+	for tries := 0; ; tries++ {
+		var out hub.Asked
+		err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
+			asked, err := r.lookUp(ctx, tx, q)
+			if err == nil && !asked.Found {
+				asked, err = r.ask(ctx, tx, q)
+			}
+			out = asked
+			return err
+		})
+		if taken(err) && tries < 3 {
+			continue // somebody else's transaction had the key first: find what it made
+		}
+		if taken(err) {
+			return out, conflict("message_id")
+		}
+		return out, err
+	}
+}
+
+func conflict(field string) error {
+	return &hub.Error{Code: hub.CodeIDConflict, Field: field, Msg: field + " names something else already"}
+}
+
+// lookUp finds what an earlier Ask with the same ids has made.
+func (r *Repo) lookUp(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (hub.Asked, error) {
+	var out hub.Asked
+	question, err := lookUpOne(ctx, tx, q, q.MessageID, q.OwnMessage, hub.RoleOfUser, "message_id")
+	if err != nil {
+		return out, err
+	}
+	answer, err := lookUpOne(ctx, tx, q, q.AnswerID, q.OwnAnswer, hub.RoleOfAssistant, "answer_id")
+	if err != nil || question == nil && answer == nil {
+		return out, err
+	}
+	switch {
+	case question != nil && q.OwnAnswer:
+		if answer == nil || !madeWith(answer, question) {
+			return out, conflict("answer_id")
+		}
+	case question != nil:
+		answer = new(messageRow)
+		err := tx.NewSelect().Model(answer).Where("parent_id = ? AND added = ?", question.ID, question.Added+1).Scan(ctx)
+		if errors.Is(err, sql.ErrNoRows) { // deleted since
+			return out, conflict("message_id")
+		}
+		if err != nil {
+			return out, err
+		}
+	case q.OwnMessage:
+		return out, conflict("answer_id")
+	case answer.ParentID != nil:
+		parent := new(messageRow)
+		if err := tx.NewSelect().Model(parent).Where("id = ?", *answer.ParentID).Scan(ctx); err != nil {
+			return out, err
+		}
+		if q.Content != nil {
+			question = parent
+		}
+	}
+	if !sameQuestion(q, question, answer) {
+		field := "answer_id"
+		if q.OwnMessage {
+			field = "message_id"
+		}
+		return out, conflict(field)
+	}
+	session, err := r.lockSession(ctx, tx, q.User, answer.SessionID)
+	if err != nil {
+		return out, err
+	}
+	out = hub.Asked{Found: true, Session: session.session(), Answer: answer.message()}
+	if question != nil {
+		m := question.message()
+		out.Question = &m
+	}
+	return out, nil
+}
+
+func lookUpOne(ctx context.Context, tx bun.Tx, q hub.StoredQuestion, id hub.MessageID, own bool, role hub.MessageRole, field string) (*messageRow, error) {
+	if !own {
+		return nil, nil
+	}
+	var row ownedRow // in one query: it may be committed at any moment
+	err := tx.NewRaw("SELECT m.*, s.user_id FROM messages AS m JOIN sessions AS s ON s.id = m.session_id WHERE m.id = ?", id).Scan(ctx, &row)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case row.UserID != q.User || row.Role != role:
+		return nil, conflict(field)
+	}
+	return &row.messageRow, nil
+}
+
+// madeWith says whether one Ask made both.
+func madeWith(answer, question *messageRow) bool {
+	return answer.ParentID != nil && *answer.ParentID == question.ID && answer.Added == question.Added+1
+}
+
+// sameQuestion says whether what was found is what q asks for.
+func sameQuestion(q hub.StoredQuestion, question, answer *messageRow) bool {
+	if !q.NewSession && answer.SessionID != q.Session {
+		return false
+	}
+	if q.Content == nil {
+		return question == nil && answer.ParentID != nil && q.Parent != nil && *answer.ParentID == *q.Parent
+	}
+	if question == nil || !madeWith(answer, question) || question.Content != *q.Content {
+		return false
+	}
+	return !q.ParentGiven || equal(q.Parent, question.ParentID)
+}
+
+func equal(a, b *hub.MessageID) bool {
+	return a == b || a != nil && b != nil && *a == *b
+}
+
+// ask stores a question and its answer.
+func (r *Repo) ask(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (hub.Asked, error) {
+	at := now()
+	session := sessionRow{ID: q.Session, UserID: q.User, Title: q.Title, Model: q.Model, Version: 1, CreatedAt: at}
+	var out hub.Asked
+	var err error
+	if !q.NewSession {
+		if session, err = r.lockSession(ctx, tx, q.User, q.Session); err != nil {
+			return out, err
+		}
+	}
+	parent, err := findParent(ctx, tx, q)
+	if err != nil {
+		return out, err
+	}
+	if session.ListVersion, err = r.raiseUser(ctx, tx, q.User); err != nil {
+		return out, err
+	}
+	session.UpdatedAt = at
+	provider, _, _ := strings.Cut(q.Model, "/")
+	var parentID *hub.MessageID
+	if parent != nil {
+		parentID = &parent.ID
+	}
+	var rows []messageRow
+	if q.Content != nil {
+		session.Version++
+		rows = append(rows, messageRow{
+			ID: q.MessageID, SessionID: session.ID, ParentID: parentID, Role: hub.RoleOfUser, Content: *q.Content,
+			Status: hub.StatusComplete, Version: session.Version, Added: session.Version, CreatedAt: at, FinishedAt: &at,
+		})
+		parentID = &q.MessageID
+	}
+	session.Version++
+	rows = append(rows, messageRow{
+		ID: q.AnswerID, SessionID: session.ID, ParentID: parentID, Role: hub.RoleOfAssistant, Status: hub.StatusStreaming,
+		Provider: provider, Model: q.Model, Version: session.Version, Added: session.Version, Epoch: 1, Owner: q.Owner, CreatedAt: at,
+	})
+	if q.NewSession {
+		_, err = tx.NewInsert().Model(&session).Exec(ctx)
+	} else {
+		_, err = tx.NewUpdate().Model(&session).Column("version", "list_version", "updated_at").WherePK().Exec(ctx)
+	}
+	if err != nil {
+		return out, err
+	}
+	for i := range rows { // one by one: a child needs its parent
+		if _, err := tx.NewInsert().Model(&rows[i]).Exec(ctx); err != nil {
+			return out, err
+		}
+	}
+	out = hub.Asked{Session: session.session(), UserVersion: session.ListVersion, Answer: rows[len(rows)-1].message()}
+	if len(rows) == 2 {
+		m := rows[0].message()
+		out.Question = &m
+	}
+	out.Branch, err = branch(ctx, tx, *parentID)
+	return out, err
+}
+
+// findParent returns the message that the new one follows, nil for a root.
+func findParent(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (*messageRow, error) {
+	var row messageRow
+	sel := tx.NewSelect().Model(&row).Where("session_id = ?", q.Session)
+	switch {
+	case q.ParentGiven && q.Parent == nil, q.NewSession:
+		return nil, nil
+	case q.ParentGiven:
+		sel.Where("id = ?", *q.Parent)
+	default:
+		sel.OrderExpr("added DESC").Limit(1)
+	}
+	err := sel.Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		if !q.ParentGiven {
+			return nil, nil
+		}
+		e := hub.NotFound("parent message")
+		e.Field = "parent_id"
+		return nil, e
+	}
+	if err != nil {
+		return nil, err
+	}
+	if row.Status == hub.StatusStreaming {
+		return nil, &hub.Error{Code: hub.CodeParentStreaming, Field: "parent_id", Msg: "the message to follow is still being written"}
+	}
+	return &row, nil
+}
+
+// branch is the conversation from its root to a message.
+func branch(ctx context.Context, tx bun.Tx, id hub.MessageID) ([]hub.Message, error) {
+	var rows []messageRow
+	err := tx.NewRaw(`WITH RECURSIVE branch (id, parent_id) AS (
+		SELECT id, parent_id FROM messages WHERE id = ?
+		UNION ALL
+		SELECT m.id, m.parent_id FROM messages AS m JOIN branch AS b ON m.id = b.parent_id
+	) SELECT m.* FROM messages AS m JOIN branch AS b ON b.id = m.id ORDER BY m.added`, id).Scan(ctx, &rows)
+	return messagesOf(rows), err
+}
+
+// RequestStop is hub.AnswerStore's.
+func (r *Repo) RequestStop(ctx context.Context, user hub.UserID, id hub.MessageID) (hub.Message, error) {
+	var row messageRow
+	err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) (err error) {
+		if row, err = ownMessage(ctx, tx, user, id); err != nil || row.Status != hub.StatusStreaming {
+			return err
+		}
+		_, err = tx.NewUpdate().Model((*messageRow)(nil)).Set("stop_requested_at = ?", now()).
+			Where("id = ? AND status = ? AND stop_requested_at IS NULL", id, hub.StatusStreaming).Exec(ctx)
+		return err
+	})
+	return row.message(), err
+}
+
+// EndAnswer is hub.AnswerStore's.
+func (r *Repo) EndAnswer(ctx context.Context, e hub.AnswerEnd) (version int64, err error) {
+	drop := r.journal.freed(e.ID)
+	err = r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
+		err := tx.NewRaw("UPDATE sessions SET version = version + 1 WHERE id = ? RETURNING version", e.Session).Scan(ctx, &version)
+		if errors.Is(err, sql.ErrNoRows) {
+			return hub.ErrFenced
+		}
+		if err != nil {
+			return err
+		}
+		up := tx.NewUpdate().Model((*messageRow)(nil)).
+			Set("content = ?, reasoning = ?, seq = ?, version = ?", e.Content, e.Reasoning, e.Seq, version).
+			Set("status = ?, finish_reason = ?, finished_at = ?", e.Reason.Status(), e.Reason, e.At)
+		if u := e.Usage; u != nil {
+			up.Set("input_tokens = ?, output_tokens = ?, cached_tokens = ?, reasoning_tokens = ?", u.InputTokens, u.OutputTokens, u.CachedTokens, u.ReasoningTokens)
+		}
+		if e.Error != nil {
+			up.Set("error_code = ?, error_detail = ?", e.Error.Code, e.Error.Detail)
+		}
+		res, err := up.Where("id = ? AND status = ? AND epoch = ?", e.ID, hub.StatusStreaming, e.Epoch).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, hub.ErrFenced)
+		}
+		return deleteJournal(ctx, tx, drop)
+	})
+	switch {
+	case err == nil:
+		r.journal.release(e.ID, drop)
+	case errors.Is(err, hub.ErrFenced):
+		r.journal.release(e.ID, nil)
+	}
+	return version, err
+}
+
+// ClaimOrphans is hub.AnswerStore's.
+func (r *Repo) ClaimOrphans(ctx context.Context, owner string) ([]hub.Orphan, error) {
+	var out []hub.Orphan
+	texts := map[hub.MessageID]*hub.Orphan{}
+	err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
+		var rows []ownedRow
+		err := tx.NewRaw(`SELECT m.*, s.user_id FROM messages AS m JOIN sessions AS s ON s.id = m.session_id
+			WHERE m.status = ? AND m.owner <> ? ORDER BY m.session_id, m.added`, hub.StatusStreaming, owner).Scan(ctx, &rows)
+		if err != nil {
+			return err
+		}
+		out = make([]hub.Orphan, len(rows))
+		for i := range rows {
+			rows[i].Epoch++
+			_, err := tx.NewUpdate().Model((*messageRow)(nil)).Set("epoch = ?, owner = ?", rows[i].Epoch, owner).Where("id = ?", rows[i].ID).Exec(ctx)
+			if err != nil {
+				return err
+			}
+			out[i] = hub.Orphan{Message: rows[i].message(), User: rows[i].UserID}
+			texts[rows[i].ID] = &out[i]
+		}
+		return r.readJournal(ctx, tx, texts)
+	})
+	return out, err
+}

@@ -1,0 +1,8 @@
+package repo
+
+import "context"
+
+// JournalRows counts what is left in the journal.
+func (r *Repo) JournalRows(ctx context.Context) (int64, error) {
+	return r.db.NewSelect().Model((*journalRow)(nil)).Count(ctx)
+}

@@ -1,0 +1,217 @@
+package repo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/uptrace/bun"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+// journalRowMax bounds the text in one row, in bytes: a larger batch is several
+// rows, so that no append holds the writer for long.
+const journalRowMax = 1 << 20
+
+// journalEntry is how an entry lies in a row.
+type journalEntry struct {
+	Stream hub.MessageID `json:"m"`
+	Epoch  int64         `json:"e"`
+	Seq    int64         `json:"s"`
+	Runs   []journalRun  `json:"r"`
+}
+
+type journalRun struct {
+	Text      string `json:"t"`
+	Reasoning bool   `json:"k,omitempty"`
+}
+
+func encodeJournal(batch []hub.JournalEntry) ([]byte, error) {
+	entries := make([]journalEntry, len(batch))
+	for i, e := range batch {
+		entries[i] = journalEntry{Stream: e.Stream, Epoch: e.Epoch, Seq: e.Seq, Runs: make([]journalRun, len(e.Runs))}
+		for j, run := range e.Runs {
+			entries[i].Runs[j] = journalRun(run)
+		}
+	}
+	return json.Marshal(entries)
+}
+
+func decodeJournal(b []byte) ([]journalEntry, error) {
+	var entries []journalEntry
+	if err := json.Unmarshal(b, &entries); err != nil {
+		return nil, fmt.Errorf("journal row: %w", err)
+	}
+	return entries, nil
+}
+
+// Append is hub.Journal's.
+func (r *Repo) Append(ctx context.Context, batch []hub.JournalEntry) error {
+	for len(batch) > 0 {
+		n, size := 0, 0
+		for n < len(batch) && (n == 0 || size < journalRowMax) {
+			for _, run := range batch[n].Runs {
+				size += len(run.Text)
+			}
+			n++
+		}
+		if err := r.appendRow(ctx, batch[:n]); err != nil {
+			return err
+		}
+		batch = batch[n:]
+	}
+	return nil
+}
+
+func (r *Repo) appendRow(ctx context.Context, batch []hub.JournalEntry) error {
+	entries, err := encodeJournal(batch)
+	if err != nil {
+		return err
+	}
+	row := journalRow{Entries: entries}
+	drop := r.journal.freed("")
+	err = r.write(ctx, false, func(ctx context.Context, tx bun.Tx) error {
+		if err := deleteJournal(ctx, tx, drop); err != nil {
+			return err
+		}
+		_, err := tx.NewInsert().Model(&row).Exec(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r.journal.release("", drop)
+	for _, e := range batch {
+		r.journal.hold(row.ID, e.Stream)
+	}
+	return nil
+}
+
+func deleteJournal(ctx context.Context, tx bun.Tx, ids []int64) error {
+	for len(ids) > 0 {
+		n := min(len(ids), rowsMax)
+		if _, err := tx.NewDelete().Model((*journalRow)(nil)).Where("id IN (?)", bun.List(ids[:n])).Exec(ctx); err != nil {
+			return err
+		}
+		ids = ids[n:]
+	}
+	return nil
+}
+
+// readJournal adds what the journal has to the orphans, and deletes the rows
+// that none of them needs.
+func (r *Repo) readJournal(ctx context.Context, tx bun.Tx, orphans map[hub.MessageID]*hub.Orphan) error {
+	var rows []journalRow
+	if err := tx.NewSelect().Model(&rows).Order("id").Scan(ctx); err != nil {
+		return err
+	}
+	type text struct{ content, reasoning strings.Builder }
+	texts := map[hub.MessageID]*text{}
+	var drop []int64
+	for _, row := range rows {
+		entries, err := decodeJournal(row.Entries)
+		if err != nil {
+			return err
+		}
+		needed := r.journal.holds(row.ID)
+		for _, e := range entries {
+			o := orphans[e.Stream]
+			if o == nil {
+				continue
+			}
+			needed = true
+			r.journal.hold(row.ID, e.Stream)
+			if e.Seq <= o.Seq { // appended twice
+				continue
+			}
+			o.Seq = e.Seq
+			t := texts[e.Stream]
+			if t == nil {
+				t = new(text)
+				texts[e.Stream] = t
+			}
+			for _, run := range e.Runs {
+				if run.Reasoning {
+					t.reasoning.WriteString(run.Text)
+				} else {
+					t.content.WriteString(run.Text)
+				}
+			}
+		}
+		if !needed {
+			drop = append(drop, row.ID)
+		}
+	}
+	for id, t := range texts {
+		orphans[id].Content, orphans[id].Reasoning = t.content.String(), t.reasoning.String()
+	}
+	return deleteJournal(ctx, tx, drop)
+}
+
+// ledger knows which streams need which rows of the journal.
+type ledger struct {
+	mu    *sync.Mutex
+	rows  map[hub.MessageID]map[int64]struct{}
+	needs map[int64]int // how many streams need a row
+	free  map[int64]struct{}
+}
+
+func newLedger() ledger {
+	return ledger{mu: new(sync.Mutex), rows: map[hub.MessageID]map[int64]struct{}{}, needs: map[int64]int{}, free: map[int64]struct{}{}}
+}
+
+// hold says that the stream needs the row.
+func (l *ledger) hold(row int64, id hub.MessageID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.rows[id] == nil {
+		l.rows[id] = map[int64]struct{}{}
+	}
+	if _, ok := l.rows[id][row]; !ok {
+		l.rows[id][row] = struct{}{}
+		l.needs[row]++
+	}
+}
+
+// holds says whether any stream needs the row.
+func (l *ledger) holds(row int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.needs[row] > 0
+}
+
+// freed returns the rows that nobody needs, counting out the stream id.
+func (l *ledger) freed(id hub.MessageID) []int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []int64
+	for row := range l.free {
+		out = append(out, row)
+	}
+	for row := range l.rows[id] {
+		if l.needs[row] == 1 {
+			out = append(out, row)
+		}
+	}
+	return out
+}
+
+// release says that the stream, if id names one, needs no rows any more, and
+// that those in dropped have been deleted.
+func (l *ledger) release(id hub.MessageID, dropped []int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for row := range l.rows[id] {
+		if l.needs[row]--; l.needs[row] == 0 {
+			delete(l.needs, row)
+			l.free[row] = struct{}{}
+		}
+	}
+	delete(l.rows, id)
+	for _, row := range dropped {
+		delete(l.free, row)
+	}
+}

@@ -1,0 +1,98 @@
+package repo
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/uptrace/bun"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+// readOptions makes the reads of a transaction see one moment.
+func readOptions(postgres bool) *sql.TxOptions {
+	if postgres {
+		return &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+	}
+	return &sql.TxOptions{ReadOnly: true}
+}
+
+// ownMessage reads a message of one of the user's sessions.
+func ownMessage(ctx context.Context, db bun.IDB, user hub.UserID, id hub.MessageID) (messageRow, error) {
+	var row messageRow
+	err := db.NewRaw("SELECT m.* FROM messages AS m JOIN sessions AS s ON s.id = m.session_id WHERE m.id = ? AND s.user_id = ?", id, user).Scan(ctx, &row)
+	return row, found(err, "message")
+}
+
+// Message is hub.MessageStore's.
+func (r *Repo) Message(ctx context.Context, user hub.UserID, id hub.MessageID) (hub.Message, error) {
+	row, err := ownMessage(ctx, r.db, user, id)
+	return row.message(), err
+}
+
+// MessageChanges is hub.MessageStore's.
+func (r *Repo) MessageChanges(ctx context.Context, user hub.UserID, session hub.SessionID, after int64) (hub.MessageChanges, error) {
+	out := hub.MessageChanges{Deleted: []hub.MessageID{}}
+	err := r.snapshot(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if err := tx.NewRaw("SELECT version FROM sessions WHERE id = ? AND user_id = ?", session, user).Scan(ctx, &out.Version); err != nil {
+			return found(err, "session")
+		}
+		var rows []messageRow
+		if err := tx.NewSelect().Model(&rows).Where("session_id = ? AND version > ?", session, after).Order("added").Scan(ctx); err != nil {
+			return err
+		}
+		out.Items = messagesOf(rows)
+		if after <= 0 {
+			return nil
+		}
+		return tx.NewSelect().Model((*messageTombstone)(nil)).Column("message_id").Where("session_id = ? AND version > ?", session, after).Order("version").Scan(ctx, &out.Deleted)
+	})
+	return out, err
+}
+
+// DeleteMessage is hub.MessageStore's.
+func (r *Repo) DeleteMessage(ctx context.Context, user hub.UserID, session hub.SessionID, id hub.MessageID) ([]hub.Deletion, error) {
+	var out []hub.Deletion
+	err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
+		row, err := r.lockSession(ctx, tx, user, session)
+		if err != nil {
+			return hub.NotFound("message")
+		}
+		var ids []hub.MessageID
+		err = tx.NewRaw(`WITH RECURSIVE tree (id, added) AS (
+			SELECT id, added FROM messages WHERE id = ? AND session_id = ?
+			UNION ALL
+			SELECT m.id, m.added FROM messages AS m JOIN tree AS t ON m.parent_id = t.id
+		) SELECT id FROM tree ORDER BY added`, id, session).Scan(ctx, &ids)
+		if err != nil {
+			return err
+		}
+		if len(ids) == 0 {
+			return hub.NotFound("message")
+		}
+		stones := make([]messageTombstone, len(ids))
+		for i, id := range ids {
+			row.Version++
+			stones[i] = messageTombstone{MessageID: id, SessionID: session, Version: row.Version}
+			out = append(out, hub.Deletion{ID: id, Version: row.Version})
+		}
+		for len(stones) > 0 {
+			n := min(len(stones), rowsMax)
+			part := stones[:n]
+			if _, err := tx.NewInsert().Model(&part).Exec(ctx); err != nil {
+				return err
+			}
+			stones = stones[n:]
+		}
+		// What follows goes with it.
+		if _, err := tx.NewDelete().Model((*messageRow)(nil)).Where("id = ?", id).Exec(ctx); err != nil {
+			return err
+		}
+		_, err = tx.NewUpdate().Model(&row).Column("version").WherePK().Exec(ctx)
+		return err
+	})
+	return out, err
+}
+
+// rowsMax bounds the rows of one statement.
+const rowsMax = 500

@@ -1,0 +1,200 @@
+package repo
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
+	"github.com/uptrace/bun/dialect/sqlitedialect"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// replicaLock is the PostgreSQL advisory lock of the one replica that may run
+// without a shared bus.
+const replicaLock = 0x6f6d6e69
+
+// Options says which database is opened.
+type Options struct {
+	DatabaseURL string       // postgres://…; SQLite in DataDir if empty
+	DataDir     string       // made if it is missing
+	Logger      *slog.Logger // slog.Default() if nil
+}
+
+// Repo is an open database.
+type Repo struct {
+	db      *bun.DB // reads
+	writer  *bun.DB // one connection on SQLite, db itself on PostgreSQL
+	gate    *gate   // before SQLite's writer; nil on PostgreSQL
+	guard   *sql.Conn
+	folder  *os.File
+	journal ledger
+	log     *slog.Logger
+}
+
+// Open opens and migrates the database, and makes sure that no other process
+// runs on it.
+func Open(ctx context.Context, opt Options) (r *Repo, err error) {
+	if opt.Logger == nil {
+		opt.Logger = slog.Default()
+	}
+	r = &Repo{log: opt.Logger, journal: newLedger()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.Close())
+			r = nil
+		}
+	}()
+	if opt.DatabaseURL == "" {
+		return r, r.openSQLite(ctx, opt.DataDir)
+	}
+	return r, r.openPostgres(ctx, opt.DatabaseURL)
+}
+
+func (r *Repo) openSQLite(ctx context.Context, dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	var err error
+	if r.folder, err = lockFolder(dir); err != nil {
+		return err
+	}
+	pragmas := url.Values{
+		"_pragma":      {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)"},
+		"_txlock":      {"immediate"},
+		"_time_format": {"sqlite"},
+	}
+	dsn := "file:" + (&url.URL{Path: filepath.Join(dir, "omnichat.db")}).EscapedPath() + "?" + pragmas.Encode()
+	writer, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return fmt.Errorf("open SQLite: %w", err)
+	}
+	writer.SetMaxOpenConns(1)
+	r.writer = bun.NewDB(writer, sqlitedialect.New())
+	r.gate = newGate()
+	readers, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return fmt.Errorf("open SQLite: %w", err)
+	}
+	readers.SetMaxOpenConns(4)
+	readers.SetMaxIdleConns(4)
+	r.db = bun.NewDB(readers, sqlitedialect.New())
+	return r.migrate(ctx, goose.DialectSQLite3, "migrations/sqlite")
+}
+
+func (r *Repo) openPostgres(ctx context.Context, dsn string) error {
+	cfg, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return fmt.Errorf("DATABASE_URL: %w", err)
+	}
+	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec // bun inlines: prepared statements would only be made, not reused
+	cfg.RuntimeParams["timezone"] = "UTC"
+	db := stdlib.OpenDB(*cfg)
+	db.SetMaxOpenConns(16)
+	db.SetMaxIdleConns(16)
+	r.db = bun.NewDB(db, pgdialect.New())
+	r.writer = r.db
+	if err := r.takeReplicaLock(ctx); err != nil {
+		return err
+	}
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	return r.migrate(ctx, goose.DialectPostgres, "migrations/postgres", goose.WithSessionLocker(locker))
+}
+
+// takeReplicaLock makes this process the one that runs on the database.
+func (r *Repo) takeReplicaLock(ctx context.Context) (err error) {
+	if r.guard, err = r.db.DB.Conn(ctx); err != nil {
+		return fmt.Errorf("connect to PostgreSQL: %w", err)
+	}
+	var got bool
+	if err := r.guard.QueryRowContext(ctx, fmt.Sprintf("SELECT pg_try_advisory_lock(%d)", replicaLock)).Scan(&got); err != nil {
+		return fmt.Errorf("lock the database: %w", err)
+	}
+	if !got {
+		return errors.New("the database is in use by another OmniChat")
+	}
+	return nil
+}
+
+func (r *Repo) migrate(ctx context.Context, dialect goose.Dialect, dir string, opts ...goose.ProviderOption) error {
+	files, err := fs.Sub(migrations, dir)
+	if err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	p, err := goose.NewProvider(dialect, r.writer.DB, files, append(opts, goose.WithDisableGlobalRegistry(true))...)
+	if err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrate the database: %w", err)
+	}
+	return nil
+}
+
+// Ping says whether the database answers.
+func (r *Repo) Ping(ctx context.Context) error {
+	_, err := r.db.ExecContext(ctx, "SELECT 1")
+	return fail(err)
+}
+
+// Close leaves the database tidy and lets it go.
+func (r *Repo) Close() error {
+	var errs []error
+	if r.gate != nil && r.writer != nil {
+		for _, q := range []string{"PRAGMA optimize", "PRAGMA wal_checkpoint(TRUNCATE)"} {
+			if _, err := r.writer.Exec(q); err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if r.guard != nil {
+		errs = append(errs, r.guard.Close())
+	}
+	if r.db != nil {
+		errs = append(errs, r.db.Close())
+	}
+	if r.writer != nil && r.writer != r.db {
+		errs = append(errs, r.writer.Close())
+	}
+	if r.folder != nil {
+		errs = append(errs, r.folder.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// write runs a transaction. Urgent ones go first where there is one writer.
+func (r *Repo) write(ctx context.Context, urgent bool, f func(ctx context.Context, tx bun.Tx) error) error {
+	if r.gate != nil {
+		if err := r.gate.enter(ctx, urgent); err != nil {
+			return fail(err)
+		}
+		defer r.gate.leave()
+	}
+	return fail(r.writer.RunInTx(ctx, nil, f))
+}
+
+// forUpdate locks the rows that a SELECT finds; SQLite has one writer anyway.
+func (r *Repo) forUpdate() string {
+	if r.gate != nil {
+		return ""
+	}
+	return " FOR UPDATE"
+}

@@ -1,0 +1,549 @@
+package repo_test
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/repo"
+	"github.com/omnichat/omnichat/repo/pgtest"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	pgtest.Stop()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+var databases = map[string]func(t testing.TB) repo.Options{
+	"sqlite":   func(t testing.TB) repo.Options { return repo.Options{DataDir: t.TempDir()} },
+	"postgres": func(t testing.TB) repo.Options { return repo.Options{DatabaseURL: pgtest.Start(t)} },
+}
+
+// both runs a test on either database.
+func both(t *testing.T, f func(t *testing.T, s *suite)) {
+	for name, options := range databases {
+		t.Run(name, func(t *testing.T) {
+			s := &suite{t: t, opt: options(t)}
+			s.open()
+			defer func() { s.ok(s.r.Close()) }()
+			s.alice, s.bob = s.user("alice"), s.user("bob")
+			f(t, s)
+		})
+	}
+}
+
+type suite struct {
+	t          *testing.T
+	opt        repo.Options
+	r          *repo.Repo
+	alice, bob hub.UserID
+}
+
+func (s *suite) open() {
+	s.t.Helper()
+	r, err := repo.Open(s.t.Context(), s.opt)
+	s.ok(err)
+	s.r = r
+}
+
+func (s *suite) ok(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *suite) code(err error, want hub.Code) {
+	s.t.Helper()
+	if hub.CodeOf(err) != want {
+		s.t.Errorf("error %v, want code %q", err, want)
+	}
+}
+
+func (s *suite) user(name string) hub.UserID {
+	s.t.Helper()
+	u, err := s.r.CreateUser(s.t.Context(), hub.User{ID: hub.UserID(hub.NewID()), Username: name, DisplayName: name}, "hash")
+	s.ok(err)
+	return u.ID
+}
+
+// question asks in a new session.
+func (s *suite) question(content string) hub.StoredQuestion {
+	return hub.StoredQuestion{
+		User: s.alice, Owner: "me", Session: hub.SessionID(hub.NewID()), NewSession: true, Title: content, Model: "fake/m",
+		MessageID: hub.MessageID(hub.NewID()), OwnMessage: true, AnswerID: hub.MessageID(hub.NewID()), OwnAnswer: true, Content: &content,
+	}
+}
+
+// follow asks in the session of an earlier question.
+func (s *suite) follow(q hub.StoredQuestion, content string) hub.StoredQuestion {
+	next := s.question(content)
+	next.Session, next.NewSession = q.Session, false
+	return next
+}
+
+func (s *suite) ask(q hub.StoredQuestion) hub.Asked {
+	s.t.Helper()
+	a, err := s.r.Ask(s.t.Context(), q)
+	s.ok(err)
+	return a
+}
+
+func (s *suite) end(a hub.Asked, content string) int64 {
+	s.t.Helper()
+	v, err := s.r.EndAnswer(s.t.Context(), hub.AnswerEnd{
+		Session: a.Session.ID, ID: a.Answer.ID, Epoch: a.Answer.Epoch, Seq: 9, Content: content, Reason: hub.ReasonStop,
+		Usage: &hub.Usage{InputTokens: 1, OutputTokens: 2}, At: time.Now().UTC(),
+	})
+	s.ok(err)
+	return v
+}
+
+func TestAskStoresQuestionAndAnswerInOneStep(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		q := s.question("What is love?")
+		a := s.ask(q)
+		if a.Found || a.Session.Version != 3 || a.Question.Version != 2 || a.Answer.Version != 3 || a.UserVersion != 1 {
+			t.Errorf("versions: session %d, question %d, answer %d, user %d", a.Session.Version, a.Question.Version, a.Answer.Version, a.UserVersion)
+		}
+		if a.Answer.Status != hub.StatusStreaming || a.Answer.Provider != "fake" || *a.Answer.ParentID != q.MessageID || len(a.Branch) != 1 {
+			t.Errorf("answer %+v, branch %v", a.Answer, a.Branch)
+		}
+		if v := s.end(a, "Baby don't hurt me"); v != 4 {
+			t.Errorf("the end has version %d", v)
+		}
+		c, err := s.r.MessageChanges(t.Context(), s.alice, q.Session, 0)
+		s.ok(err)
+		if len(c.Items) != 2 || c.Version != 4 || c.Items[1].Content != "Baby don't hurt me" || c.Items[1].Usage.OutputTokens != 2 ||
+			c.Items[1].Status != hub.StatusComplete || c.Items[1].FinishedAt == nil || c.Deleted == nil {
+			t.Errorf("changes %+v", c)
+		}
+	})
+}
+
+func TestAskTwiceIsOnce(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		q := s.question("once")
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		answers, made := map[hub.MessageID]bool{}, 0
+		for range 8 {
+			q := q
+			q.Session, q.AnswerID, q.OwnAnswer = hub.SessionID(hub.NewID()), hub.MessageID(hub.NewID()), false
+			wg.Go(func() {
+				a, err := s.r.Ask(t.Context(), q)
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				answers[a.Answer.ID] = true
+				if !a.Found {
+					made++
+				}
+			})
+		}
+		wg.Wait()
+		page, err := s.r.Sessions(t.Context(), s.alice, hub.SessionQuery{Limit: 10})
+		s.ok(err)
+		if len(answers) != 1 || made != 1 || len(page.Items) != 1 {
+			t.Errorf("%d answers, %d made, %d sessions", len(answers), made, len(page.Items))
+		}
+	})
+}
+
+func TestAskRefusesAnIDForSomethingElse(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		q := s.question("first")
+		a := s.ask(q)
+		s.end(a, "done")
+		other := s.ask(s.question("other"))
+		text := "changed"
+		root := (*hub.MessageID)(nil)
+		for name, change := range map[string]func(q *hub.StoredQuestion){
+			"other content":         func(q *hub.StoredQuestion) { q.Content = &text },
+			"other session":         func(q *hub.StoredQuestion) { q.Session, q.NewSession = other.Session.ID, false },
+			"other parent":          func(q *hub.StoredQuestion) { q.Parent, q.ParentGiven = &a.Answer.ID, true },
+			"other answer":          func(q *hub.StoredQuestion) { q.AnswerID = other.Answer.ID },
+			"unknown answer":        func(q *hub.StoredQuestion) { q.AnswerID = hub.MessageID(hub.NewID()) },
+			"answer for a question": func(q *hub.StoredQuestion) { q.MessageID, q.OwnAnswer = a.Answer.ID, false },
+			"somebody else's":       func(q *hub.StoredQuestion) { q.User = s.bob },
+		} {
+			same := q
+			change(&same)
+			_, err := s.r.Ask(t.Context(), same)
+			if hub.CodeOf(err) != hub.CodeIDConflict {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		same := q
+		same.Parent, same.ParentGiven = root, true
+		if again := s.ask(same); !again.Found || again.Answer.ID != a.Answer.ID || again.Answer.Content != "done" {
+			t.Errorf("the same again: %+v", again)
+		}
+	})
+}
+
+func TestParents(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		q := s.question("one")
+		a := s.ask(q)
+		_, err := s.r.Ask(t.Context(), s.follow(q, "too early"))
+		s.code(err, hub.CodeParentStreaming)
+		s.end(a, "first answer")
+
+		next := s.ask(s.follow(q, "two"))
+		if *next.Question.ParentID != a.Answer.ID || len(next.Branch) != 3 || next.Branch[0].Content != "one" {
+			t.Errorf("a follow-up has parent %v and branch %v", next.Question.ParentID, next.Branch)
+		}
+		s.end(next, "second answer")
+
+		again := s.follow(q, "")
+		again.Content, again.Parent, again.ParentGiven, again.OwnMessage = nil, &q.MessageID, true, false
+		sibling := s.ask(again)
+		if sibling.Question != nil || *sibling.Answer.ParentID != q.MessageID {
+			t.Errorf("answered once more: %+v", sibling)
+		}
+		if same := s.ask(again); !same.Found || same.Answer.ID != sibling.Answer.ID {
+			t.Errorf("the same answer_id again: %+v", same)
+		}
+		s.end(sibling, "another")
+
+		more := s.follow(q, "")
+		more.Content, more.Parent, more.ParentGiven, more.OwnMessage = nil, &sibling.Answer.ID, true, false
+		if went := s.ask(more); *went.Answer.ParentID != sibling.Answer.ID || len(went.Branch) != 2 {
+			t.Errorf("continued: %+v", went)
+		}
+
+		root := s.follow(q, "new root")
+		root.ParentGiven = true
+		if r := s.ask(root); r.Question.ParentID != nil {
+			t.Errorf("a root has parent %v", r.Question.ParentID)
+		}
+		missing := hub.MessageID(hub.NewID())
+		lost := s.follow(q, "x")
+		lost.Parent, lost.ParentGiven = &missing, true
+		_, err = s.r.Ask(t.Context(), lost)
+		s.code(err, hub.CodeNotFound)
+	})
+}
+
+func TestEndAnswerIsFenced(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		a := s.ask(s.question("x"))
+		orphans, err := s.r.ClaimOrphans(t.Context(), "other")
+		s.ok(err)
+		if len(orphans) != 1 || orphans[0].Message.Epoch != 2 || orphans[0].User != s.alice {
+			t.Fatalf("orphans %+v", orphans)
+		}
+		_, err = s.r.EndAnswer(t.Context(), hub.AnswerEnd{Session: a.Session.ID, ID: a.Answer.ID, Epoch: 1, Reason: hub.ReasonStop, At: time.Now()})
+		if !errors.Is(err, hub.ErrFenced) {
+			t.Errorf("the old owner's end: %v", err)
+		}
+		a.Answer.Epoch = 2
+		v := s.end(a, "settled")
+		session, err := s.r.Session(t.Context(), s.alice, a.Session.ID)
+		s.ok(err)
+		if session.Version != v {
+			t.Errorf("a refused end took a version: %d, want %d", session.Version, v)
+		}
+	})
+}
+
+func TestJournalSurvivesAndIsLetGo(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		a, b := s.ask(s.question("a")), s.ask(s.question("b"))
+		entry := func(x hub.Asked, seq int64, text string) hub.JournalEntry {
+			return hub.JournalEntry{Stream: x.Answer.ID, Epoch: 1, Seq: seq, Runs: []hub.Run{{Text: "hm ", Reasoning: true}, {Text: text}}}
+		}
+		first := []hub.JournalEntry{entry(a, 2, "one "), entry(b, 2, "eins ")}
+		s.ok(s.r.Append(t.Context(), first))
+		s.ok(s.r.Append(t.Context(), first)) // its answer was lost
+		s.ok(s.r.Append(t.Context(), []hub.JournalEntry{entry(a, 4, "two")}))
+		s.end(b, "eins")
+		s.ok(s.r.Close())
+		s.open()
+		orphans, err := s.r.ClaimOrphans(t.Context(), "next")
+		s.ok(err)
+		if len(orphans) != 1 || orphans[0].Content != "one two" || orphans[0].Reasoning != "hm hm " || orphans[0].Seq != 4 {
+			t.Fatalf("orphans %+v", orphans)
+		}
+		a.Answer.Epoch = 2
+		s.end(a, orphans[0].Content)
+		if n, err := s.r.JournalRows(t.Context()); err != nil || n != 0 {
+			t.Errorf("%d rows are left, %v", n, err)
+		}
+	})
+}
+
+func TestDeletionsLeaveTombstones(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		q := s.question("one")
+		a := s.ask(q)
+		s.end(a, "1")
+		b := s.ask(s.follow(q, "two"))
+		deleted, err := s.r.DeleteMessage(t.Context(), s.alice, q.Session, a.Answer.ID)
+		s.ok(err)
+		if len(deleted) != 3 || deleted[0].ID != a.Answer.ID || deleted[0].Version != 7 || deleted[2].Version != 9 {
+			t.Errorf("deleted %+v", deleted)
+		}
+		c, err := s.r.MessageChanges(t.Context(), s.alice, q.Session, 4)
+		s.ok(err)
+		if len(c.Items) != 0 || len(c.Deleted) != 3 || c.Version != 9 {
+			t.Errorf("changes %+v", c)
+		}
+		_, err = s.r.EndAnswer(t.Context(), hub.AnswerEnd{Session: q.Session, ID: b.Answer.ID, Epoch: 1, Reason: hub.ReasonStop, At: time.Now()})
+		if !errors.Is(err, hub.ErrFenced) {
+			t.Errorf("the end of a deleted answer: %v", err)
+		}
+		before, err := s.r.SessionChanges(t.Context(), s.alice, 0)
+		s.ok(err)
+		_, err = s.r.DeleteSession(t.Context(), s.alice, q.Session)
+		s.ok(err)
+		after, err := s.r.SessionChanges(t.Context(), s.alice, before.Version)
+		s.ok(err)
+		if len(after.Items) != 0 || len(after.Deleted) != 1 || after.Deleted[0] != q.Session {
+			t.Errorf("changes of the list %+v", after)
+		}
+	})
+}
+
+func TestWhatIsSomebodyElsesIsMissing(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		q := s.question("mine")
+		a := s.ask(q)
+		ctx, title := t.Context(), "stolen"
+		_, err := s.r.Session(ctx, s.bob, q.Session)
+		s.code(err, hub.CodeNotFound)
+		_, err = s.r.Message(ctx, s.bob, a.Answer.ID)
+		s.code(err, hub.CodeNotFound)
+		_, err = s.r.MessageChanges(ctx, s.bob, q.Session, 0)
+		s.code(err, hub.CodeNotFound)
+		_, err = s.r.RequestStop(ctx, s.bob, a.Answer.ID)
+		s.code(err, hub.CodeNotFound)
+		_, _, err = s.r.UpdateSession(ctx, s.bob, q.Session, hub.SessionPatch{Title: &title})
+		s.code(err, hub.CodeNotFound)
+		_, err = s.r.DeleteSession(ctx, s.bob, q.Session)
+		s.code(err, hub.CodeNotFound)
+		_, err = s.r.DeleteMessage(ctx, s.bob, q.Session, a.Answer.ID)
+		s.code(err, hub.CodeNotFound)
+		theirs := s.follow(q, "x")
+		theirs.User = s.bob
+		_, err = s.r.Ask(ctx, theirs)
+		s.code(err, hub.CodeNotFound)
+		page, err := s.r.Sessions(ctx, s.bob, hub.SessionQuery{Limit: 10, Text: "mine"})
+		s.ok(err)
+		if len(page.Items) != 0 {
+			t.Errorf("bob finds %v", page.Items)
+		}
+	})
+}
+
+func TestSessionsAreListedPageByPage(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		for i := range 7 {
+			_, _, err := s.r.CreateSession(t.Context(), s.alice, hub.SessionDraft{ID: hub.SessionID(hub.NewID()), Title: fmt.Sprintf("Talk %d, 100%% _sure_", i)})
+			s.ok(err)
+		}
+		var titles []string
+		q := hub.SessionQuery{Limit: 3, Text: "0% _SURE"}
+		for {
+			page, err := s.r.Sessions(t.Context(), s.alice, q)
+			s.ok(err)
+			for _, item := range page.Items {
+				titles = append(titles, item.Title[5:6])
+			}
+			if page.NextCursor == nil {
+				break
+			}
+			q.Cursor = *page.NextCursor
+		}
+		if got := strings.Join(titles, ""); got != "6543210" {
+			t.Errorf("listed %s", got)
+		}
+		_, err := s.r.Sessions(t.Context(), s.alice, hub.SessionQuery{Limit: 3, Cursor: "nonsense"})
+		s.code(err, hub.CodeInvalid)
+		asked := s.ask(s.question("title"))
+		s.end(asked, "a needle in a haystack")
+		page, err := s.r.Sessions(t.Context(), s.alice, hub.SessionQuery{Limit: 3, Text: "Needle"})
+		s.ok(err)
+		if len(page.Items) != 1 || page.Items[0].ID != asked.Session.ID {
+			t.Errorf("found %v", page.Items)
+		}
+	})
+}
+
+func TestUpdateSessionRaisesBothVersions(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		made, v, err := s.r.CreateSession(t.Context(), s.alice, hub.SessionDraft{ID: hub.SessionID(hub.NewID()), Title: "old", Model: "fake/m"})
+		s.ok(err)
+		title := "new"
+		got, v2, err := s.r.UpdateSession(t.Context(), s.alice, made.ID, hub.SessionPatch{Title: &title})
+		s.ok(err)
+		if got.Title != "new" || got.Model != "fake/m" || got.Version != 2 || v2 != v+1 {
+			t.Errorf("updated %+v, user version %d after %d", got, v2, v)
+		}
+		sessions, users, err := s.r.Versions(t.Context(), []hub.SessionID{made.ID}, []hub.UserID{s.alice})
+		s.ok(err)
+		if sessions[made.ID] != 2 || users[s.alice] != v2 {
+			t.Errorf("versions %v %v", sessions, users)
+		}
+	})
+}
+
+func TestFirstUserIsTheAdmin(t *testing.T) {
+	for name, options := range databases {
+		t.Run(name, func(t *testing.T) {
+			r, err := repo.Open(t.Context(), options(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			var wg sync.WaitGroup
+			roles := make(chan hub.Role, 8)
+			for i := range 8 {
+				wg.Go(func() {
+					u, err := r.CreateUser(t.Context(), hub.User{ID: hub.UserID(hub.NewID()), Username: fmt.Sprint("u", i)}, "h")
+					if err != nil {
+						t.Error(err)
+					}
+					roles <- u.Role
+				})
+			}
+			wg.Wait()
+			close(roles)
+			admins := 0
+			for role := range roles {
+				if role == hub.RoleAdmin {
+					admins++
+				}
+			}
+			if admins != 1 {
+				t.Errorf("%d admins", admins)
+			}
+			_, err = r.CreateUser(t.Context(), hub.User{ID: hub.UserID(hub.NewID()), Username: "U1"}, "h")
+			if hub.CodeOf(err) != hub.CodeUsernameTaken {
+				t.Errorf("the same name in capitals: %v", err)
+			}
+		})
+	}
+}
+
+func TestRefreshTokensRotate(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		ctx, at, grace := t.Context(), time.Now().UTC().Truncate(time.Second), 10*time.Second
+		expires := at.Add(time.Hour)
+		hash := func(s string) [32]byte { return sha256.Sum256([]byte(s)) }
+		login := func(name string) string {
+			family := hub.NewID()
+			s.ok(s.r.StartGrant(ctx, hub.Grant{Hash: hash(name), Family: family, User: s.alice, ExpiresAt: expires}))
+			return family
+		}
+		rotate := func(old, next string, after time.Duration) error {
+			_, err := s.r.RotateGrant(ctx, hash(old), hash(next), at.Add(after), grace, expires)
+			return err
+		}
+		active := func(family string) bool {
+			ok, err := s.r.GrantActive(ctx, family)
+			s.ok(err)
+			return ok
+		}
+		f := login("a0")
+		s.ok(rotate("a0", "a1", 0))
+		s.ok(rotate("a0", "a1b", 9*time.Second)) // the other tab
+		s.ok(rotate("a1b", "a2b", time.Minute))
+		s.ok(rotate("a1", "a2", time.Minute))
+		if !active(f) {
+			t.Error("two tabs at once ended the login")
+		}
+		s.code(rotate("a0", "a9", 5*time.Second), hub.CodeInvalidGrant) // older than the one just replaced
+		if active(f) {
+			t.Error("reuse of an old token did not revoke the family")
+		}
+		s.code(rotate("a2", "a3", time.Minute), hub.CodeInvalidGrant)
+
+		f = login("b0")
+		s.ok(rotate("b0", "b1", 0))
+		s.code(rotate("b0", "b2", 11*time.Second), hub.CodeInvalidGrant)
+		if active(f) {
+			t.Error("late reuse did not revoke the family")
+		}
+		login("c0")
+		s.code(rotate("c0", "c1", 2*time.Hour), hub.CodeInvalidGrant)
+		s.code(rotate("unknown", "u1", 0), hub.CodeInvalidGrant)
+
+		f = login("d0")
+		got, err := s.r.RevokeGrant(ctx, hash("d0"))
+		s.ok(err)
+		if got != f || active(f) {
+			t.Errorf("log out: family %s of %s, active %v", got, f, active(f))
+		}
+		if got, err := s.r.RevokeGrant(ctx, hash("nobody's")); got != "" || err != nil {
+			t.Errorf("an unknown token: %q, %v", got, err)
+		}
+	})
+}
+
+func TestOneProcessForEachDatabase(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		second, err := repo.Open(t.Context(), s.opt)
+		if err == nil {
+			second.Close()
+			t.Fatal("a second process may open the database")
+		}
+		if !strings.Contains(err.Error(), "in use by another OmniChat") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("it says %q", err)
+		}
+	})
+}
+
+func TestTextOfEveryKindComesBackAsItWas(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		for _, text := range []string{"it's \\ \"q\" ? :x $1 ?0 ::text", "日本 🙂\r\n\t\u0001\u2028", strings.Repeat("ä", 100_000), "'); DROP TABLE users; --"} {
+			a := s.ask(s.question(text))
+			s.ok(s.r.Append(t.Context(), []hub.JournalEntry{{Stream: a.Answer.ID, Epoch: 1, Seq: 1, Runs: []hub.Run{{Text: text}}}}))
+			s.end(a, text)
+			c, err := s.r.MessageChanges(t.Context(), s.alice, a.Session.ID, 0)
+			s.ok(err)
+			if c.Items[0].Content != text || c.Items[1].Content != text {
+				t.Errorf("%.20q came back as %.20q and %.20q", text, c.Items[0].Content, c.Items[1].Content)
+			}
+		}
+	})
+}
+
+func BenchmarkAppend(b *testing.B) {
+	for name, options := range databases {
+		b.Run(name, func(b *testing.B) {
+			r, err := repo.Open(b.Context(), options(b))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer r.Close()
+			batch := make([]hub.JournalEntry, 50)
+			for i := range batch {
+				batch[i] = hub.JournalEntry{Stream: hub.MessageID(hub.NewID()), Epoch: 1, Runs: []hub.Run{{Text: " token"}}}
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := r.Append(b.Context(), batch); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

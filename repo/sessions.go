@@ -1,0 +1,183 @@
+package repo
+
+import (
+	"context"
+	"encoding/base64"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+// raiseUser takes the user's next version.
+func (r *Repo) raiseUser(ctx context.Context, tx bun.Tx, user hub.UserID) (version int64, err error) {
+	err = tx.NewRaw("UPDATE users SET version = version + 1 WHERE id = ? RETURNING version", user).Scan(ctx, &version)
+	return version, found(err, "user")
+}
+
+// lockSession reads a session of the user for a change.
+func (r *Repo) lockSession(ctx context.Context, tx bun.Tx, user hub.UserID, id hub.SessionID) (sessionRow, error) {
+	var row sessionRow
+	err := tx.NewRaw("SELECT * FROM sessions WHERE id = ? AND user_id = ?"+r.forUpdate(), id, user).Scan(ctx, &row)
+	return row, found(err, "session")
+}
+
+// CreateSession is hub.SessionStore's.
+func (r *Repo) CreateSession(ctx context.Context, user hub.UserID, d hub.SessionDraft) (hub.Session, int64, error) {
+	at := now()
+	row := sessionRow{ID: d.ID, UserID: user, Title: d.Title, Model: d.Model, SystemPrompt: d.SystemPrompt, Version: 1, CreatedAt: at, UpdatedAt: at}
+	err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) (err error) {
+		if row.ListVersion, err = r.raiseUser(ctx, tx, user); err != nil {
+			return err
+		}
+		_, err = tx.NewInsert().Model(&row).Exec(ctx)
+		return err
+	})
+	if taken(err) {
+		return hub.Session{}, 0, &hub.Error{Code: hub.CodeIDConflict, Field: "id", Msg: "the id names something else already"}
+	}
+	return row.session(), row.ListVersion, err
+}
+
+// Session is hub.SessionStore's.
+func (r *Repo) Session(ctx context.Context, user hub.UserID, id hub.SessionID) (hub.Session, error) {
+	var row sessionRow
+	err := r.db.NewSelect().Model(&row).Where("id = ? AND user_id = ?", id, user).Scan(ctx)
+	return row.session(), found(err, "session")
+}
+
+// Sessions is hub.SessionStore's.
+func (r *Repo) Sessions(ctx context.Context, user hub.UserID, q hub.SessionQuery) (hub.SessionPage, error) {
+	var rows []sessionRow
+	sel := r.db.NewSelect().Model(&rows).Where("user_id = ?", user).OrderExpr("updated_at DESC, id DESC").Limit(int64(q.Limit) + 1)
+	if q.Cursor != "" {
+		at, id, ok := parseCursor(q.Cursor)
+		if !ok {
+			return hub.SessionPage{}, hub.Invalid("cursor", "is not one that was given out")
+		}
+		sel.Where("(updated_at, id) < (?, ?)", at, id)
+	}
+	if q.Text != "" {
+		like := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(q.Text)) + "%"
+		sel.Where(`(lower(title) LIKE ? ESCAPE '\' OR EXISTS (SELECT 1 FROM messages m WHERE m.session_id = "session_row"."id" AND m.status <> 'streaming' AND lower(m.content) LIKE ? ESCAPE '\'))`, like, like)
+	}
+	if err := sel.Scan(ctx); err != nil {
+		return hub.SessionPage{}, fail(err)
+	}
+	page := hub.SessionPage{}
+	if len(rows) > q.Limit {
+		rows = rows[:q.Limit]
+		last := rows[q.Limit-1]
+		next := base64.RawURLEncoding.EncodeToString([]byte(last.UpdatedAt.UTC().Format(time.RFC3339Nano) + " " + string(last.ID)))
+		page.NextCursor = &next
+	}
+	page.Items = sessionsOf(rows)
+	return page, nil
+}
+
+func parseCursor(s string) (at time.Time, id string, ok bool) {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		return at, "", false
+	}
+	stamp, id, _ := strings.Cut(string(b), " ")
+	at, err = time.Parse(time.RFC3339Nano, stamp)
+	if err != nil {
+		return at, "", false
+	}
+	id, ok = hub.ParseID(id)
+	return at, id, ok
+}
+
+// snapshot runs reads that must be of one moment.
+func (r *Repo) snapshot(ctx context.Context, f func(ctx context.Context, tx bun.Tx) error) error {
+	opts := readOptions(r.gate == nil)
+	return fail(r.db.RunInTx(ctx, opts, f))
+}
+
+// SessionChanges is hub.SessionStore's.
+func (r *Repo) SessionChanges(ctx context.Context, user hub.UserID, after int64) (hub.SessionChanges, error) {
+	out := hub.SessionChanges{Deleted: []hub.SessionID{}}
+	err := r.snapshot(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if err := tx.NewRaw("SELECT version FROM users WHERE id = ?", user).Scan(ctx, &out.Version); err != nil {
+			return found(err, "user")
+		}
+		var rows []sessionRow
+		if err := tx.NewSelect().Model(&rows).Where("user_id = ? AND list_version > ?", user, after).OrderExpr("updated_at DESC, id DESC").Scan(ctx); err != nil {
+			return err
+		}
+		out.Items = sessionsOf(rows)
+		if after <= 0 {
+			return nil
+		}
+		return tx.NewSelect().Model((*sessionTombstone)(nil)).Column("session_id").Where("user_id = ? AND version > ?", user, after).Order("version").Scan(ctx, &out.Deleted)
+	})
+	return out, err
+}
+
+// UpdateSession is hub.SessionStore's.
+func (r *Repo) UpdateSession(ctx context.Context, user hub.UserID, id hub.SessionID, p hub.SessionPatch) (hub.Session, int64, error) {
+	var row sessionRow
+	err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) (err error) {
+		if row, err = r.lockSession(ctx, tx, user, id); err != nil {
+			return err
+		}
+		for _, c := range []struct{ field, value *string }{{&row.Title, p.Title}, {&row.Model, p.Model}, {&row.SystemPrompt, p.SystemPrompt}} {
+			if c.value != nil {
+				*c.field = *c.value
+			}
+		}
+		row.Version++
+		if row.ListVersion, err = r.raiseUser(ctx, tx, user); err != nil {
+			return err
+		}
+		_, err = tx.NewUpdate().Model(&row).WherePK().Exec(ctx)
+		return err
+	})
+	return row.session(), row.ListVersion, err
+}
+
+// DeleteSession is hub.SessionStore's.
+func (r *Repo) DeleteSession(ctx context.Context, user hub.UserID, id hub.SessionID) (version int64, err error) {
+	err = r.write(ctx, true, func(ctx context.Context, tx bun.Tx) (err error) {
+		row, err := r.lockSession(ctx, tx, user, id)
+		if err != nil {
+			return err
+		}
+		if version, err = r.raiseUser(ctx, tx, user); err != nil {
+			return err
+		}
+		if _, err = tx.NewDelete().Model(&row).WherePK().Exec(ctx); err != nil {
+			return err
+		}
+		_, err = tx.NewInsert().Model(&sessionTombstone{SessionID: id, UserID: user, Version: version}).Exec(ctx)
+		return err
+	})
+	return version, err
+}
+
+// Versions is hub.SessionStore's.
+func (r *Repo) Versions(ctx context.Context, sessions []hub.SessionID, users []hub.UserID) (map[hub.SessionID]int64, map[hub.UserID]int64, error) {
+	ofSessions, ofUsers := map[hub.SessionID]int64{}, map[hub.UserID]int64{}
+	if len(sessions) > 0 {
+		var rows []sessionRow
+		if err := r.db.NewSelect().Model(&rows).Column("id", "version").Where("id IN (?)", bun.List(sessions)).Scan(ctx); err != nil {
+			return nil, nil, fail(err)
+		}
+		for _, s := range rows {
+			ofSessions[s.ID] = s.Version
+		}
+	}
+	if len(users) > 0 {
+		var rows []userRow
+		if err := r.db.NewSelect().Model(&rows).Column("id", "version").Where("id IN (?)", bun.List(users)).Scan(ctx); err != nil {
+			return nil, nil, fail(err)
+		}
+		for _, u := range rows {
+			ofUsers[u.ID] = u.Version
+		}
+	}
+	return ofSessions, ofUsers, nil
+}
