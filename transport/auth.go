@@ -1,0 +1,162 @@
+package transport
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/labstack/echo/v4"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+const (
+	issuer   = "omnichat"
+	audience = "omnichat-api"
+	// activeFor is how long it is believed that a login has not been revoked
+	// elsewhere.
+	activeFor = 10 * time.Second
+	// recheck is how often a long response looks whether its login still holds.
+	recheck = 20 * time.Second
+)
+
+// identity is whose request it is, and for how long.
+type identity struct {
+	user    hub.UserID
+	family  string
+	expires time.Time
+}
+
+type claims struct {
+	jwt.RegisteredClaims
+	Family string `json:"sid"`
+}
+
+// logins signs and verifies access tokens, and knows which logins are revoked.
+type logins struct {
+	secret   []byte
+	ttl      time.Duration
+	accounts Accounts
+	parser   *jwt.Parser
+
+	mu     sync.Mutex
+	active map[string]login
+}
+
+type login struct {
+	ok bool
+	at time.Time
+}
+
+func newLogins(secret []byte, ttl time.Duration, accounts Accounts) *logins {
+	return &logins{
+		secret: secret, ttl: ttl, accounts: accounts, active: map[string]login{},
+		parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer(issuer), jwt.WithAudience(audience),
+			jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(5*time.Second), jwt.WithStrictDecoding()),
+	}
+}
+
+// sign makes an access token.
+func (l *logins) sign(user hub.UserID, family string) (string, error) {
+	at := time.Now()
+	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims{Family: family, RegisteredClaims: jwt.RegisteredClaims{
+		Subject: string(user), Issuer: issuer, Audience: jwt.ClaimStrings{audience}, ID: hub.NewID(),
+		IssuedAt: jwt.NewNumericDate(at), ExpiresAt: jwt.NewNumericDate(at.Add(l.ttl)),
+	}}).SignedString(l.secret)
+}
+
+// verify returns whose token it is.
+func (l *logins) verify(ctx context.Context, token string) (identity, error) {
+	var c claims
+	refused := &hub.Error{Code: hub.CodeUnauthenticated, Msg: "the access token is not valid"}
+	if _, err := l.parser.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return l.secret, nil }); err != nil {
+		return identity{}, refused
+	}
+	user, ok := hub.ParseID(c.Subject)
+	family, ok2 := hub.ParseID(c.Family)
+	if !ok || !ok2 {
+		return identity{}, refused
+	}
+	who := identity{user: hub.UserID(user), family: family, expires: c.ExpiresAt.Time}
+	return who, l.holds(ctx, who)
+}
+
+// holds checks that the token has not run out and its login is not revoked.
+func (l *logins) holds(ctx context.Context, who identity) error {
+	refused := &hub.Error{Code: hub.CodeUnauthenticated, Msg: "the access token is not valid"}
+	if time.Now().After(who.expires.Add(5 * time.Second)) {
+		return refused
+	}
+	l.mu.Lock()
+	known := l.active[who.family]
+	l.mu.Unlock()
+	if time.Since(known.at) > activeFor {
+		ok, err := l.accounts.GrantActive(ctx, who.family)
+		if err != nil {
+			return err
+		}
+		known = l.note(who.family, ok)
+	}
+	if !known.ok {
+		return refused
+	}
+	return nil
+}
+
+// note remembers whether a login holds.
+func (l *logins) note(family string, ok bool) login {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.active) > throttleMax {
+		clear(l.active)
+	}
+	l.active[family] = login{ok: ok, at: time.Now()}
+	return l.active[family]
+}
+
+// bearer is the token of the Authorization header.
+func bearer(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// private wraps a handler that needs to know whose request it is.
+func (s *Server) private(f func(c echo.Context, who identity) error) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		token := bearer(c.Request())
+		if token == "" && c.Request().Method == http.MethodGet && strings.HasPrefix(c.Path(), accessPath) {
+			token = cookie(c, accessCookie)
+		}
+		if token == "" {
+			return &hub.Error{Code: hub.CodeUnauthenticated, Msg: "an access token is required"}
+		}
+		who, err := s.logins.verify(c.Request().Context(), token)
+		if err != nil {
+			return err
+		}
+		return f(c, who)
+	}
+}
+
+// watch returns once the login that who says does not hold any more, or when
+// ctx ends; only the first is true.
+func (s *Server) watch(ctx context.Context, who func() identity) bool {
+	for {
+		t := time.NewTimer(min(recheck, max(time.Second, time.Until(who().expires.Add(6*time.Second)))))
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return false
+		case <-t.C:
+		}
+		if err := s.logins.holds(ctx, who()); hub.CodeOf(err) == hub.CodeUnauthenticated {
+			return true
+		}
+	}
+}

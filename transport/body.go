@@ -1,0 +1,199 @@
+package transport
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+// depthMax bounds how deep JSON may be nested.
+const depthMax = 32
+
+// readBody reads a request's body of the media type, within the limit.
+func (s *Server) readBody(c echo.Context, media string) ([]byte, error) {
+	got, _, err := mime.ParseMediaType(c.Request().Header.Get("Content-Type"))
+	if err != nil || got != media {
+		return nil, &hub.Error{Code: codeUnsupported, Msg: "the body must be " + media}
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, s.opt.BodyLimit))
+	var big *http.MaxBytesError
+	if errors.As(err, &big) {
+		return nil, &hub.Error{Code: hub.CodeTooLarge, Msg: fmt.Sprintf("the body is over %d bytes", s.opt.BodyLimit)}
+	}
+	if err != nil {
+		return nil, &hub.Error{Code: hub.CodeInvalid, Msg: "the body broke off", Err: err}
+	}
+	return body, nil
+}
+
+// readJSON reads a request's body into a struct, strictly.
+func (s *Server) readJSON(c echo.Context, into any) error {
+	body, err := s.readBody(c, "application/json")
+	if err != nil {
+		return err
+	}
+	return decode(body, into)
+}
+
+// decode reads one JSON object. What is wrong names its field.
+func decode(body []byte, into any) error {
+	bad := func(msg string) error { return &hub.Error{Code: hub.CodeInvalid, Msg: msg} }
+	if !utf8.Valid(body) {
+		return bad("the body is not valid UTF-8")
+	}
+	if err := checkTokens(body); err != nil {
+		return err
+	}
+	if b := bytes.TrimSpace(body); len(b) == 0 || b[0] != '{' {
+		return bad("the body must be a JSON object")
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	err := d.Decode(into)
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &wrong):
+		field := wrong.Field
+		return hub.Invalid(field, "must be "+kindOf(wrong.Type.Kind().String())+", not "+wrong.Value)
+	case strings.HasPrefix(err.Error(), "json: unknown field "):
+		field := strings.Trim(strings.TrimPrefix(err.Error(), "json: unknown field "), `"`)
+		return hub.Invalid(field, "is not a field of this request")
+	}
+	return bad("the body is not valid JSON")
+}
+
+// kindOf names a Go kind as JSON does.
+func kindOf(kind string) string {
+	switch {
+	case strings.HasPrefix(kind, "int"), strings.HasPrefix(kind, "uint"):
+		return "a whole number"
+	case strings.HasPrefix(kind, "float"):
+		return "a number"
+	case kind == "bool":
+		return "true or false"
+	case kind == "map", kind == "struct":
+		return "an object"
+	case kind == "slice":
+		return "a list"
+	}
+	return "a " + kind
+}
+
+// checkTokens refuses what no field may have: depth, U+0000 and trailing data.
+func checkTokens(body []byte) error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	var path []string // the key or "" for a list, at each depth
+	key := false      // the next string is a key
+	for {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return &hub.Error{Code: hub.CodeInvalid, Msg: "the body is not valid JSON"}
+		}
+		switch t := token.(type) {
+		case json.Delim:
+			switch t {
+			case '{', '[':
+				if len(path) == depthMax {
+					return &hub.Error{Code: hub.CodeInvalid, Field: path[0], Msg: fmt.Sprintf("the body is nested deeper than %d levels", depthMax)}
+				}
+				path = append(path, "")
+				key = t == '{'
+				continue
+			default:
+				path = path[:len(path)-1]
+				if len(path) == 0 && len(bytes.TrimSpace(body[d.InputOffset():])) > 0 {
+					return &hub.Error{Code: hub.CodeInvalid, Msg: "there is more after the JSON object"}
+				}
+			}
+		case string:
+			if key {
+				path[len(path)-1] = t
+				key = false
+				continue
+			}
+			if strings.ContainsRune(t, 0) {
+				field := ""
+				if len(path) > 0 {
+					field = path[0]
+				}
+				return hub.Invalid(field, "must not contain U+0000")
+			}
+		}
+		key = inObject(body, d)
+	}
+}
+
+// inObject says whether the next token is a key.
+func inObject(body []byte, d *json.Decoder) bool {
+	rest := bytes.TrimLeft(body[d.InputOffset():], " \t\r\n")
+	if len(rest) == 0 || rest[0] != ',' {
+		return false
+	}
+	rest = bytes.TrimLeft(rest[1:], " \t\r\n")
+	if len(rest) == 0 || rest[0] != '"' {
+		return false
+	}
+	// A string after a comma is a key if a colon follows it.
+	for i := 1; i < len(rest); i++ {
+		switch rest[i] {
+		case '\\':
+			i++
+		case '"':
+			after := bytes.TrimLeft(rest[i+1:], " \t\r\n")
+			return len(after) > 0 && after[0] == ':'
+		}
+	}
+	return false
+}
+
+// queryInt reads a whole number from the query; absent, it is otherwise.
+func queryInt(c echo.Context, name string, least, most, otherwise int64) (int64, error) {
+	v := c.QueryParam(name)
+	if v == "" {
+		return otherwise, nil
+	}
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < least || n > most {
+		return 0, hub.Invalid(name, fmt.Sprintf("must be a whole number from %d to %d", least, most))
+	}
+	return n, nil
+}
+
+// pathID reads an id from the path. What is no UUID names nothing.
+func pathID(c echo.Context, name, noun string) (string, error) {
+	id, ok := hub.ParseID(c.Param(name))
+	if !ok {
+		return "", hub.NotFound(noun)
+	}
+	return id, nil
+}
+
+// fieldID reads an optional id from a body.
+func fieldID[T ~string](field string, v *string) (*T, error) {
+	if v == nil {
+		return nil, nil
+	}
+	id, ok := hub.ParseID(*v)
+	if !ok {
+		return nil, hub.Invalid(field, "must be a UUID")
+	}
+	t := T(id)
+	return &t, nil
+}

@@ -1,0 +1,139 @@
+package transport
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+// askBody is the body of POST /chat/stream and of a WebSocket's send.
+type askBody struct {
+	SessionID       *string         `json:"session_id"`
+	MessageID       *string         `json:"message_id"`
+	AnswerID        *string         `json:"answer_id"`
+	ParentID        json.RawMessage `json:"parent_id"` // absent, null and an id differ
+	Content         *string         `json:"content"`
+	Model           *string         `json:"model"`
+	Temperature     *float64        `json:"temperature"`
+	TopP            *float64        `json:"top_p"`
+	MaxTokens       *int            `json:"max_tokens"`
+	ReasoningEffort *string         `json:"reasoning_effort"`
+}
+
+func (b askBody) question() (q hub.Question, err error) {
+	if q.SessionID, err = fieldID[hub.SessionID]("session_id", b.SessionID); err != nil {
+		return q, err
+	}
+	if q.MessageID, err = fieldID[hub.MessageID]("message_id", b.MessageID); err != nil {
+		return q, err
+	}
+	if q.AnswerID, err = fieldID[hub.MessageID]("answer_id", b.AnswerID); err != nil {
+		return q, err
+	}
+	if b.ParentID != nil {
+		var parent *string
+		if json.Unmarshal(b.ParentID, &parent) != nil {
+			return q, hub.Invalid("parent_id", "must be a string or null")
+		}
+		if q.ParentID, err = fieldID[hub.MessageID]("parent_id", parent); err != nil {
+			return q, err
+		}
+		q.ParentGiven = true
+	}
+	switch {
+	case b.Temperature != nil && (*b.Temperature < 0 || *b.Temperature > 2):
+		return q, hub.Invalid("temperature", "must be from 0 to 2")
+	case b.TopP != nil && (*b.TopP < 0 || *b.TopP > 1):
+		return q, hub.Invalid("top_p", "must be from 0 to 1")
+	case b.MaxTokens != nil && *b.MaxTokens < 1:
+		return q, hub.Invalid("max_tokens", "must be at least 1")
+	case b.ReasoningEffort != nil && len(*b.ReasoningEffort) > 20:
+		return q, hub.Invalid("reasoning_effort", "is too long")
+	case b.Model != nil && len(*b.Model) > modelMax:
+		return q, hub.Invalid("model", "is too long")
+	}
+	q.Content, q.Temperature, q.TopP, q.MaxTokens = b.Content, b.Temperature, b.TopP, b.MaxTokens
+	if b.Model != nil {
+		q.Model = *b.Model
+	}
+	if b.ReasoningEffort != nil {
+		q.ReasoningEffort = *b.ReasoningEffort
+	}
+	return q, nil
+}
+
+// ask is POST /chat/stream.
+func (s *Server) ask(c echo.Context, who identity) error {
+	var in askBody
+	if err := s.readJSON(c, &in); err != nil {
+		return err
+	}
+	q, err := in.question()
+	if err != nil {
+		return err
+	}
+	asked, err := s.hub.Ask(c.Request().Context(), who.user, q)
+	if err != nil {
+		return err
+	}
+	v, err := s.hub.Attach(c.Request().Context(), who.user, asked.Answer.ID, hub.FromStart)
+	if err != nil {
+		return err
+	}
+	return s.stream(c, who, v)
+}
+
+// attach is GET /chat/stream/{message_id}.
+func (s *Server) attach(c echo.Context, who identity) error {
+	id, err := pathID(c, "message_id", "message")
+	if err != nil {
+		return err
+	}
+	after, err := resumeFrom(c.Request().Header.Get("Last-Event-ID"), c.QueryParam("after"))
+	if err != nil {
+		return err
+	}
+	v, err := s.hub.Attach(c.Request().Context(), who.user, hub.MessageID(id), after)
+	if errors.Is(err, hub.ErrUpToDate) {
+		return c.NoContent(http.StatusNoContent)
+	}
+	if err != nil {
+		return err
+	}
+	return s.stream(c, who, v)
+}
+
+// resumeFrom reads the position that a client stands at. The header, which a
+// browser sets by itself, beats the query.
+func resumeFrom(header, query string) (int64, error) {
+	field, v := "Last-Event-ID", header
+	if v == "" {
+		field, v = "after", query
+	}
+	if v == "" {
+		return hub.NoPosition, nil
+	}
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < 0 || n == math.MaxInt64 {
+		return 0, hub.Invalid(field, "must be a seq")
+	}
+	return n, nil
+}
+
+// stop is DELETE /chat/stream/{message_id}.
+func (s *Server) stop(c echo.Context, who identity) error {
+	id, err := pathID(c, "message_id", "message")
+	if err != nil {
+		return err
+	}
+	if err := s.hub.Stop(c.Request().Context(), who.user, hub.MessageID(id)); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusAccepted)
+}

@@ -1,0 +1,92 @@
+package transport
+
+import (
+	"bytes"
+	"io"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+const pagePolicy = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; " +
+	"font-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+
+// page answers with the page: the routes are the page's own business.
+func (s *Server) page(c echo.Context) error {
+	c.Response().Header().Set("Content-Security-Policy", pagePolicy)
+	if _, err := fs.Stat(s.opt.Web, "index.html"); err != nil {
+		return &hub.Error{Code: hub.CodeNotFound, Msg: "the page has not been built into this server"}
+	}
+	return s.file(c, "index.html", "no-cache")
+}
+
+// asset answers with a file whose name changes with its content.
+func (s *Server) asset(c echo.Context) error {
+	return s.file(c, path.Join("assets", path.Clean("/"+c.Param("*"))), "public, max-age=31536000, immutable")
+}
+
+// config tells the page where its server is: here.
+func (s *Server) config(c echo.Context) error {
+	c.Response().Header().Set("Cache-Control", "no-cache")
+	return c.JSON(http.StatusOK, map[string]string{"api": ""})
+}
+
+// topFiles are the build's other files: the icon, the manifest and such.
+func (s *Server) topFiles(e *echo.Echo) {
+	entries, err := fs.ReadDir(s.opt.Web, ".")
+	if err != nil {
+		return
+	}
+	for _, f := range entries {
+		name := f.Name()
+		switch {
+		case f.IsDir(), name == "index.html", name == "config.json", strings.HasPrefix(name, "."),
+			strings.HasSuffix(name, ".br"), strings.HasSuffix(name, ".gz"):
+			continue
+		}
+		e.GET("/"+name, func(c echo.Context) error { return s.file(c, name, "no-cache") })
+	}
+}
+
+// file sends a file of the build, compressed beforehand if the client takes it.
+func (s *Server) file(c echo.Context, name, cache string) error {
+	h := c.Response().Header()
+	h.Add("Vary", "Accept-Encoding")
+	accepted := c.Request().Header.Get("Accept-Encoding")
+	for _, e := range []struct{ coding, suffix string }{{"br", ".br"}, {"gzip", ".gz"}} {
+		if !strings.Contains(accepted, e.coding) {
+			continue
+		}
+		if b, err := fs.ReadFile(s.opt.Web, name+e.suffix); err == nil {
+			h.Set("Content-Encoding", e.coding)
+			return serve(c, name, cache, b)
+		}
+	}
+	f, err := s.opt.Web.Open(name)
+	if err != nil {
+		return &hub.Error{Code: hub.CodeNotFound, Msg: "no such file"}
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	if err != nil { // a folder
+		return &hub.Error{Code: hub.CodeNotFound, Msg: "no such file"}
+	}
+	return serve(c, name, cache, b)
+}
+
+func serve(c echo.Context, name, cache string, b []byte) error {
+	h := c.Response().Header()
+	h.Set("Cache-Control", cache)
+	if t := mime.TypeByExtension(path.Ext(name)); t != "" {
+		h.Set("Content-Type", t)
+	}
+	http.ServeContent(c.Response(), c.Request(), name, time.Time{}, bytes.NewReader(b))
+	return nil
+}

@@ -1,0 +1,90 @@
+package transport
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"runtime"
+	"strings"
+
+	"golang.org/x/crypto/argon2"
+)
+
+// Parameters of argon2id, as OWASP's password storage cheat sheet has them.
+const (
+	argonMemory  = 19456 // KiB
+	argonTime    = 2
+	argonThreads = 1
+	argonKey     = 32
+	argonSalt    = 16
+)
+
+// hasher hashes passwords, as many at a time as there are cores: each takes
+// 19 MiB and tens of milliseconds.
+type hasher struct {
+	slots chan struct{}
+	dummy string // what the password of a user that is not there is held against
+}
+
+func newHasher() *hasher {
+	h := &hasher{slots: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	h.dummy = encodeHash(make([]byte, argonSalt), make([]byte, argonKey))
+	return h
+}
+
+func (h *hasher) enter(ctx context.Context) error {
+	select {
+	case h.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// hash returns a password's hash in the PHC string format.
+func (h *hasher) hash(ctx context.Context, password string) (string, error) {
+	if err := h.enter(ctx); err != nil {
+		return "", err
+	}
+	defer func() { <-h.slots }()
+	salt := make([]byte, argonSalt)
+	rand.Read(salt) // never fails, see crypto/rand
+	return encodeHash(salt, argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonThreads, argonKey)), nil
+}
+
+func encodeHash(salt, key []byte) string {
+	b64 := base64.RawStdEncoding
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonThreads,
+		b64.EncodeToString(salt), b64.EncodeToString(key))
+}
+
+// check says whether the password is the hash's, and whether the hash was made
+// with other parameters than today's.
+func (h *hasher) check(ctx context.Context, password, hash string) (ok, old bool, err error) {
+	if err := h.enter(ctx); err != nil {
+		return false, false, err
+	}
+	defer func() { <-h.slots }()
+	parts := strings.Split(hash, "$")
+	if len(parts) != 6 || parts[1] != "argon2id" {
+		return false, false, fmt.Errorf("a stored password hash has an unknown form")
+	}
+	var memory, time uint32
+	var threads uint8
+	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &memory, &time, &threads); err != nil {
+		return false, false, fmt.Errorf("a stored password hash: %w", err)
+	}
+	salt, err := base64.RawStdEncoding.DecodeString(parts[4])
+	if err != nil {
+		return false, false, fmt.Errorf("a stored password hash: %w", err)
+	}
+	want, err := base64.RawStdEncoding.DecodeString(parts[5])
+	if err != nil {
+		return false, false, fmt.Errorf("a stored password hash: %w", err)
+	}
+	got := argon2.IDKey([]byte(password), salt, time, memory, threads, uint32(len(want)))
+	ok = subtle.ConstantTimeCompare(got, want) == 1
+	return ok, ok && (memory != argonMemory || time != argonTime || threads != argonThreads), nil
+}

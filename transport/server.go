@@ -1,0 +1,218 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+// Options has what a [Server] can be told. All but Secret have defaults.
+type Options struct {
+	Secret         []byte        // signs access tokens
+	Origins        []string      // other origins whose pages may use the server
+	TrustedProxies []string      // CIDRs whose X-Forwarded headers are believed
+	AccessTTL      time.Duration // 15 min
+	RefreshTTL     time.Duration // 30 days
+	Grace          time.Duration // for a refresh token just replaced; 10 s
+	BodyLimit      int64         // bytes; 1 MiB
+	Heartbeat      time.Duration // 20 s
+	AuthTimeout    time.Duration // of a WebSocket; 5 s
+	Web            fs.FS         // the built page
+	Ready          func(ctx context.Context) error
+	Metrics        http.Handler
+	Logger         *slog.Logger
+}
+
+// Server answers everything that comes from outside.
+type Server struct {
+	hub        *hub.Hub
+	accounts   Accounts
+	opt        Options
+	log        *slog.Logger
+	echo       *echo.Echo
+	logins     *logins
+	hasher     *hasher
+	csrf       *http.CrossOriginProtection
+	perIP      *throttle
+	perAccount *throttle
+	origins    map[string]bool
+	sockets    *sockets
+	ctx        context.Context // of streams and WebSockets; ended by Shutdown
+	cancel     context.CancelFunc
+}
+
+// New returns a server. Its Shutdown must be called.
+func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
+	set := func(d *time.Duration, otherwise time.Duration) {
+		if *d == 0 {
+			*d = otherwise
+		}
+	}
+	set(&opt.AccessTTL, 15*time.Minute)
+	set(&opt.RefreshTTL, 30*24*time.Hour)
+	set(&opt.Grace, 10*time.Second)
+	set(&opt.Heartbeat, 20*time.Second)
+	set(&opt.AuthTimeout, 5*time.Second)
+	if opt.BodyLimit == 0 {
+		opt.BodyLimit = 1 << 20
+	}
+	if opt.Web == nil {
+		opt.Web = noPage{}
+	}
+	if opt.Logger == nil {
+		opt.Logger = slog.Default()
+	}
+	s := &Server{
+		hub: h, accounts: accounts, opt: opt, log: opt.Logger, logins: newLogins(opt.Secret, opt.AccessTTL, accounts),
+		hasher: newHasher(), csrf: http.NewCrossOriginProtection(), origins: map[string]bool{}, sockets: newSockets(),
+		perIP: newThrottle(time.Second, 60), perAccount: newThrottle(3*time.Second, 10),
+	}
+	for _, o := range opt.Origins {
+		s.origins[o] = true
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.echo = s.routes()
+	return s
+}
+
+// Handler returns what an http.Server is given.
+func (s *Server) Handler() http.Handler { return s.echo }
+
+// Shutdown tells WebSocket clients to go elsewhere, ends the event streams that
+// are left, and returns when the handlers of both are done or ctx has ended.
+func (s *Server) Shutdown(ctx context.Context) {
+	s.sockets.closeAll(ctx)
+	s.cancel()
+}
+
+func (s *Server) routes() *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = s.handleError
+	e.IPExtractor = s.ipExtractor()
+	e.Use(s.common)
+
+	e.POST("/users", s.register)
+	e.GET("/users/me", s.private(s.me))
+	e.POST("/token", s.token)
+	e.POST("/token/revoke", s.revoke)
+	e.GET("/models", s.private(s.models))
+	e.POST("/sessions", s.private(s.createSession))
+	e.GET("/sessions", s.private(s.listSessions))
+	e.GET("/sessions/:id", s.private(s.getSession))
+	e.PATCH("/sessions/:id", s.private(s.patchSession))
+	e.DELETE("/sessions/:id", s.private(s.deleteSession))
+	e.GET("/sessions/:id/messages", s.private(s.listMessages))
+	e.DELETE("/sessions/:id/messages/:message_id", s.private(s.deleteMessage))
+	e.POST("/chat/stream", s.private(s.ask))
+	e.GET("/chat/stream/:message_id", s.private(s.attach))
+	e.DELETE("/chat/stream/:message_id", s.private(s.stop))
+	e.GET("/ws", s.ws)
+	e.GET("/healthz", func(c echo.Context) error { return c.JSON(http.StatusOK, map[string]string{"status": "ok"}) })
+	e.GET("/readyz", s.ready)
+	if s.opt.Metrics != nil {
+		e.GET("/metrics", echo.WrapHandler(s.opt.Metrics))
+	}
+	e.GET("/openapi.yaml", specification(openAPI))
+	e.GET("/asyncapi.yaml", specification(asyncAPI))
+	e.GET("/config.json", s.config)
+	for _, path := range []string{"/", "/login", "/settings", "/c/:session", "/live/:token"} {
+		e.GET(path, s.page)
+	}
+	e.GET("/assets/*", s.asset)
+	s.topFiles(e)
+	return e
+}
+
+// ready is GET /readyz.
+func (s *Server) ready(c echo.Context) error {
+	if s.opt.Ready != nil {
+		ctx, cancel := context.WithTimeout(c.Request().Context(), 2*time.Second)
+		defer cancel()
+		if err := s.opt.Ready(ctx); err != nil {
+			p, _ := problemOf(err)
+			return &hub.Error{Code: hub.CodeUnavailable, Msg: p.Detail, Err: err}
+		}
+	}
+	return c.JSON(http.StatusOK, map[string]string{"status": "ready"})
+}
+
+// ipExtractor believes X-Forwarded-For from trusted proxies only.
+func (s *Server) ipExtractor() echo.IPExtractor {
+	if len(s.opt.TrustedProxies) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, p := range s.opt.TrustedProxies {
+		if _, network, err := net.ParseCIDR(p); err == nil {
+			trust = append(trust, echo.TrustIPRange(network))
+		}
+	}
+	return echo.ExtractIPFromXFFHeader(trust...)
+}
+
+// common is around every request: panics, the headers that all answers have,
+// and what other origins may do.
+func (s *Server) common(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		began := time.Now()
+		defer func() {
+			if r := recover(); r != nil {
+				if r == http.ErrAbortHandler {
+					panic(r)
+				}
+				err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+			}
+			s.log.Debug("request", "method", c.Request().Method, "path", c.Path(), "took", time.Since(began), "failed", err != nil)
+		}()
+		h := c.Response().Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		if c.Scheme() == "https" {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		if s.cors(c) {
+			return c.NoContent(http.StatusNoContent)
+		}
+		return next(c)
+	}
+}
+
+// cors lets pages of the allowed origins use the server. It returns true for a
+// preflight that is answered with that.
+func (s *Server) cors(c echo.Context) bool {
+	r, h := c.Request(), c.Response().Header()
+	if len(s.origins) == 0 {
+		return false
+	}
+	h.Add("Vary", "Origin")
+	origin := r.Header.Get("Origin")
+	if !s.origins[origin] {
+		return false
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Expose-Headers", "Retry-After")
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+		return false
+	}
+	h.Set("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID")
+	h.Set("Access-Control-Max-Age", "600")
+	return true
+}
+
+// noPage stands for a page that was not given.
+type noPage struct{}
+
+func (noPage) Open(name string) (fs.File, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}

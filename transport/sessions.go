@@ -1,0 +1,169 @@
+package transport
+
+import (
+	"math"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+// Limits of a session's fields, in characters.
+const (
+	titleMax  = 200
+	modelMax  = 200
+	promptMax = 100_000
+)
+
+type sessionBody struct {
+	Title        *string `json:"title"`
+	Model        *string `json:"model"`
+	SystemPrompt *string `json:"system_prompt"`
+}
+
+func (b sessionBody) check() error {
+	for _, f := range []struct {
+		name  string
+		value *string
+		most  int
+	}{{"title", b.Title, titleMax}, {"model", b.Model, modelMax}, {"system_prompt", b.SystemPrompt, promptMax}} {
+		if f.value != nil && utf8.RuneCountInString(*f.value) > f.most {
+			return hub.Invalid(f.name, "is too long")
+		}
+	}
+	return nil
+}
+
+// createSession is POST /sessions.
+func (s *Server) createSession(c echo.Context, who identity) error {
+	var in sessionBody
+	if err := s.readJSON(c, &in); err != nil {
+		return err
+	}
+	if err := in.check(); err != nil {
+		return err
+	}
+	var d hub.SessionDraft
+	for _, f := range []struct {
+		to   *string
+		from *string
+	}{{&d.Title, in.Title}, {&d.Model, in.Model}, {&d.SystemPrompt, in.SystemPrompt}} {
+		if f.from != nil {
+			*f.to = *f.from
+		}
+	}
+	session, err := s.hub.CreateSession(c.Request().Context(), who.user, d)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusCreated, session)
+}
+
+// listSessions is GET /sessions: a page, or what changed.
+func (s *Server) listSessions(c echo.Context, who identity) error {
+	if c.QueryParam("after_version") != "" {
+		after, err := queryInt(c, "after_version", 0, math.MaxInt64, 0)
+		if err != nil {
+			return err
+		}
+		changes, err := s.hub.SessionChanges(c.Request().Context(), who.user, after)
+		if err != nil {
+			return err
+		}
+		return c.JSON(http.StatusOK, changes)
+	}
+	limit, err := queryInt(c, "limit", 1, 200, 50)
+	if err != nil {
+		return err
+	}
+	q := c.QueryParam("q")
+	if !utf8.ValidString(q) || strings.ContainsRune(q, 0) || len(q) > 1000 {
+		return hub.Invalid("q", "must be valid UTF-8 without U+0000, of at most 1000 bytes")
+	}
+	page, err := s.hub.Sessions(c.Request().Context(), who.user, hub.SessionQuery{Text: q, Limit: int(limit), Cursor: c.QueryParam("cursor")})
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, page)
+}
+
+// getSession is GET /sessions/{id}.
+func (s *Server) getSession(c echo.Context, who identity) error {
+	id, err := pathID(c, "id", "session")
+	if err != nil {
+		return err
+	}
+	session, err := s.hub.Session(c.Request().Context(), who.user, hub.SessionID(id))
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, session)
+}
+
+// patchSession is PATCH /sessions/{id}.
+func (s *Server) patchSession(c echo.Context, who identity) error {
+	id, err := pathID(c, "id", "session")
+	if err != nil {
+		return err
+	}
+	var in sessionBody
+	if err := s.readJSON(c, &in); err != nil {
+		return err
+	}
+	if err := in.check(); err != nil {
+		return err
+	}
+	session, err := s.hub.UpdateSession(c.Request().Context(), who.user, hub.SessionID(id), hub.SessionPatch(in))
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, session)
+}
+
+// deleteSession is DELETE /sessions/{id}.
+func (s *Server) deleteSession(c echo.Context, who identity) error {
+	id, err := pathID(c, "id", "session")
+	if err != nil {
+		return err
+	}
+	if err := s.hub.DeleteSession(c.Request().Context(), who.user, hub.SessionID(id)); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+// listMessages is GET /sessions/{id}/messages.
+func (s *Server) listMessages(c echo.Context, who identity) error {
+	id, err := pathID(c, "id", "session")
+	if err != nil {
+		return err
+	}
+	after, err := queryInt(c, "after_version", 0, math.MaxInt64, 0)
+	if err != nil {
+		return err
+	}
+	changes, err := s.hub.MessageChanges(c.Request().Context(), who.user, hub.SessionID(id), after)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, changes)
+}
+
+// deleteMessage is DELETE /sessions/{id}/messages/{message_id}.
+func (s *Server) deleteMessage(c echo.Context, who identity) error {
+	id, err := pathID(c, "id", "message")
+	if err != nil {
+		return err
+	}
+	message, err := pathID(c, "message_id", "message")
+	if err != nil {
+		return err
+	}
+	if err := s.hub.DeleteMessage(c.Request().Context(), who.user, hub.SessionID(id), hub.MessageID(message)); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}

@@ -1,0 +1,81 @@
+package transport
+
+import (
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+// register is POST /users.
+func (s *Server) register(c echo.Context) error {
+	var in struct {
+		Username    *string `json:"username"`
+		Password    *string `json:"password"`
+		DisplayName *string `json:"display_name"`
+	}
+	if err := s.readJSON(c, &in); err != nil {
+		return err
+	}
+	switch {
+	case in.Username == nil:
+		return hub.Invalid("username", "is required")
+	case in.Password == nil:
+		return hub.Invalid("password", "is required")
+	case !validName(*in.Username):
+		return hub.Invalid("username", "must be 1 to 64 letters, digits or any of . _ - @")
+	case utf8.RuneCountInString(*in.Password) < 8:
+		return hub.Invalid("password", "must have at least 8 characters")
+	case len(*in.Password) > 1024:
+		return hub.Invalid("password", "must have at most 1024 bytes")
+	}
+	u := hub.User{ID: hub.UserID(hub.NewID()), Username: *in.Username, DisplayName: *in.Username}
+	if in.DisplayName != nil {
+		u.DisplayName = strings.TrimSpace(*in.DisplayName)
+	}
+	if n := utf8.RuneCountInString(u.DisplayName); n == 0 || n > 100 {
+		return hub.Invalid("display_name", "must have 1 to 100 characters")
+	}
+	hash, err := s.hasher.hash(c.Request().Context(), *in.Password)
+	if err != nil {
+		return err
+	}
+	u, err = s.accounts.CreateUser(c.Request().Context(), u, hash)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusCreated, u)
+}
+
+func validName(name string) bool {
+	if name == "" || len(name) > 64 {
+		return false
+	}
+	for _, r := range name {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-@", r)) {
+			return false
+		}
+	}
+	return true
+}
+
+// me is GET /users/me.
+func (s *Server) me(c echo.Context, who identity) error {
+	u, err := s.accounts.User(c.Request().Context(), who.user)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, u)
+}
+
+// models is GET /models.
+func (s *Server) models(c echo.Context, _ identity) error {
+	items, err := s.hub.Models(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, map[string]any{"items": items})
+}
