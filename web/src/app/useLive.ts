@@ -1,0 +1,47 @@
+import { useEffect, useRef } from 'react';
+import { useStore } from 'react-redux';
+import { askedAgain, followed, loadMessages, positionsOf, wentOnline } from '../features/chat/chatSlice';
+import { loadSessions } from '../features/sessions/sessionsSlice';
+import type { Api } from '../shared/api';
+import { eventsReceived } from '../shared/events';
+import { Live } from '../shared/live';
+import { useAppSelector } from './hooks';
+import type { AppStore } from './store';
+
+/** Keeps the tab's WebSocket, and asks again for what was missed. */
+export function useLive(api: Api, session: string | null): void {
+  const store = useStore() as AppStore;
+  const live = useRef<Live>(undefined);
+  useEffect(() => {
+    const made = new Live(api, {
+      positions: (id) => positionsOf(store.getState().chat, id),
+      received: (events) => store.dispatch(eventsReceived({ events, via: 'socket' })),
+      subscribed: (id, version) => store.dispatch(followed({ session: id, version })),
+      online: (yes) => store.dispatch(wentOnline(yes)),
+    });
+    live.current = made;
+    return () => made.close();
+  }, [api, store]);
+
+  const loaded = useAppSelector((state) => session !== null && state.chat.versions[session] !== undefined);
+  const stale = useAppSelector((state) => session !== null && state.chat.stale[session] === true);
+  const behind = useAppSelector((state) => session !== null && state.chat.behind[session] === true);
+  const listStale = useAppSelector((state) => state.sessions.stale);
+
+  // Loaded first, so that the subscribe can say where the page stands.
+  useEffect(() => {
+    if (session && !loaded) store.dispatch(loadMessages(session));
+    live.current?.follow(session && loaded ? session : undefined);
+  }, [session, loaded, store]);
+  useEffect(() => {
+    if (session && loaded && stale) store.dispatch(loadMessages(session));
+  }, [session, loaded, stale, store]);
+  useEffect(() => {
+    if (!session || !loaded || !behind) return;
+    store.dispatch(askedAgain(session));
+    live.current?.follow(session);
+  }, [session, loaded, behind, store]);
+  useEffect(() => {
+    if (listStale) store.dispatch(loadSessions());
+  }, [listStale, store]);
+}

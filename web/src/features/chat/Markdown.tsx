@@ -1,0 +1,82 @@
+import { createMathPlugin } from '@streamdown/math';
+import hljs from 'highlight.js/lib/common';
+import 'katex/dist/katex.min.css';
+import { type ComponentProps, memo, useMemo, useState } from 'react';
+import { Streamdown, useIsCodeFenceIncomplete } from 'streamdown';
+import { dollars, makeSplitter } from './blocks';
+import styles from './Markdown.module.css';
+
+function CopyButton({ text }: { text: string }) {
+  const [copied, setCopied] = useState(false);
+  const copy = async () => {
+    await navigator.clipboard.writeText(text);
+    setCopied(true);
+    setTimeout(() => setCopied(false), 1500);
+  };
+  return (
+    <button type="button" className={styles.copy} onClick={copy}>
+      {copied ? 'Copied' : 'Copy'}
+    </button>
+  );
+}
+
+/** A code block: coloured once its fence is closed, in the same size as before. */
+function Code({ className, children, ...rest }: ComponentProps<'code'>) {
+  const open = useIsCodeFenceIncomplete();
+  const text = String(children ?? '').replace(/\n$/, '');
+  const language = /language-(\S+)/.exec(className ?? '')?.[1] ?? '';
+  const block = 'data-block' in rest || language !== '' || text.includes('\n');
+  const html = useMemo(
+    () => (block && !open && hljs.getLanguage(language) ? hljs.highlight(text, { language }).value : undefined),
+    [block, open, language, text],
+  );
+  if (!block) return <code className={styles.inline}>{children}</code>;
+  return (
+    <figure className={styles.block} aria-label={`Code${language ? `, ${language}` : ''}`}>
+      <figcaption>
+        <span>{language || 'text'}</span>
+        <CopyButton text={text} />
+      </figcaption>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls sideways must be reachable by keyboard */}
+      <pre tabIndex={0}>
+        {html === undefined ? (
+          <code>{text}</code>
+        ) : (
+          // biome-ignore lint/security/noDangerouslySetInnerHtml: the highlighter escapes the text
+          <code className="hljs" dangerouslySetInnerHTML={{ __html: html }} />
+        )}
+      </pre>
+    </figure>
+  );
+}
+
+function Table({ children }: ComponentProps<'table'>) {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls sideways must be reachable by keyboard
+    <div className={styles.table} tabIndex={0}>
+      <table>{children}</table>
+    </div>
+  );
+}
+
+const components = { code: Code, table: Table };
+const plugins = { math: createMathPlugin({ singleDollarTextMath: true }) };
+const linkSafety = { enabled: false };
+
+/** Markdown that may still grow. */
+export const Markdown = memo(function Markdown({ text }: { text: string }) {
+  const split = useMemo(makeSplitter, []);
+  return (
+    <Streamdown
+      className={styles.markdown}
+      components={components}
+      plugins={plugins}
+      linkSafety={linkSafety}
+      controls={false}
+      parseIncompleteMarkdown={false}
+      parseMarkdownIntoBlocksFn={split}
+    >
+      {dollars(text)}
+    </Streamdown>
+  );
+});

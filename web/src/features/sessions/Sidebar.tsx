@@ -1,0 +1,132 @@
+import { ActionIcon, Button, Group, Menu, Modal, NavLink, ScrollArea, Stack, Text, TextInput } from '@mantine/core';
+import { IconDots, IconPlus, IconSearch } from '@tabler/icons-react';
+import { useState } from 'react';
+import { useAppDispatch, useAppSelector } from '../../app/hooks';
+import type { Session } from '../../shared/protocol';
+import { deleteSession, renameSession, selectCurrent, selectSessions } from './sessionsSlice';
+
+function groupOf(s: Session): string {
+  const day = 86_400_000;
+  const today = new Date().setHours(0, 0, 0, 0);
+  const at = new Date(s.updated_at).getTime();
+  if (at >= today) return 'Today';
+  if (at >= today - day) return 'Yesterday';
+  if (at >= today - 7 * day) return 'Last 7 days';
+  if (at >= today - 30 * day) return 'Last 30 days';
+  return new Date(at).toLocaleDateString(undefined, { month: 'long', year: 'numeric' });
+}
+
+function Row({ session, active, onOpen }: { session: Session; active: boolean; onOpen: () => void }) {
+  const dispatch = useAppDispatch();
+  const [title, setTitle] = useState<string>();
+  const [asking, setAsking] = useState(false);
+  const name = session.title || 'New chat';
+  const save = () => {
+    if (title?.trim() && title !== session.title) dispatch(renameSession({ id: session.id, title: title.trim() }));
+    setTitle(undefined);
+  };
+  if (title !== undefined) {
+    return (
+      <TextInput
+        aria-label="Title"
+        size="md"
+        autoFocus
+        value={title}
+        onChange={(e) => setTitle(e.currentTarget.value)}
+        onBlur={save}
+        onKeyDown={(e) => {
+          if (e.key === 'Enter') save();
+          if (e.key === 'Escape') setTitle(undefined);
+        }}
+      />
+    );
+  }
+  return (
+    <Group gap={2} wrap="nowrap">
+      <NavLink
+        component="button"
+        label={name}
+        active={active}
+        aria-current={active ? 'page' : undefined}
+        noWrap
+        onClick={onOpen}
+        style={{ borderRadius: 8, minHeight: 40 }}
+      />
+      <Menu position="bottom-end" withinPortal>
+        <Menu.Target>
+          <ActionIcon variant="subtle" color="gray" size={36} aria-label={`More for ${name}`}>
+            <IconDots size={16} />
+          </ActionIcon>
+        </Menu.Target>
+        <Menu.Dropdown>
+          <Menu.Item onClick={() => setTitle(session.title)}>Rename</Menu.Item>
+          <Menu.Item color="red" onClick={() => setAsking(true)}>
+            Delete
+          </Menu.Item>
+        </Menu.Dropdown>
+      </Menu>
+      <Modal opened={asking} onClose={() => setAsking(false)} title="Delete this chat?" centered>
+        <Text size="sm">“{name}” and all its messages are deleted for good.</Text>
+        <Group justify="flex-end" mt="md">
+          <Button variant="default" onClick={() => setAsking(false)}>
+            Cancel
+          </Button>
+          <Button
+            color="red"
+            onClick={() => {
+              setAsking(false);
+              dispatch(deleteSession(session.id));
+            }}
+          >
+            Delete
+          </Button>
+        </Group>
+      </Modal>
+    </Group>
+  );
+}
+
+/** The user's sessions, the last used first. */
+export function Sidebar({
+  onOpen,
+  onNew,
+  children,
+}: {
+  onOpen: (id: string) => void;
+  onNew: () => void;
+  children?: React.ReactNode;
+}) {
+  const sessions = useAppSelector(selectSessions);
+  const current = useAppSelector(selectCurrent);
+  const [query, setQuery] = useState('');
+  const shown = sessions.filter((s) => s.title.toLowerCase().includes(query.toLowerCase()));
+  const groups = Map.groupBy(shown, groupOf);
+  return (
+    <Stack gap="xs" h="100%" p="sm">
+      <Button leftSection={<IconPlus size={18} />} variant="default" size="md" onClick={onNew}>
+        New chat
+      </Button>
+      <TextInput
+        aria-label="Search chats"
+        placeholder="Search"
+        size="md"
+        leftSection={<IconSearch size={16} />}
+        value={query}
+        onChange={(e) => setQuery(e.currentTarget.value)}
+      />
+      <ScrollArea flex={1} component="nav" aria-label="Chats" type="hover">
+        {[...groups].map(([group, items]) => (
+          <Stack key={group} gap={2} mb="sm">
+            <Text size="xs" c="dimmed" fw={600} px="xs" pt={4}>
+              {group}
+            </Text>
+            {items.map((s) => (
+              <Row key={s.id} session={s} active={s.id === current} onOpen={() => onOpen(s.id)} />
+            ))}
+          </Stack>
+        ))}
+      </ScrollArea>
+      {children}
+    </Stack>
+  );
+}

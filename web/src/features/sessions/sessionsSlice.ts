@@ -1,0 +1,100 @@
+import { createAsyncThunk, createEntityAdapter, createSlice } from '@reduxjs/toolkit';
+import { eventsReceived, forgotten } from '../../shared/events';
+import type { Changes, Session } from '../../shared/protocol';
+import type { Extra } from '../../shared/thunk';
+
+const adapter = createEntityAdapter<Session>({
+  sortComparer: (a, b) => b.updated_at.localeCompare(a.updated_at) || b.id.localeCompare(a.id),
+});
+
+interface SessionsState {
+  list: ReturnType<typeof adapter.getInitialState>;
+  version: number; // the user's; below 0 before the first load
+  stale: boolean;
+  current: string | null;
+}
+
+/** Reads the list, or what changed since the version that the page has. */
+export const loadSessions = createAsyncThunk<Changes<Session>, void, Extra & { state: { sessions: SessionsState } }>(
+  'sessions/load',
+  (_, { extra, getState }) =>
+    extra.api.json('GET', `/sessions?after_version=${Math.max(0, getState().sessions.version)}`),
+);
+
+export const renameSession = createAsyncThunk<Session, { id: string; title: string }, Extra>(
+  'sessions/rename',
+  ({ id, title }, { extra }) => extra.api.json('PATCH', `/sessions/${id}`, { title }),
+);
+
+export const chooseModel = createAsyncThunk<Session, { id: string; model: string }, Extra>(
+  'sessions/model',
+  ({ id, model }, { extra }) => extra.api.json('PATCH', `/sessions/${id}`, { model }),
+);
+
+export const deleteSession = createAsyncThunk<void, string, Extra>('sessions/delete', (id, { extra }) =>
+  extra.api.json('DELETE', `/sessions/${id}`),
+);
+
+const initialState: SessionsState = { list: adapter.getInitialState(), version: -1, stale: false, current: null };
+
+const sessionsSlice = createSlice({
+  name: 'sessions',
+  initialState,
+  reducers: {
+    sessionOpened(state, { payload }: { payload: string | null }) {
+      state.current = payload;
+    },
+  },
+  extraReducers: (builder) => {
+    builder
+      .addCase(forgotten, () => initialState)
+      .addCase(loadSessions.fulfilled, (state, { payload }) => {
+        adapter.upsertMany(state.list, payload.items);
+        adapter.removeMany(state.list, payload.deleted);
+        state.version = Math.max(state.version, payload.version);
+        state.stale = false;
+      })
+      .addCase(loadSessions.rejected, (state) => {
+        state.stale = false;
+      })
+      .addCase(renameSession.fulfilled, (state, { payload }) => {
+        adapter.upsertOne(state.list, payload);
+      })
+      .addCase(chooseModel.fulfilled, (state, { payload }) => {
+        adapter.upsertOne(state.list, payload);
+      })
+      .addCase(deleteSession.fulfilled, (state, { meta }) => {
+        adapter.removeOne(state.list, meta.arg);
+      })
+      .addCase(eventsReceived, (state, { payload }) => {
+        if (payload.via !== 'socket' || state.version < 0) return;
+        for (const e of payload.events) {
+          const version =
+            e.type === 'session' || e.type === 'session_deleted' || e.type === 'ready'
+              ? e.user_version
+              : e.type === 'version' && e.user_id
+                ? e.version
+                : undefined;
+          if (version === undefined || version <= state.version) continue;
+          if (version > state.version + 1 || e.type === 'ready' || e.type === 'version') {
+            state.stale = true;
+            continue;
+          }
+          state.version = version;
+          if (e.type === 'session') adapter.upsertOne(state.list, e.session);
+          if (e.type === 'session_deleted') adapter.removeOne(state.list, e.session_id);
+        }
+      });
+  },
+  selectors: {
+    selectCurrent: (state) => state.current,
+    selectSession: (state, id: string | null): Session | undefined => (id ? state.list.entities[id] : undefined),
+    selectSessions: (state) => adapter.getSelectors().selectAll(state.list),
+    selectStale: (state) => state.stale,
+    selectLoaded: (state) => state.version >= 0,
+  },
+});
+
+export const { sessionOpened } = sessionsSlice.actions;
+export const { selectCurrent, selectSession, selectSessions, selectStale, selectLoaded } = sessionsSlice.selectors;
+export const sessionsReducer = sessionsSlice.reducer;

@@ -1,0 +1,168 @@
+import { EventSourceParserStream } from 'eventsource-parser/stream';
+import type { ServerEvent } from './protocol';
+
+const REFRESH_KEY = 'omnichat-refresh';
+
+/** What the server said of a refused request. */
+export class ApiError extends Error {
+  readonly status: number;
+  readonly code: string;
+  readonly field: string | undefined;
+  constructor(status: number, code: string, detail: string, field?: string) {
+    super(detail);
+    this.status = status;
+    this.code = code;
+    this.field = field;
+  }
+}
+
+interface TokenResponse {
+  access_token: string;
+  expires_in: number;
+  refresh_token?: string;
+}
+
+/**
+ * The server, for one tab. On the server's own site the refresh token is a cookie that no script sees; from another
+ * site it is kept for the tab.
+ */
+export class Api {
+  readonly base: string;
+  private token = '';
+  private expires = 0;
+  private refreshing: Promise<boolean> | undefined;
+  private readonly channel = new BroadcastChannel('omnichat');
+  /** Called when the login has ended, here or in another tab. */
+  onLogout: () => void = () => {};
+
+  constructor(base: string) {
+    this.base = base.replace(/\/$/, '');
+    this.channel.onmessage = (e) => {
+      if (e.data === 'logout') this.forget();
+    };
+  }
+
+  private get sameSite(): boolean {
+    return this.base === '';
+  }
+
+  private forget(): void {
+    this.token = '';
+    sessionStorage.removeItem(REFRESH_KEY);
+    this.onLogout();
+  }
+
+  private async grant(form: Record<string, string>): Promise<void> {
+    const body = new URLSearchParams(this.sameSite ? { ...form, cookie: 'true' } : form);
+    const res = await fetch(`${this.base}/token`, { method: 'POST', body });
+    if (!res.ok) throw await problem(res);
+    const got = (await res.json()) as TokenResponse;
+    this.token = got.access_token;
+    this.expires = Date.now() + got.expires_in * 1000;
+    if (got.refresh_token) sessionStorage.setItem(REFRESH_KEY, got.refresh_token);
+  }
+
+  logIn(username: string, password: string): Promise<void> {
+    return this.grant({ grant_type: 'password', username, password });
+  }
+
+  async logOut(): Promise<void> {
+    const token = sessionStorage.getItem(REFRESH_KEY);
+    const body = new URLSearchParams(token ? { token } : {});
+    await fetch(`${this.base}/token/revoke`, { method: 'POST', body }).catch(() => {});
+    this.channel.postMessage('logout');
+    this.forget();
+  }
+
+  /** Gets a new access token; false if the login has ended. One tab at a time, so that the cookie rotates in order. */
+  refresh(): Promise<boolean> {
+    this.refreshing ??= this.refreshOnce().finally(() => {
+      this.refreshing = undefined;
+    });
+    return this.refreshing;
+  }
+
+  private async refreshOnce(): Promise<boolean> {
+    const run = async () => {
+      const form: Record<string, string> = { grant_type: 'refresh_token' };
+      if (!this.sameSite) {
+        const token = sessionStorage.getItem(REFRESH_KEY);
+        if (!token) return false;
+        form.refresh_token = token;
+      }
+      try {
+        await this.grant(form);
+        return true;
+      } catch (e) {
+        if (e instanceof ApiError && e.status < 500 && e.status !== 429) return false;
+        throw e;
+      }
+    };
+    const ok = await ('locks' in navigator ? navigator.locks.request('omnichat-refresh', run) : run());
+    if (!ok && this.token) this.forget();
+    return ok;
+  }
+
+  /** A token that is good for a while yet. */
+  async freshToken(): Promise<string> {
+    if (!this.token || this.expires - Date.now() < 60_000) await this.refresh();
+    return this.token;
+  }
+
+  /** When the token should be renewed, in ms from now. */
+  get renewIn(): number {
+    return Math.max(1000, this.expires - Date.now() - 90_000);
+  }
+
+  async fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    for (let tried = false; ; tried = true) {
+      const headers = new Headers(init.headers);
+      headers.set('Authorization', `Bearer ${await this.freshToken()}`);
+      if (init.body) headers.set('Content-Type', 'application/json');
+      const res = await fetch(this.base + path, { ...init, headers });
+      if (res.ok) return res;
+      if (res.status === 401 && !tried && (await this.refresh())) continue;
+      throw await problem(res);
+    }
+  }
+
+  async json<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const res = await this.fetch(path, { method, body: body === undefined ? undefined : JSON.stringify(body) });
+    return (res.status === 204 || res.status === 202 ? undefined : await res.json()) as T;
+  }
+
+  async register(username: string, password: string): Promise<void> {
+    const res = await fetch(`${this.base}/users`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ username, password }),
+    });
+    if (!res.ok) throw await problem(res);
+  }
+
+  /** The events of an event stream's response. */
+  async *events(path: string, init: RequestInit): AsyncGenerator<ServerEvent> {
+    const res = await this.fetch(path, init);
+    if (res.status === 204 || !res.body) return;
+    const events = res.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
+    const reader = events.getReader();
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) return;
+        yield JSON.parse(value.data) as ServerEvent;
+      }
+    } finally {
+      reader.cancel().catch(() => {});
+    }
+  }
+
+  socketURL(): string {
+    return `${(this.base || location.origin).replace(/^http/, 'ws')}/ws`;
+  }
+}
+
+async function problem(res: Response): Promise<ApiError> {
+  const p = (await res.json().catch(() => ({}))) as { code?: string; detail?: string; field?: string };
+  return new ApiError(res.status, p.code ?? 'internal', p.detail ?? `The server answered ${res.status}.`, p.field);
+}

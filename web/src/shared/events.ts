@@ -1,0 +1,7 @@
+import { createAction } from '@reduxjs/toolkit';
+import type { ServerEvent } from './protocol';
+
+/** Events as they arrived, over the WebSocket or over the answer to this tab's own question. */
+export const eventsReceived = createAction<{ events: ServerEvent[]; via: 'socket' | 'sse' }>('live/eventsReceived');
+/** Forgets all that belongs to a user. */
+export const forgotten = createAction('live/forgotten');

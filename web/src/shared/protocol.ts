@@ -1,0 +1,119 @@
+/** What goes over the wire. The server's documents /openapi.yaml and /asyncapi.yaml have the details. */
+
+export interface User {
+  id: string;
+  username: string;
+  display_name: string;
+  role: string;
+}
+
+export interface Session {
+  id: string;
+  title: string;
+  model: string;
+  system_prompt: string;
+  version: number;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface Failure {
+  code: string;
+  detail: string;
+}
+
+export type Status = 'streaming' | 'complete' | 'stopped' | 'interrupted' | 'error';
+
+export interface Message {
+  id: string;
+  session_id: string;
+  parent_id: string | null;
+  role: 'user' | 'assistant' | 'system';
+  content: string;
+  reasoning: string;
+  status: Status;
+  model: string;
+  error: Failure | null;
+  seq: number;
+  version: number;
+  created_at: string;
+}
+
+export interface Model {
+  id: string;
+  provider: string;
+  name: string;
+}
+
+export interface Changes<T> {
+  items: T[];
+  deleted: string[];
+  version: number;
+}
+
+interface StartFields {
+  message_id: string;
+  seq: number;
+  session_id: string;
+  parent_id: string | null;
+  model: string;
+  version: number;
+}
+export type StartEvent = StartFields & { type: 'start' };
+export type SnapshotEvent = StartFields & { type: 'snapshot'; text: string; reasoning: string };
+export interface DeltaEvent {
+  type: 'delta';
+  message_id: string;
+  from?: number;
+  seq: number;
+  text?: string;
+  reasoning?: string;
+}
+export interface FinishEvent {
+  type: 'finish';
+  message_id: string;
+  seq: number;
+  reason: string;
+  error: Failure | null;
+  version?: number;
+}
+export type StreamEvent = StartEvent | SnapshotEvent | DeltaEvent | FinishEvent;
+
+export type FeedEvent =
+  | { type: 'message'; version: number; message: Message }
+  | { type: 'message_deleted'; version: number; session_id: string; message_id: string }
+  | { type: 'session'; user_version: number; session: Session }
+  | { type: 'session_deleted'; user_version: number; session_id: string }
+  | { type: 'presence'; session_id: string; viewers: number }
+  | { type: 'version'; session_id?: string; user_id?: string; version: number };
+
+export type ServerEvent =
+  | StreamEvent
+  | FeedEvent
+  | { type: 'ready'; user_id: string; user_version: number }
+  | { type: 'ack'; ref: number; version?: number }
+  | { type: 'error'; ref: number; code: string; detail: string }
+  | { type: 'pong' };
+
+export function isStreamEvent(e: ServerEvent): e is StreamEvent {
+  return e.type === 'start' || e.type === 'delta' || e.type === 'snapshot' || e.type === 'finish';
+}
+
+/** The events of a WebSocket message: one JSON object a line. */
+export function parseLines(data: string): ServerEvent[] {
+  return data.split('\n').map((line) => JSON.parse(line) as ServerEvent);
+}
+
+export function statusOf(reason: string): Status {
+  return reason === 'stopped' || reason === 'interrupted' || reason === 'error' ? reason : 'complete';
+}
+
+/** A UUID, also where the page is served without TLS. */
+export function newId(): string {
+  if (typeof crypto.randomUUID === 'function') return crypto.randomUUID();
+  const b = crypto.getRandomValues(new Uint8Array(16));
+  b[6] = (b[6] & 0x0f) | 0x40;
+  b[8] = (b[8] & 0x3f) | 0x80;
+  const h = Array.from(b, (x) => x.toString(16).padStart(2, '0')).join('');
+  return `${h.slice(0, 8)}-${h.slice(8, 12)}-${h.slice(12, 16)}-${h.slice(16, 20)}-${h.slice(20)}`;
+}
