@@ -43,5 +43,11 @@ export default defineConfig({
       ['/token', '/users', '/models', '/sessions', '/chat'].map((p) => [p, 'http://127.0.0.1:8080']),
     ),
   },
-  build: { target: 'es2023', chunkSizeWarningLimit: 1500, assetsInlineLimit: 0 },
+  // Browsers that have light-dark(): what stands in for it does not see Mantine's scheme.
+  build: {
+    target: 'es2023',
+    cssTarget: ['chrome123', 'firefox120', 'safari17.5'],
+    chunkSizeWarningLimit: 1500,
+    assetsInlineLimit: 0,
+  },
 });

@@ -91,6 +91,7 @@ export function ChatArea({ session, model }: { session: string | null; model: st
   const empty = loaded && ids.length === 0 && !pending;
   return (
     <section className={styles.area} aria-label="Conversation">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
       <div className={styles.scroller} ref={scroller} role="log" aria-live="off" aria-label="Messages" tabIndex={0}>
         <div className={styles.column} ref={content}>
           {empty && (

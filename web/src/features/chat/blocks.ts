@@ -10,7 +10,7 @@ export function dollars(text: string): string {
       i % 2
         ? part
         : part
-            .replace(/\\\[([\s\S]+?)\\\]/g, (_, formula) => `$$$$${formula}$$$$`)
+            .replace(/\\\[([\s\S]+?)\\\]/g, (_, formula) => `$$${formula}$$`)
             .replace(/\\\(([\s\S]+?)\\\)/g, (_, formula) => `$${formula}$`),
     )
     .join('');

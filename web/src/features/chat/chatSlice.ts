@@ -220,7 +220,7 @@ function applyStream(state: ChatState, e: StreamEvent): void {
     return;
   }
   const m = state.messages.entities[e.message_id];
-  if (!m || m.status !== 'streaming' || e.seq <= m.seq) return; // a reconnect replays: once is enough
+  if (m?.status !== 'streaming' || e.seq <= m.seq) return; // a reconnect replays: once is enough
   const from = e.type === 'delta' ? (e.from ?? e.seq - 1) : e.seq - 1;
   if (from !== m.seq) {
     state.behind[m.session_id] = true;

@@ -1,0 +1,189 @@
+import AxeBuilder from '@axe-core/playwright';
+import { type BrowserContext, expect, type Page, test } from '@playwright/test';
+import { OmniChat, serveElsewhere } from './server';
+
+const END = 'That is all there is.';
+
+const answer = (page: Page) => page.getByRole('article', { name: 'Assistant' }).last();
+const composer = (page: Page) => page.getByRole('textbox', { name: 'Message', exact: true });
+
+async function register(page: Page, url: string, name = 'ann'): Promise<void> {
+  await page.goto(url);
+  await page.getByRole('button', { name: 'Make an account' }).click();
+  await page.getByLabel('Username').fill(name);
+  await page.getByRole('textbox', { name: 'Password' }).fill('correct horse battery');
+  await page.getByRole('button', { name: 'Register' }).click();
+  await expect(composer(page)).toBeVisible();
+}
+
+async function ask(page: Page, text: string): Promise<void> {
+  await composer(page).fill(text);
+  await composer(page).press('Enter');
+}
+
+/** Fails the test on whatever the page complains of. */
+function watch(context: BrowserContext): string[] {
+  const complaints: string[] = [];
+  context.on('weberror', (e) => complaints.push(String(e.error())));
+  context.on('console', (m) => {
+    if (m.type() === 'error' && !/Failed to load resource|WebSocket connection|ERR_/.test(m.text()))
+      complaints.push(m.text());
+  });
+  return complaints;
+}
+
+/** Waits until the answer has grown twice, and returns its text. */
+async function growing(page: Page): Promise<string> {
+  await expect(answer(page)).toContainText('demo');
+  const first = (await answer(page).innerText()).length;
+  await expect.poll(async () => (await answer(page).innerText()).length).toBeGreaterThan(first);
+  return answer(page).innerText();
+}
+
+async function axe(page: Page): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  expect(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join(' ')}`)).toEqual([]);
+}
+
+test('ask, watch in a second tab, reload, stop from there, restart', async ({ context, page }) => {
+  const server = new OmniChat();
+  await server.start();
+  try {
+    const complaints = watch(context);
+    await register(page, server.url);
+    await ask(page, 'What is this?');
+    await expect(page.getByText('What is this?').first()).toBeVisible();
+    await growing(page);
+    await expect(page).toHaveURL(/\/c\//);
+
+    const second = await context.newPage();
+    await second.goto(page.url());
+    await growing(second);
+    await expect(second.getByRole('button', { name: /What is this/ }).first()).toBeVisible();
+
+    await page.reload();
+    const shown = await growing(page);
+    expect(shown).toContain('This is a demo');
+    await expect(page.getByText('2 watching')).toBeVisible();
+
+    await second.getByRole('button', { name: 'Stop' }).click();
+    for (const p of [page, second]) await expect(answer(p)).toContainText('Stopped.');
+    await expect.poll(async () => (await answer(page).innerText()) === (await answer(second).innerText())).toBe(true);
+
+    const before = await answer(page).innerText();
+    await server.stop();
+    await server.start();
+    await page.reload();
+    await expect(answer(page)).toContainText('Stopped.');
+    await expect.poll(() => answer(page).innerText()).toBe(before);
+
+    // Both tabs stay in step: a new question, a title, a deletion.
+    await expect(composer(second)).toBeVisible();
+    await ask(page, 'And again?');
+    await expect(second.getByText('And again?')).toBeVisible({ timeout: 20_000 });
+    await page.getByRole('button', { name: /^More for/ }).click();
+    await page.getByRole('menuitem', { name: 'Rename' }).click();
+    await page.getByRole('textbox', { name: 'Title' }).fill('A better title');
+    await page.getByRole('textbox', { name: 'Title' }).press('Enter');
+    await expect(second.getByRole('button', { name: 'A better title', exact: true })).toBeVisible();
+    await page.getByRole('button', { name: /^More for/ }).click();
+    await page.getByRole('menuitem', { name: 'Delete' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+    await expect(second.getByText('This chat was not found')).toBeVisible();
+    expect(complaints).toEqual([]);
+  } finally {
+    await server.remove();
+  }
+});
+
+test('a killed server keeps what was shown and offers to continue', async ({ page }) => {
+  const server = new OmniChat();
+  await server.start();
+  try {
+    await register(page, server.url);
+    await ask(page, 'Tell me');
+    await growing(page);
+    await server.stop('SIGKILL');
+    const shown = (await answer(page).getByRole('heading').first().innerText()).trim();
+    await server.start();
+    await expect(answer(page)).toContainText('Interrupted', { timeout: 30_000 });
+    await expect(answer(page)).toContainText(shown);
+    await answer(page).getByRole('button', { name: 'Continue' }).click();
+    await expect(answer(page)).toContainText('a broken answer can be continued', { timeout: 30_000 });
+    await page.reload();
+    await expect(answer(page)).toContainText('a broken answer can be continued');
+  } finally {
+    await server.remove();
+  }
+});
+
+test('regenerate makes a sibling, and both can be read', async ({ page }) => {
+  const server = new OmniChat();
+  await server.start();
+  try {
+    await register(page, server.url);
+    await ask(page, 'Once more');
+    await growing(page);
+    await page.keyboard.press('Escape');
+    await expect(answer(page)).toContainText('Stopped.');
+    await answer(page).getByRole('button', { name: 'Regenerate' }).click();
+    await expect(answer(page)).toContainText(END, { timeout: 40_000 });
+    await expect(answer(page).getByText('2/2')).toBeVisible();
+    await answer(page).getByRole('button', { name: 'Previous version' }).click();
+    await expect(answer(page)).toContainText('Stopped.');
+    await expect(answer(page).getByText('1/2')).toBeVisible();
+  } finally {
+    await server.remove();
+  }
+});
+
+test('the same build on another site: sign in, ask, reload, log out', async ({ page, context }) => {
+  let api = '';
+  const site = await serveElsewhere(() => ({ api }));
+  const server = new OmniChat({ OMNICHAT_ORIGINS: site.url });
+  await server.start();
+  api = server.url;
+  try {
+    const complaints = watch(context);
+    await register(page, site.url);
+    await ask(page, 'From elsewhere');
+    await growing(page);
+    await page.reload();
+    await growing(page);
+    await expect(answer(page)).toContainText(END, { timeout: 40_000 });
+    await page.getByRole('button', { name: 'ann', exact: true }).click();
+    await page.getByRole('menuitem', { name: 'Log out' }).click();
+    await expect(page.getByRole('button', { name: 'Log in' })).toBeVisible();
+    await page.reload();
+    await expect(page.getByRole('button', { name: 'Log in' })).toBeVisible();
+    expect(complaints).toEqual([]);
+  } finally {
+    site.server.close();
+    await server.remove();
+  }
+});
+
+test('the page is accessible, light and dark, wide and narrow', async ({ page }) => {
+  const server = new OmniChat();
+  await server.start();
+  try {
+    await page.goto(server.url);
+    await expect(page.getByRole('button', { name: 'Log in' })).toBeVisible();
+    await axe(page);
+    await register(page, server.url);
+    await ask(page, 'Show me everything');
+    await expect(answer(page)).toContainText(END, { timeout: 40_000 });
+    for (const colorScheme of ['light', 'dark'] as const) {
+      for (const width of [1280, 390]) {
+        await page.emulateMedia({ colorScheme });
+        await page.setViewportSize({ width, height: 800 });
+        await axe(page);
+        await page.screenshot({ path: `test-results/${colorScheme}-${width}.png` });
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        expect(wide).toBeLessThanOrEqual(0);
+      }
+    }
+  } finally {
+    await server.remove();
+  }
+});

@@ -1,0 +1,66 @@
+import { configureStore } from '@reduxjs/toolkit';
+import { afterEach, expect, it, vi } from 'vitest';
+import { Api } from '../../shared/api';
+import { ask, chatReducer } from './chatSlice';
+
+afterEach(() => {
+  vi.unstubAllGlobals();
+});
+
+const json = (body: unknown, status = 200) => new Response(JSON.stringify(body), { status });
+const sse = (...events: object[]) =>
+  new Response(events.map((e) => `data: ${JSON.stringify(e)}\n\n`).join(''), {
+    headers: { 'Content-Type': 'text/event-stream' },
+  });
+
+function serve(handle: (method: string, path: string, init: RequestInit) => Response | Promise<Response>) {
+  const calls: string[] = [];
+  vi.stubGlobal('fetch', async (url: string, init: RequestInit = {}) => {
+    const method = init.method ?? 'GET';
+    calls.push(`${method} ${url}`);
+    if (url === '/token') return json({ access_token: 't', expires_in: 900 });
+    return handle(method, url, init);
+  });
+  return calls;
+}
+
+function page() {
+  const api = new Api('');
+  const store = configureStore({
+    reducer: { chat: chatReducer },
+    middleware: (d) => d({ thunk: { extraArgument: { api } }, serializableCheck: false }),
+  });
+  return store;
+}
+
+const fields = { session_id: 's', parent_id: 'q', model: 'm', version: 3 };
+
+it('takes up a broken answer where it broke', async () => {
+  let id = '';
+  const calls = serve((method, _path, init) => {
+    if (method === 'POST') {
+      id = JSON.parse(String(init.body)).answer_id;
+      return sse(
+        { type: 'start', message_id: id, seq: 0, ...fields },
+        { type: 'delta', message_id: id, seq: 1, text: 'one ' },
+      );
+    }
+    expect(new Headers(init.headers).get('Last-Event-ID')).toBe('1');
+    return sse(
+      { type: 'delta', message_id: id, seq: 2, text: 'two' },
+      { type: 'finish', message_id: id, seq: 3, reason: 'stop', error: null },
+    );
+  });
+  const store = page();
+  await store.dispatch(ask({ session: 's', content: 'hi', parent_id: null, model: 'm' }) as never);
+  const m = store.getState().chat.messages.entities[id];
+  expect(m).toMatchObject({ content: 'one two', status: 'complete' });
+  expect(calls).toEqual(['POST /token', 'POST /chat/stream', `GET /chat/stream/${id}`]);
+});
+
+it('keeps a question that could not be sent, with the reason', async () => {
+  serve(() => json({ code: 'too_many_running', detail: 'Stop one first.' }, 409));
+  const store = page();
+  await store.dispatch(ask({ session: null, content: 'hi', parent_id: null, model: 'm' }) as never);
+  expect(store.getState().chat.pending).toMatchObject({ content: 'hi', error: 'Stop one first.' });
+});

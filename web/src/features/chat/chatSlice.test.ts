@@ -1,0 +1,143 @@
+import { configureStore } from '@reduxjs/toolkit';
+import { describe, expect, it } from 'vitest';
+import { eventsReceived } from '../../shared/events';
+import type { Message, ServerEvent } from '../../shared/protocol';
+import { asking, branchOf, chatReducer, loadMessages, ownEnded, positionsOf } from './chatSlice';
+
+const S = 'session';
+const message = (id: string, fields: Partial<Message> = {}): Message => ({
+  id,
+  session_id: S,
+  parent_id: null,
+  role: 'user',
+  content: '',
+  reasoning: '',
+  status: 'complete',
+  model: '',
+  error: null,
+  seq: 0,
+  version: 1,
+  created_at: `2026-01-01T00:00:0${id.length}Z`,
+  ...fields,
+});
+
+function page() {
+  const store = configureStore({ reducer: { chat: chatReducer }, middleware: (d) => d({ serializableCheck: false }) });
+  return {
+    loaded: (version: number, ...items: Message[]) =>
+      store.dispatch(loadMessages.fulfilled({ items, deleted: [], version }, '', S)),
+    got: (via: 'socket' | 'sse', ...events: ServerEvent[]) => store.dispatch(eventsReceived({ events, via })),
+    dispatch: store.dispatch,
+    get chat() {
+      return store.getState().chat;
+    },
+    text: (id: string) => store.getState().chat.messages.entities[id]?.content,
+  };
+}
+
+const start = {
+  type: 'start',
+  message_id: 'a',
+  seq: 0,
+  session_id: S,
+  parent_id: 'q',
+  model: 'm',
+  version: 3,
+} as const;
+const delta = (seq: number, text: string, from?: number): ServerEvent => ({
+  type: 'delta',
+  message_id: 'a',
+  seq,
+  text,
+  from,
+});
+
+describe('a stream', () => {
+  it('applies each event once, in order', () => {
+    const p = page();
+    p.got('socket', start, delta(1, 'one '), delta(1, 'one '), delta(2, 'two'), delta(1, 'one '));
+    expect(p.text('a')).toBe('one two');
+  });
+
+  it('takes a merged delta only where it belongs', () => {
+    const p = page();
+    p.got('socket', start, delta(1, 'one '), delta(5, 'x', 3));
+    expect(p.text('a')).toBe('one ');
+    expect(p.chat.behind[S]).toBe(true);
+    p.got('socket', delta(5, 'two to five', 1));
+    expect(p.text('a')).toBe('one two to five');
+  });
+
+  it('is replaced by a snapshot, and goes on from there', () => {
+    const p = page();
+    p.got('socket', start, delta(1, 'old'));
+    p.got('socket', { ...start, type: 'snapshot', seq: 9, text: 'new text', reasoning: '' }, delta(10, '!'));
+    expect(p.text('a')).toBe('new text!');
+  });
+
+  it('keeps what was shown when it fails', () => {
+    const p = page();
+    const error = { code: 'provider_truncated', detail: 'It broke off.' };
+    p.got('socket', start, delta(1, 'half'), { type: 'finish', message_id: 'a', seq: 2, reason: 'error', error });
+    expect(p.chat.messages.entities.a).toMatchObject({ content: 'half', status: 'error', error });
+  });
+
+  it("leaves the socket's events aside while this tab reads its own answer", () => {
+    const p = page();
+    const pending = {
+      session: S,
+      message_id: 'q',
+      answer_id: 'a',
+      content: 'hi',
+      parent_id: null,
+      model: 'm',
+      error: '',
+    };
+    p.dispatch(asking(pending));
+    p.got('sse', start, delta(1, 'one '));
+    p.got('socket', delta(2, 'two '), delta(3, 'three'));
+    expect(p.text('a')).toBe('one ');
+    expect(p.chat.pending).toBeNull();
+    p.dispatch(ownEnded('a'));
+    expect(p.chat.behind[S]).toBe(true);
+    expect(positionsOf(p.chat, S)).toEqual({ a: 1 });
+  });
+});
+
+describe('versions', () => {
+  it('follow each other, and a hole is asked for', () => {
+    const p = page();
+    p.loaded(2, message('q'));
+    p.got('socket', { type: 'message', version: 3, message: message('q2') });
+    expect(p.chat.versions[S]).toBe(3);
+    p.got('socket', { type: 'message', version: 5, message: message('q3') });
+    expect(p.chat.versions[S]).toBe(3);
+    expect(p.chat.stale[S]).toBe(true);
+  });
+
+  it('at or below what the page has change nothing', () => {
+    const p = page();
+    p.loaded(5, message('q', { content: 'edited' }));
+    p.got('socket', { type: 'message', version: 4, message: message('q', { content: 'older' }) });
+    expect(p.text('q')).toBe('edited');
+  });
+
+  it('a load never takes back what the stream has shown', () => {
+    const p = page();
+    p.got('socket', start, delta(1, 'one '), delta(2, 'two'));
+    p.loaded(3, message('a', { role: 'assistant', status: 'streaming', content: 'one ', seq: 1 }));
+    expect(p.text('a')).toBe('one two');
+  });
+});
+
+it('shows the newest branch until another is chosen', () => {
+  const p = page();
+  p.loaded(
+    9,
+    message('q'),
+    message('a1', { parent_id: 'q' }),
+    message('a22', { parent_id: 'q' }),
+    message('qqqq', { parent_id: 'a1' }),
+  );
+  expect(branchOf(p.chat, S)).toEqual(['q', 'a22']);
+});
