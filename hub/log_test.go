@@ -1,0 +1,232 @@
+package hub
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// reader follows the contract's rules on one stream's lines.
+type reader struct {
+	seq         int64
+	text, think string
+	ended       bool
+}
+
+func (r *reader) apply(lines string) error {
+	for line := range strings.SplitSeq(strings.TrimSuffix(lines, "\n"), "\n") {
+		var e struct {
+			Type, Text, Reasoning string
+			From                  *int64
+			Seq                   int64
+		}
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			return fmt.Errorf("%w in %q", err, line)
+		}
+		if e.Type == "snapshot" {
+			r.seq, r.text, r.think = e.Seq, e.Text, e.Reasoning
+			continue
+		}
+		from := e.Seq - 1
+		if e.From != nil {
+			from = *e.From
+		}
+		if from != r.seq {
+			return fmt.Errorf("%s follows %d, the reader stands at %d", line, from, r.seq)
+		}
+		r.seq = e.Seq
+		r.text += e.Text
+		r.think += e.Reasoning
+		r.ended = e.Type == "finish"
+	}
+	return nil
+}
+
+// TestEveryPositionLeadsToTheSameEnd drives a log with random deltas and
+// readers that join and take at random, from far behind too.
+func TestEveryPositionLeadsToTheSameEnd(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		l := newLog(Message{ID: "m", SessionID: "s"})
+		type follower struct {
+			reader
+			pos int64
+		}
+		var followers []*follower
+		var text, think string
+		take := func(f *follower) {
+			p, pos := l.take(Lines, f.pos, l.last)
+			if out := p.append(nil, Lines); len(out) > 0 {
+				if err := f.apply(string(out)); err != nil {
+					t.Fatalf("seed %d: %v", seed, err)
+				}
+			}
+			f.pos = pos
+		}
+		for range 1 + rng.IntN(300) {
+			piece := strings.Repeat(string([]rune{'a', 'é', '"', '\n', '🙂'}[rng.IntN(5)]), 1+rng.IntN(40)*rng.IntN(40))
+			if rng.IntN(5) == 0 {
+				think += piece
+				l.append(piece, true)
+			} else {
+				text += piece
+				l.append(piece, false)
+			}
+			if rng.IntN(20) == 0 {
+				f := &follower{reader: reader{seq: -1}, pos: FromStart}
+				if rng.IntN(2) == 0 {
+					f.pos = NoPosition
+				}
+				followers = append(followers, f)
+			}
+			for _, f := range followers {
+				if rng.IntN(4) == 0 {
+					take(f)
+				}
+			}
+		}
+		l.end([]byte(fmt.Sprintf(`{"type":"finish","seq":%d}`, l.last+1)))
+		followers = append(followers, &follower{reader: reader{seq: -1}, pos: FromStart}, &follower{reader: reader{seq: -1}, pos: NoPosition})
+		for i, f := range followers {
+			for f.pos != l.last {
+				take(f)
+			}
+			if f.text != text || f.think != think || !f.ended {
+				t.Fatalf("seed %d, reader %d: %d bytes of %d, %d of %d, ended %v", seed, i, len(f.text), len(text), len(f.think), len(think), f.ended)
+			}
+		}
+	}
+}
+
+func TestWindowsAreBounded(t *testing.T) {
+	l := newLog(Message{ID: "m"})
+	l.take(Lines, NoPosition, l.last)
+	for range 100_000 {
+		l.append("0123456789abcdef", false)
+	}
+	if n := len(l.windows[Lines].buf); n > windowMax+batchMax {
+		t.Errorf("a window of %d bytes", n)
+	}
+}
+
+func TestCleanKeepsTextAndDropsWhatBreaksClients(t *testing.T) {
+	for in, want := range map[string]string{"plain": "plain", "日本 🙂": "日本 🙂", "a\x00b": "ab", "a\xffb": "a\ufffdb", "\x00": ""} {
+		if got := clean(in); got != want {
+			t.Errorf("clean(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+// FuzzEscape holds that every text that clean lets through survives as JSON.
+func FuzzEscape(f *testing.F) {
+	for _, s := range []string{"", "plain", "\"\\\n\t\r\x01", "日本 🙂\u2028", "\xff\x00"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		in = clean(in)
+		var e struct{ Text string }
+		line := appendDelta(nil, "m", -1, 1, false, []byte(in))
+		if err := json.Unmarshal(line, &e); err != nil || e.Text != in {
+			t.Errorf("%q became %q, %v", in, e.Text, err)
+		}
+	})
+}
+
+func TestIDsAreUUIDs(t *testing.T) {
+	id := NewID()
+	if got, ok := ParseID(strings.ToUpper(id)); !ok || got != id || id[14] != '7' {
+		t.Errorf("ParseID(%q) = %q, %v", id, got, ok)
+	}
+	for _, bad := range []string{"", "x", id + "0", strings.ReplaceAll(id, "-", ""), "g" + id[1:], "{" + id[1:]} {
+		if got, ok := ParseID(bad); ok {
+			t.Errorf("ParseID(%q) = %q", bad, got)
+		}
+	}
+}
+
+func TestTitleIsTheFirstWords(t *testing.T) {
+	for in, want := range map[string]string{
+		"Hello":                     "Hello",
+		"  What is\n the answer?  ": "What is the answer?",
+		"a b c d e f g h i j":       "a b c d e f g h…",
+		strings.Repeat("x", 100):    strings.Repeat("x", 60) + "…",
+	} {
+		if got := titleOf(in); got != want {
+			t.Errorf("titleOf(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+// TestImportsPointTheRightWay holds the layout: siblings never import each
+// other, and hub imports the standard library alone.
+func TestImportsPointTheRightWay(t *testing.T) {
+	const module = "github.com/omnichat/omnichat"
+	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", module+"/hub").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.TrimSpace(string(out)); got != module+"/hub" {
+		t.Errorf("hub imports %s", got)
+	}
+	allowed := map[string][]string{"transport": {"hub"}, "repo": {"hub"}, "providers": {"hub"}, "web": nil}
+	for folder, may := range allowed {
+		out, err := exec.Command("go", "list", "-deps", "-f", "{{.ImportPath}}", module+"/"+folder+"/...").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for path := range strings.SplitSeq(strings.TrimSpace(string(out)), "\n") {
+			rest, ours := strings.CutPrefix(path, module+"/")
+			top, _, _ := strings.Cut(rest, "/")
+			if ours && top != folder && (len(may) == 0 || top != may[0]) {
+				t.Errorf("%s imports %s", folder, rest)
+			}
+		}
+	}
+}
+
+func BenchmarkEncodeDelta(b *testing.B) {
+	buf, text := make([]byte, 0, 512), []byte(" token")
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = appendDelta(buf[:0], "0198f1c2-0000-7000-8000-000000000000", -1, 12345, false, text)
+	}
+}
+
+// BenchmarkAppend is one token to a stream with so many viewers, each of which
+// is woken and takes it.
+func BenchmarkAppend(b *testing.B) {
+	for _, n := range []int{0, 1, 1000} {
+		b.Run(fmt.Sprint(n, " cursors"), func(b *testing.B) {
+			h := New(nil, nil, nil, Options{})
+			f := newFeed("s", "")
+			l := newLog(Message{ID: "m", SessionID: "s"})
+			f.streams["m"] = l
+			viewers := make([]*Viewer, n)
+			for i := range viewers {
+				v := h.newViewer("u", Lines)
+				s := &sub{viewer: v, feed: f}
+				f.subs[s] = struct{}{}
+				s.places = []place{{log: l}}
+				v.subs = []*sub{s}
+				viewers[i] = v
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				f.mu.Lock()
+				l.append(" token", false)
+				f.wake()
+				f.mu.Unlock()
+				for _, v := range viewers {
+					for {
+						if batch, _ := v.next(); len(batch) == 0 {
+							break
+						}
+					}
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,91 @@
+package transport
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+func TestResumeFrom(t *testing.T) {
+	tests := map[string]struct {
+		header, query string
+		want          int64
+		code          hub.Code
+	}{
+		"fresh client":        {want: hub.NoPosition},
+		"SSE reconnect":       {header: "41", want: 41},
+		"header beats query":  {header: "41", query: "7", want: 41},
+		"query":               {query: "7", want: 7},
+		"start":               {query: "0", want: 0},
+		"below 0":             {query: "-1", code: hub.CodeInvalid},
+		"larger than any seq": {header: "99999999999999999999", code: hub.CodeInvalid},
+		"no number":           {header: "x", code: hub.CodeInvalid},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := resumeFrom(tt.header, tt.query)
+			if got != tt.want || hub.CodeOf(err) != tt.code {
+				t.Errorf("resumeFrom = %d, %v; want %d, code %q", got, err, tt.want, tt.code)
+			}
+		})
+	}
+}
+
+func FuzzResumeFrom(f *testing.F) {
+	f.Add("41", "")
+	f.Add("", "-9223372036854775808")
+	f.Fuzz(func(t *testing.T, header, query string) {
+		n, err := resumeFrom(header, query)
+		if err == nil && (n < 0 && n != hub.NoPosition || n == math.MaxInt64) {
+			t.Errorf("resumeFrom(%q, %q) = %d", header, query, n)
+		}
+	})
+}
+
+// FuzzParseCommand holds that whatever a client sends is a command of a known
+// type or an error that a client may see.
+func FuzzParseCommand(f *testing.F) {
+	for _, s := range []string{
+		`{"type":"auth","token":"x"}`, `{"type":"subscribe","ref":1,"session_id":"x","positions":{"a":1}}`,
+		`{"type":"send","ref":3,"content":"hi","parent_id":null}`, `{"type":"ping"}`, `[`, `{"type":"\u0000"}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		cmd, err := parseCommand(in)
+		if err != nil {
+			if hub.CodeOf(err) != hub.CodeInvalid {
+				t.Errorf("parseCommand: %v", err)
+			}
+			return
+		}
+		if fields[cmd.Type] == nil {
+			t.Errorf("type %q", cmd.Type)
+		}
+		if _, err := cmd.question(); err != nil && hub.CodeOf(err) != hub.CodeInvalid {
+			t.Errorf("question: %v", err)
+		}
+	})
+}
+
+// FuzzDecode holds that what is accepted is valid JSON without U+0000.
+func FuzzDecode(f *testing.F) {
+	for _, s := range []string{`{"content":"x"}`, `{"content":"\u0000"}`, `{"a":{"b":[1,"c"]}}`, `{"content":"x"}{}`, "\xff", `{"content":"a","content":"b"}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		var b askBody
+		if err := decode(in, &b); err != nil {
+			if hub.CodeOf(err) != hub.CodeInvalid {
+				t.Errorf("decode: %v", err)
+			}
+			return
+		}
+		if !json.Valid(in) || b.Content != nil && strings.ContainsRune(*b.Content, 0) {
+			t.Errorf("%q was accepted", in)
+		}
+	})
+}
