@@ -48,7 +48,7 @@ func (r *reader) apply(lines string) error {
 // TestEveryPositionLeadsToTheSameEnd drives a log with random deltas and
 // readers that join and take at random, from far behind too.
 func TestEveryPositionLeadsToTheSameEnd(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range uint64(40) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		l := newLog(Message{ID: "m", SessionID: "s"})
 		type follower struct {

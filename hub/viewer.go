@@ -193,18 +193,17 @@ func (v *Viewer) join(key feedKey) *sub {
 	return s
 }
 
-// leave ends the subscription, and says whether there was one.
-func (v *Viewer) leave(key feedKey) bool {
+// leave ends the subscription, if there is one.
+func (v *Viewer) leave(key feedKey) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for i, s := range v.subs {
 		if s.feed.session == key.session && s.feed.user == key.user {
 			v.subs = append(v.subs[:i:i], v.subs[i+1:]...)
 			v.hub.leave(s)
-			return true
+			return
 		}
 	}
-	return false
 }
 
 // follows says whether the viewer is subscribed to the session.

@@ -196,19 +196,21 @@ type event struct {
 type viewer struct {
 	id    string
 	seq   int64
-	text  string
-	think string
+	buf   []byte
 	end   *event
 	twice int // events at or below its place
 }
 
 func newViewer() *viewer { return &viewer{seq: -1} }
 
+// text is what the viewer shows.
+func (v *viewer) text() string { return string(v.buf) }
+
 // apply takes an event; a hole is an error.
 func (v *viewer) apply(e event) error {
 	switch e.Type {
 	case "snapshot":
-		v.id, v.seq, v.text, v.think = e.MessageID, e.Seq, e.Text, e.Reasoning
+		v.id, v.seq, v.buf = e.MessageID, e.Seq, []byte(e.Text)
 		return nil
 	case "start", "delta", "finish":
 	default:
@@ -229,8 +231,7 @@ func (v *viewer) apply(e event) error {
 		return fmt.Errorf("%s %d follows %d, the viewer stands at %d", e.Type, e.Seq, from, v.seq)
 	}
 	v.id, v.seq = e.MessageID, e.Seq
-	v.text += e.Text
-	v.think += e.Reasoning
+	v.buf = append(v.buf, e.Text...)
 	if e.Type == "finish" {
 		v.end = &e
 	}

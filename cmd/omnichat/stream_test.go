@@ -18,8 +18,8 @@ import (
 // same fails unless the viewer has exactly the text, each event once.
 func same(t *testing.T, who string, v *viewer, want string) {
 	t.Helper()
-	if v.text != want || v.twice != 0 || v.end == nil {
-		t.Errorf("%s: %d bytes of %d, %d events twice, finish %v", who, len(v.text), len(want), v.twice, v.end)
+	if v.text() != want || v.twice != 0 || v.end == nil {
+		t.Errorf("%s: %d bytes of %d, %d events twice, finish %v", who, len(v.text()), len(want), v.twice, v.end)
 	}
 }
 
@@ -239,8 +239,8 @@ func TestStopFromElsewhereReachesTheProvider(t *testing.T) {
 		t.Error("the provider still writes after a second")
 	}
 	m := c.message(ack.SessionID, ack.AnswerID)
-	if v.end.Reason != "stopped" || m.Status != hub.StatusStopped || m.Content != v.text || !strings.HasPrefix(strings.Join(fake.Numbered(100_000), ""), v.text) {
-		t.Errorf("finish %q, status %s, shown %d bytes, stored %d", v.end.Reason, m.Status, len(v.text), len(m.Content))
+	if v.end.Reason != "stopped" || m.Status != hub.StatusStopped || m.Content != v.text() || !strings.HasPrefix(strings.Join(fake.Numbered(100_000), ""), v.text()) {
+		t.Errorf("finish %q, status %s, shown %d bytes, stored %d", v.end.Reason, m.Status, len(v.text()), len(m.Content))
 	}
 	c.call(http.MethodDelete, "/chat/stream/"+ack.AnswerID, nil, nil) // ended already: fine
 }
@@ -271,8 +271,8 @@ func TestProviderFailuresEndTheStreamAndKeepTheText(t *testing.T) {
 			if scripts[name].Status == 0 {
 				want = strings.Join(ten[:4], "")
 			}
-			if v.end == nil || v.end.Reason != "error" || v.end.Error == nil || v.end.Error.Code != codes[name] || v.end.Error.Detail == "" || v.text != want {
-				t.Fatalf("text %q, finish %+v", v.text, v.end)
+			if v.end == nil || v.end.Reason != "error" || v.end.Error == nil || v.end.Error.Code != codes[name] || v.end.Error.Detail == "" || v.text() != want {
+				t.Fatalf("text %q, finish %+v", v.text(), v.end)
 			}
 			m := c.message(session, v.id)
 			if m.Status != hub.StatusError || m.Content != want || m.Error == nil || m.Error.Code != codes[name] {
@@ -313,19 +313,19 @@ func TestKilledServerLosesNothingThatWasShown(t *testing.T) {
 		s.start()
 		m := c.message(session, v.id)
 		slowest = max(slowest, time.Since(began))
-		if m.Status != hub.StatusInterrupted || !strings.HasPrefix(m.Content, v.text) || !strings.HasPrefix(whole, m.Content) {
-			t.Errorf("round %d, killed at %d: %s, shown %d bytes, stored %d", n, at, m.Status, len(v.text), len(m.Content))
+		if m.Status != hub.StatusInterrupted || !strings.HasPrefix(m.Content, v.text()) || !strings.HasPrefix(whole, m.Content) {
+			t.Errorf("round %d, killed at %d: %s, shown %d bytes, stored %d", n, at, m.Status, len(v.text()), len(m.Content))
 		}
 		again := newViewer()
-		again.id, again.seq, again.text = v.id, v.seq, v.text
+		again.id, again.seq, again.buf = v.id, v.seq, []byte(v.text())
 		res, err = c.sse(soon(t), http.MethodGet, fmt.Sprintf("/chat/stream/%s?after=%d", v.id, v.seq), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		err = again.follow(res.Body, nil)
 		res.Body.Close()
-		if err != nil || again.text != m.Content || again.end == nil || again.end.Reason != "interrupted" {
-			t.Errorf("round %d: resumed to %d bytes of %d, finish %v, %v", n, len(again.text), len(m.Content), again.end, err)
+		if err != nil || again.text() != m.Content || again.end == nil || again.end.Reason != "interrupted" {
+			t.Errorf("round %d: resumed to %d bytes of %d, finish %v, %v", n, len(again.text()), len(m.Content), again.end, err)
 		}
 	}
 	t.Logf("%d kills; settled %s after the start at most", rounds, slowest)

@@ -33,7 +33,7 @@ func request(p hub.Prompt) chatRequest {
 		Messages: make([]chatMessage, len(p.Turns)), Temperature: p.Temperature, TopP: p.TopP,
 	}
 	if p.MaxTokens != nil {
-		r.MaxTokens = *p.MaxTokens
+		r.MaxTokens = *p.MaxTokens //nolint:staticcheck // compatible servers know this name, and few the new one
 	}
 	for i, t := range p.Turns {
 		r.Messages[i] = chatMessage{Role: string(t.Role), Content: t.Content}

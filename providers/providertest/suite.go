@@ -4,6 +4,7 @@ package providertest
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -20,8 +21,8 @@ type result struct {
 	err             error
 }
 
-func ask(ctx context.Context, p hub.Provider, model string) (r result) {
-	prompt := hub.Prompt{Model: model, Turns: []hub.Turn{{Role: hub.RoleOfUser, Content: "Hello"}}}
+func ask(ctx context.Context, p hub.Provider) (r result) {
+	prompt := hub.Prompt{Model: "m", Turns: []hub.Turn{{Role: hub.RoleOfUser, Content: "Hello"}}}
 	for d, err := range p.Stream(ctx, prompt) {
 		if err != nil {
 			r.err = err
@@ -96,7 +97,7 @@ func Run(t *testing.T, open func(baseURL string) hub.Provider) {
 			t.Parallel()
 			srv := fake.New(map[string]fake.Script{"m": tt.script})
 			defer srv.Close()
-			got := ask(t.Context(), open(srv.BaseURL()), "m")
+			got := ask(t.Context(), open(srv.BaseURL()))
 			if got.text != tt.text || got.reasoning != tt.reasoning || got.finish != tt.finish || hub.CodeOf(got.err) != tt.code {
 				t.Errorf("got %q, thinking %q, finish %q, error %v; want %q, %q, %q, code %q",
 					got.text, got.reasoning, got.finish, got.err, tt.text, tt.reasoning, tt.finish, tt.code)
@@ -116,7 +117,7 @@ func Run(t *testing.T, open func(baseURL string) hub.Provider) {
 	t.Run("unreachable", func(t *testing.T) {
 		srv := fake.New(nil)
 		srv.Close()
-		if got := ask(t.Context(), open(srv.BaseURL()), "m"); hub.CodeOf(got.err) != hub.CodeProviderNetwork {
+		if got := ask(t.Context(), open(srv.BaseURL())); hub.CodeOf(got.err) != hub.CodeProviderNetwork {
 			t.Errorf("got %v", got.err)
 		}
 	})
@@ -126,7 +127,7 @@ func usage(t *testing.T, open func(string) hub.Provider) {
 	srv := fake.New(map[string]fake.Script{"m": {Tokens: fake.Numbered(4), Reasoning: []string{"a", "b"}, Usage: true}})
 	defer srv.Close()
 	want := hub.Usage{InputTokens: 7, OutputTokens: 4, CachedTokens: 3, ReasoningTokens: 2}
-	if got := ask(t.Context(), open(srv.BaseURL()), "m"); got.usage == nil || *got.usage != want {
+	if got := ask(t.Context(), open(srv.BaseURL())); got.usage == nil || *got.usage != want {
 		t.Errorf("usage %+v, want %+v", got.usage, want)
 	}
 }
@@ -134,8 +135,9 @@ func usage(t *testing.T, open func(string) hub.Provider) {
 func wait(t *testing.T, open func(string) hub.Provider) {
 	srv := fake.New(map[string]fake.Script{"m": {Status: 429, RetryAfter: 40 * time.Second}})
 	defer srv.Close()
-	got := ask(t.Context(), open(srv.BaseURL()), "m")
-	if e, ok := got.err.(*hub.Error); !ok || e.RetryAfter != 40*time.Second {
+	got := ask(t.Context(), open(srv.BaseURL()))
+	var e *hub.Error
+	if !errors.As(got.err, &e) || e.RetryAfter != 40*time.Second {
 		t.Errorf("got %#v, want a wait of 40 s", got.err)
 	}
 }
@@ -160,7 +162,10 @@ func cancel(t *testing.T, open func(string) hub.Provider) {
 func leave(t *testing.T, open func(string) hub.Provider) {
 	srv := fake.New(map[string]fake.Script{"m": {Tokens: fake.Numbered(10), StallAfter: 3, Every: time.Millisecond}})
 	defer srv.Close()
-	for range open(srv.BaseURL()).Stream(t.Context(), hub.Prompt{Model: "m"}) {
+	for _, err := range open(srv.BaseURL()).Stream(t.Context(), hub.Prompt{Model: "m"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		break
 	}
 	left(t, srv)

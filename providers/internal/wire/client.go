@@ -77,7 +77,7 @@ func (c *Client) Stream(ctx context.Context, send func(ctx context.Context) (io.
 	r := NewReader(body, func() { silence.Reset(c.Idle) })
 	for {
 		e, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

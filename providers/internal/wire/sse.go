@@ -44,8 +44,8 @@ func (r *Reader) Next() (Event, error) {
 	some := false
 	for {
 		line, err := r.line()
-		if err != nil && (err != io.EOF || len(line) == 0) {
-			if err == io.EOF && some {
+		if err != nil && (!errors.Is(err, io.EOF) || len(line) == 0) {
+			if errors.Is(err, io.EOF) && some {
 				return e, nil
 			}
 			return Event{}, err

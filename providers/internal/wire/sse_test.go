@@ -36,7 +36,7 @@ func TestReaderFollowsTheSpecification(t *testing.T) {
 						t.Fatalf("Next = %q, %v; want %q", e.Data, err, want)
 					}
 				}
-				if _, err := reader.Next(); err != io.EOF {
+				if _, err := reader.Next(); !errors.Is(err, io.EOF) {
 					t.Errorf("at the end: %v", err)
 				}
 			}
@@ -73,7 +73,7 @@ func FuzzReader(f *testing.F) {
 		for {
 			e, err := reader.Next()
 			if err != nil {
-				return events, err != io.EOF
+				return events, !errors.Is(err, io.EOF)
 			}
 			events = append(events, e.Name+"\x00"+string(e.Data))
 		}

@@ -75,6 +75,24 @@ describe('a stream', () => {
     expect(p.text('a')).toBe('new text!');
   });
 
+  it('is not moved by a load while this tab reads it', () => {
+    const p = page();
+    const pending = {
+      session: null,
+      message_id: 'q',
+      answer_id: 'a',
+      content: 'hi',
+      parent_id: null,
+      model: 'm',
+      error: '',
+    };
+    p.dispatch(asking(pending));
+    p.got('sse', start, delta(1, 'one '));
+    p.loaded(3, message('a', { role: 'assistant', status: 'streaming', content: 'one two ', seq: 2 }));
+    p.got('sse', delta(3, 'two three', 1));
+    expect(p.text('a')).toBe('one two three');
+  });
+
   it('keeps what was shown when it fails', () => {
     const p = page();
     const error = { code: 'provider_truncated', detail: 'It broke off.' };

@@ -336,7 +336,9 @@ const chatSlice = createSlice({
       .addCase(loadMessages.fulfilled, (state, { payload, meta }) => {
         for (const m of payload.items) {
           const old = state.messages.entities[m.id];
-          if (m.status !== 'streaming' || !old || m.seq > old.seq) messages.setOne(state.messages, m);
+          // The answer that this tab reads itself goes on from where that reading stands.
+          const keep = m.status === 'streaming' && old && (state.own[m.id] || m.seq <= old.seq);
+          if (!keep) messages.setOne(state.messages, m);
         }
         messages.removeMany(state.messages, payload.deleted);
         state.versions[meta.arg] = Math.max(state.versions[meta.arg] ?? 0, payload.version);

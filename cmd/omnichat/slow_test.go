@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/providers/providertest/fake"
+)
+
+// resident is the process's memory, in MiB.
+func (s *server) resident() int {
+	s.t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "VmRSS:")
+	kb, err := strconv.Atoi(strings.Fields(rest)[0])
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return kb >> 10
+}
+
+// stuck attaches to a stream with a small receive buffer and reads nothing but
+// the head of the response.
+func (c *client) stuck(ctx context.Context, id string) (net.Conn, error) {
+	dialer := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
+		return raw.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096) })
+	}}
+	conn, err := dialer.DialContext(ctx, "tcp", strings.TrimPrefix(c.s.base, "http://"))
+	if err != nil {
+		return nil, err
+	}
+	req := c.request(ctx, http.MethodGet, "/chat/stream/"+id, nil)
+	if err := req.Write(conn); err != nil {
+		return nil, err
+	}
+	status, err := bufio.NewReaderSize(conn, 16).ReadString('\n')
+	if err == nil && !strings.Contains(status, "200") {
+		err = fmt.Errorf("attach: %s", status)
+	}
+	return conn, err
+}
+
+// TestStuckViewerDelaysNobody runs 200 viewers on one answer of 16 MB, with and
+// without one among them that never reads.
+func TestStuckViewerDelaysNobody(t *testing.T) {
+	size, count := 16<<20, 200
+	if testing.Short() {
+		size, count = 1<<20, 20
+	}
+	token := strings.Repeat("0123456789abcdef", 64) // 1 KiB
+	tokens := slices.Repeat([]string{token}, size/len(token))
+	whole := strings.Join(tokens, "")
+	for _, stuck := range []bool{false, true} {
+		gate := make(chan struct{})
+		provider := fake.New(map[string]fake.Script{"m": {Tokens: tokens, Gate: gate}})
+		s := startServer(t, provider, map[string]string{"OMNICHAT_IDLE_TIMEOUT": "2m", "OMNICHAT_FIRST_BYTE_TIMEOUT": "2m"})
+		c := s.user("ann")
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		w, err := c.socket(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.send(ctx, map[string]any{"type": "send", "ref": 1, "content": "go", "model": "openai/m"}); err != nil {
+			t.Fatal(err)
+		}
+		ack, err := w.until(ctx, "ack")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.conn.CloseNow()
+		var conn net.Conn
+		if stuck {
+			if conn, err = c.stuck(ctx, ack.AnswerID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var wg, ready sync.WaitGroup
+		took := make([]time.Duration, count)
+		ready.Add(count)
+		var began time.Time
+		start := make(chan struct{})
+		for i := range count {
+			wg.Go(func() {
+				res, err := c.sse(ctx, http.MethodGet, "/chat/stream/"+ack.AnswerID, nil)
+				ready.Done()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer res.Body.Close()
+				<-start
+				v := newViewer()
+				if err := v.follow(res.Body, nil); err != nil || v.text() != whole || v.twice != 0 || v.end == nil {
+					t.Errorf("viewer %d: %d bytes of %d, %d twice, finish %v, %v", i, len(v.text()), len(whole), v.twice, v.end, err)
+				}
+				took[i] = time.Since(began)
+			})
+		}
+		ready.Wait()
+		began = time.Now()
+		close(start)
+		close(gate)
+		wg.Wait()
+		if stuck {
+			// It blocked: what the kernel took is far from all of it.
+			_ = conn.SetReadDeadline(time.Now())
+			if blocked := queued(t, conn); blocked >= size/2 {
+				t.Errorf("the stuck viewer took %d bytes", blocked)
+			}
+			conn.Close()
+		}
+		if m := c.message(ack.SessionID, ack.AnswerID); m.Content != whole || m.Status != hub.StatusComplete {
+			t.Errorf("stored %d bytes, %s", len(m.Content), m.Status)
+		}
+		slices.Sort(took)
+		t.Logf("stuck viewer %v: %d viewers, %d MB: p50 %s, p99 %s, resident %d MiB", stuck, count, size>>20, took[count/2], took[count*99/100], s.resident())
+		cancel()
+		s.kill()
+		provider.Close()
+	}
+}
+
+// queued counts what the kernel holds for a connection that nobody read.
+func queued(t *testing.T, conn net.Conn) int {
+	t.Helper()
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := 0
+	err = raw.Read(func(fd uintptr) bool {
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := syscall.Read(int(fd), buf)
+			if n <= 0 || err != nil {
+				return true
+			}
+			total += n
+		}
+	})
+	if err != nil && !os.IsTimeout(err) {
+		t.Fatal(err)
+	}
+	return total
+}
