@@ -28,6 +28,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var secret = []byte("0123456789abcdef0123456789abcdef")
 
+var transportDefaults = transport.Options{}
+
 // echoes answers with the last question, word by word.
 type echoes struct{}
 
@@ -83,9 +85,10 @@ func open(t *testing.T, opt transport.Options) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := &http.Client{Transport: &http.Transport{}, Jar: jar}
+	plain := &http.Transport{}
+	client := &http.Client{Transport: newContract(t, plain), Jar: jar}
 	t.Cleanup(func() {
-		client.CloseIdleConnections()
+		plain.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		s.Shutdown(ctx)
@@ -202,7 +205,7 @@ func TestBadInputGetsAProblemThatNamesIt(t *testing.T) {
 		"invalid UTF-8":         {body: "{\"content\":\"\xff\"}", status: 400, code: "invalid"},
 		"NUL":                   {body: `{"content":"a\u0000b"}`, status: 400, code: "invalid", field: "content"},
 		"10 MB":                 {body: `{"content":"` + strings.Repeat("x", 10<<20) + `"}`, status: 413, code: "too_large"},
-		"deep nesting":          {body: deep, status: 400, code: "invalid"},
+		"deep nesting":          {body: deep, status: 400, code: "invalid", field: "a"},
 		"bad UUID":              {body: `{"content":"x","message_id":"7"}`, status: 400, code: "invalid", field: "message_id"},
 		"bad parent":            {body: `{"content":"x","parent_id":7}`, status: 400, code: "invalid", field: "parent_id"},
 		"no content":            {body: `{}`, status: 400, code: "invalid", field: "content"},
@@ -472,6 +475,7 @@ func (s *site) tell(conn *websocket.Conn, command string) map[string]any {
 			if err := json.Unmarshal(line, &e); err != nil {
 				s.t.Fatal(err)
 			}
+			checkFrame(s.t, e)
 			if e["type"] != "presence" {
 				return e
 			}

@@ -1,0 +1,41 @@
+package transport
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// TestEveryRouteIsInTheDocument holds server and document together, both ways.
+func TestEveryRouteIsInTheDocument(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromData(openAPI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := doc.Validate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var want, got []string
+	for path, item := range doc.Paths.Map() {
+		for method := range item.Operations() {
+			want = append(want, method+" "+path)
+		}
+	}
+	param := regexp.MustCompile(`:(\w+)`)
+	pages := []string{"/", "/login", "/settings", "/c/:session", "/live/:token", "/assets/*"}
+	s := New(nil, nil, Options{Metrics: http.NotFoundHandler()})
+	for _, r := range s.echo.Routes() {
+		if !slices.Contains(pages, r.Path) {
+			got = append(got, r.Method+" "+param.ReplaceAllString(r.Path, "{$1}"))
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(want, got) {
+		t.Errorf("the document has\n%s\nthe server has\n%s", strings.Join(want, "\n"), strings.Join(got, "\n"))
+	}
+}
