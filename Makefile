@@ -52,7 +52,8 @@ fmt: web/node_modules/.installed
 	cd web && npm run format
 
 bench:
-	go test -run '^$$' -bench . -benchmem ./hub ./repo ./transport
+	go test -run "^$$" -bench . -benchmem ./hub ./repo ./transport
+	go test -run "^$$" -bench . -benchtime 1x ./cmd/omnichat
 
 # A short run of every fuzz target.
 fuzz:
