@@ -1,0 +1,156 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// slowJournal answers an append when it is told how.
+type slowJournal struct {
+	asked  chan []JournalEntry
+	answer chan error
+}
+
+func (j slowJournal) Append(ctx context.Context, batch []JournalEntry) error {
+	j.asked <- batch
+	select {
+	case err := <-j.answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// commitBubble runs f with a committer on a journal that f answers for.
+func commitBubble(t *testing.T, f func(t *testing.T, j slowJournal, st *stream)) {
+	synctest.Test(t, func(t *testing.T) {
+		j := slowJournal{asked: make(chan []JournalEntry, 100), answer: make(chan error)}
+		c := newCommitter(j, slog.New(slog.DiscardHandler))
+		st := &stream{id: "m", epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: "m", SessionID: "s"})}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			c.run(ctx)
+		}()
+		f(t, j, st)
+		cancel()
+		<-ended
+	})
+}
+
+// shown is what viewers see.
+func (st *stream) shown() string {
+	synctest.Wait()
+	st.feed.mu.Lock()
+	defer st.feed.mu.Unlock()
+	text, _, _ := st.log.contents()
+	return text
+}
+
+func text(batch []JournalEntry) string {
+	var b strings.Builder
+	for _, e := range batch {
+		for _, r := range e.Runs {
+			b.WriteString(r.Text)
+		}
+		fmt.Fprintf(&b, "@%d ", e.Seq)
+	}
+	return b.String()
+}
+
+func TestTokensAreShownOnceTheJournalHasThem(t *testing.T) {
+	commitBubble(t, func(t *testing.T, j slowJournal, st *stream) {
+		st.push("a", false)
+		if got := st.shown(); got != "" {
+			t.Errorf("shown before the journal has it: %q", got)
+		}
+		st.push("b", false)
+		st.push("c", false) // these gather meanwhile
+		j.answer <- nil
+		if got := st.shown(); got != "a" {
+			t.Errorf("shown %q", got)
+		}
+		j.answer <- nil
+		if got := st.shown(); got != "abc" {
+			t.Errorf("shown %q", got)
+		}
+		if first, second := text(<-j.asked), text(<-j.asked); first != "a@1 " || second != "bc@3 " {
+			t.Errorf("batches %q, %q", first, second)
+		}
+	})
+}
+
+func TestAFailedAppendIsRepeatedAsItWas(t *testing.T) {
+	commitBubble(t, func(t *testing.T, j slowJournal, st *stream) {
+		st.push("a", false)
+		j.answer <- errors.New("busy")
+		st.push("b", false)
+		j.answer <- nil
+		j.answer <- nil
+		if got := st.shown(); got != "ab" {
+			t.Errorf("shown %q", got)
+		}
+		for _, want := range []string{"a@1 ", "a@1 ", "b@2 "} {
+			if got := text(<-j.asked); got != want {
+				t.Errorf("batch %q, want %q", got, want)
+			}
+		}
+	})
+}
+
+func TestASilentJournalDelaysTokensByASecondAtMost(t *testing.T) {
+	commitBubble(t, func(t *testing.T, j slowJournal, st *stream) {
+		st.push("a", false)
+		time.Sleep(showAfter + time.Millisecond)
+		if got := st.shown(); got != "a" {
+			t.Errorf("after a second %q is shown", got)
+		}
+		st.push("b", false)
+		st.push("c", false)
+		if got := st.shown(); got != "abc" {
+			t.Errorf("shown %q", got)
+		}
+		j.answer <- nil // it is back: all that was shown is shipped, once
+		j.answer <- nil
+		st.push("d", false)
+		if got := st.shown(); got != "abc" {
+			t.Errorf("shown %q before the journal has the last", got)
+		}
+		j.answer <- nil
+		if got := st.shown(); got != "abcd" {
+			t.Errorf("shown %q", got)
+		}
+		got := ""
+		for range 3 {
+			got += text(<-j.asked)
+		}
+		if got != "a@1 bc@3 d@4 " {
+			t.Errorf("shipped %q", got)
+		}
+	})
+}
+
+func TestAStopDropsWhatWasNotShown(t *testing.T) {
+	commitBubble(t, func(t *testing.T, j slowJournal, st *stream) {
+		st.push("a", false)
+		synctest.Wait()
+		st.push("b", false)
+		closed := make(chan bool)
+		go func() { closed <- st.close(t.Context(), true) }()
+		synctest.Wait()
+		j.answer <- nil
+		if ok := <-closed; !ok || st.shown() != "a" {
+			t.Errorf("closed %v with %q", ok, st.shown())
+		}
+		if st.push("c", false) {
+			t.Error("a closed stream takes more")
+		}
+	})
+}
