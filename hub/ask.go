@@ -19,8 +19,13 @@ func (h *Hub) ask(ctx context.Context, user UserID, q Question, fresh SessionID)
 	if err != nil {
 		return Asked{}, err
 	}
-	if err := h.admit(user); err != nil {
-		return Asked{}, err
+	if refused := h.admit(user); refused != nil {
+		// What was asked before is found all the same.
+		sq.FindOnly = true
+		if asked, err := h.store.Ask(ctx, sq); err != nil || asked.Found {
+			return asked, err
+		}
+		return Asked{}, refused
 	}
 	st := h.reserve(sq.AnswerID)
 	asked, err := h.store.Ask(ctx, sq)

@@ -74,6 +74,7 @@ type AnswerStore interface {
 // StoredQuestion is what Ask stores. Ids that the client did not bring have
 // been made by the hub.
 type StoredQuestion struct {
+	FindOnly    bool // make nothing: without an earlier Ask of these ids, a zero Asked
 	User        UserID
 	Owner       string // the replica that will run the answer
 	Session     SessionID

@@ -17,7 +17,7 @@ func (r *Repo) Ask(ctx context.Context, q hub.StoredQuestion) (hub.Asked, error)
 		var out hub.Asked
 		err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
 			asked, err := r.lookUp(ctx, tx, q)
-			if err == nil && !asked.Found {
+			if err == nil && !asked.Found && !q.FindOnly {
 				asked, err = r.ask(ctx, tx, q)
 			}
 			out = asked

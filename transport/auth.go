@@ -19,8 +19,8 @@ const (
 	// activeFor is how long it is believed that a login has not been revoked
 	// elsewhere.
 	activeFor = 10 * time.Second
-	// recheck is how often a long response looks whether its login still holds.
-	recheck = 20 * time.Second
+	// leeway is what clocks may differ by.
+	leeway = 5 * time.Second
 )
 
 // identity is whose request it is, and for how long.
@@ -55,7 +55,7 @@ func newLogins(secret []byte, ttl time.Duration, accounts Accounts) *logins {
 	return &logins{
 		secret: secret, ttl: ttl, accounts: accounts, active: map[string]login{},
 		parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer(issuer), jwt.WithAudience(audience),
-			jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(5*time.Second), jwt.WithStrictDecoding()),
+			jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(leeway), jwt.WithStrictDecoding()),
 	}
 }
 
@@ -87,7 +87,7 @@ func (l *logins) verify(ctx context.Context, token string) (identity, error) {
 // holds checks that the token has not run out and its login is not revoked.
 func (l *logins) holds(ctx context.Context, who identity) error {
 	refused := &hub.Error{Code: hub.CodeUnauthenticated, Msg: "the access token is not valid"}
-	if time.Now().After(who.expires.Add(5 * time.Second)) {
+	if time.Now().After(who.expires.Add(leeway)) {
 		return refused
 	}
 	l.mu.Lock()
@@ -148,7 +148,7 @@ func (s *Server) private(f func(c echo.Context, who identity) error) echo.Handle
 // ctx ends; only the first is true.
 func (s *Server) watch(ctx context.Context, who func() identity) bool {
 	for {
-		t := time.NewTimer(min(recheck, max(time.Second, time.Until(who().expires.Add(6*time.Second)))))
+		t := time.NewTimer(min(s.opt.Recheck, max(time.Second, time.Until(who().expires.Add(leeway)))))
 		select {
 		case <-ctx.Done():
 			t.Stop()

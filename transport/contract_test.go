@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/coder/websocket"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
@@ -142,23 +144,43 @@ func TestWebSocketEventsAreInTheDocument(t *testing.T) {
 		seen[kind] = true
 		return kind
 	}
-	note(s.tell(conn, `{"type":"auth","token":"`+s.ann+`"}`))
-	ack := s.tell(conn, `{"type":"send","ref":1,"content":"one two three"}`)
-	for ack["type"] != "ack" { // the user's own feed may be first
-		note(ack)
-		ack = s.tell(conn, `{"type":"ping"}`)
+	until := func(kind string) (last map[string]any) {
+		for !seen[kind] {
+			_, data, err := conn.Read(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for line := range bytes.SplitSeq(data, []byte("\n")) {
+				var e map[string]any
+				if err := json.Unmarshal(line, &e); err != nil {
+					t.Fatal(err)
+				}
+				checkFrame(t, e)
+				if note(e) == kind {
+					last = e
+				}
+			}
+		}
+		return last
 	}
-	note(ack)
+	tell := func(command string) {
+		if err := conn.Write(t.Context(), websocket.MessageText, []byte(command)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell(`{"type":"auth","token":"` + s.ann + `"}`)
+	until("ready")
+	tell(`{"type":"send","ref":1,"content":"one two three"}`)
+	ack := until("ack")
 	session, answer := ack["session_id"].(string), ack["answer_id"].(string)
-	for !seen["finish"] {
-		note(s.tell(conn, `{"type":"ping"}`))
-	}
+	until("finish")
+	tell(`{"type":"ping"}`)
+	until("pong")
 	s.do("PATCH", "/sessions/"+session, s.ann, map[string]string{"title": "A title"}, 200)
 	s.do("DELETE", "/sessions/"+session+"/messages/"+answer, s.ann, nil, 204)
 	s.do("DELETE", "/sessions/"+session, s.ann, nil, 204)
-	for !seen["session_deleted"] || !seen["message_deleted"] {
-		note(s.tell(conn, `{"type":"ping"}`))
-	}
+	until("message_deleted")
+	until("session_deleted")
 	for _, kind := range []string{"ready", "ack", "message", "start", "delta", "finish", "session", "pong"} {
 		if !seen[kind] {
 			t.Errorf("no %s was seen", kind)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -27,6 +28,8 @@ type Options struct {
 	BodyLimit      int64         // bytes; 1 MiB
 	Heartbeat      time.Duration // 20 s
 	AuthTimeout    time.Duration // of a WebSocket; 5 s
+	Recheck        time.Duration // how often a long response looks whether its login holds; 20 s
+	MaxSockets     int           // WebSockets of one user; 500
 	Web            fs.FS         // the built page
 	Ready          func(ctx context.Context) error
 	Metrics        http.Handler
@@ -46,6 +49,7 @@ type Server struct {
 	perIP      *throttle
 	perAccount *throttle
 	origins    map[string]bool
+	proxies    []*net.IPNet
 	sockets    *sockets
 	ctx        context.Context // of streams and WebSockets; ended by Shutdown
 	cancel     context.CancelFunc
@@ -63,6 +67,10 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 	set(&opt.Grace, 10*time.Second)
 	set(&opt.Heartbeat, 20*time.Second)
 	set(&opt.AuthTimeout, 5*time.Second)
+	set(&opt.Recheck, 20*time.Second)
+	if opt.MaxSockets == 0 {
+		opt.MaxSockets = 500
+	}
 	if opt.BodyLimit == 0 {
 		opt.BodyLimit = 1 << 20
 	}
@@ -75,7 +83,8 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 	s := &Server{
 		hub: h, accounts: accounts, opt: opt, log: opt.Logger, logins: newLogins(opt.Secret, opt.AccessTTL, accounts),
 		hasher: newHasher(), csrf: http.NewCrossOriginProtection(), origins: map[string]bool{}, sockets: newSockets(),
-		perIP: newThrottle(time.Second, 60), perAccount: newThrottle(3*time.Second, 10),
+		proxies: parseNetworks(opt.TrustedProxies),
+		perIP:   newThrottle(time.Second, 60), perAccount: newThrottle(3*time.Second, 10),
 	}
 	for _, o := range opt.Origins {
 		s.origins[o] = true
@@ -147,18 +156,37 @@ func (s *Server) ready(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]string{"status": "ready"})
 }
 
+// parseNetworks reads CIDRs; what is none is left out.
+func parseNetworks(cidrs []string) []*net.IPNet {
+	var out []*net.IPNet
+	for _, c := range cidrs {
+		if _, network, err := net.ParseCIDR(c); err == nil {
+			out = append(out, network)
+		}
+	}
+	return out
+}
+
 // ipExtractor believes X-Forwarded-For from trusted proxies only.
 func (s *Server) ipExtractor() echo.IPExtractor {
-	if len(s.opt.TrustedProxies) == 0 {
+	if len(s.proxies) == 0 {
 		return echo.ExtractIPDirect()
 	}
 	trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
-	for _, p := range s.opt.TrustedProxies {
-		if _, network, err := net.ParseCIDR(p); err == nil {
-			trust = append(trust, echo.TrustIPRange(network))
-		}
+	for _, network := range s.proxies {
+		trust = append(trust, echo.TrustIPRange(network))
 	}
 	return echo.ExtractIPFromXFFHeader(trust...)
+}
+
+// https says whether the client came over TLS, here or at a trusted proxy.
+func (s *Server) https(c echo.Context) bool {
+	if c.IsTLS() {
+		return true
+	}
+	ip := net.ParseIP(echo.ExtractIPDirect()(c.Request()))
+	return c.Request().Header.Get("X-Forwarded-Proto") == "https" &&
+		slices.ContainsFunc(s.proxies, func(n *net.IPNet) bool { return n.Contains(ip) })
 }
 
 // common is around every request: panics, the headers that all answers have,
@@ -178,7 +206,7 @@ func (s *Server) common(next echo.HandlerFunc) echo.HandlerFunc {
 		h := c.Response().Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
-		if c.Scheme() == "https" {
+		if s.https(c) {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		if s.cors(c) {

@@ -218,7 +218,7 @@ func (s *Server) revoke(c echo.Context) error {
 func (s *Server) setCookie(c echo.Context, name, path, value string, ttl time.Duration) {
 	c.SetCookie(&http.Cookie{
 		Name: name, Value: value, Path: path, MaxAge: int(ttl / time.Second), HttpOnly: true,
-		SameSite: http.SameSiteStrictMode, Secure: c.Scheme() == "https",
+		SameSite: http.SameSiteStrictMode, Secure: s.https(c),
 	})
 }
 

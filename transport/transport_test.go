@@ -56,19 +56,21 @@ func (echoes) Stream(ctx context.Context, p hub.Prompt) iter.Seq2[hub.Delta, err
 // site is a running server with a client of its own.
 type site struct {
 	t      *testing.T
+	server *transport.Server
 	url    string
 	client *http.Client
 	ann    string // access tokens
 	bob    string
 }
 
-func open(t *testing.T, opt transport.Options) *site {
+func open(t *testing.T, opt transport.Options, of ...hub.Options) *site {
 	t.Helper()
 	db, err := repo.Open(t.Context(), repo.Options{DataDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := hub.New(db, db, map[string]hub.Provider{"fake": echoes{}}, hub.Options{})
+	of = append(of, hub.Options{})
+	h := hub.New(db, db, map[string]hub.Provider{"fake": echoes{}}, of[0])
 	if err := h.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +100,7 @@ func open(t *testing.T, opt transport.Options) *site {
 			t.Error(err)
 		}
 	})
-	return &site{t: t, url: srv.URL, client: client}
+	return &site{t: t, server: s, url: srv.URL, client: client}
 }
 
 // users registers ann and bob and logs them in.
@@ -440,7 +442,10 @@ func TestOtherOriginsAreAllowedByName(t *testing.T) {
 		if got := res.Header.Get("Access-Control-Allow-Origin"); (got == origin) != allowed {
 			t.Errorf("%s: allowed %q", origin, got)
 		}
-		_, res, err = websocket.Dial(t.Context(), s.url+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {origin}}, HTTPClient: s.client})
+		conn, res, err := websocket.Dial(t.Context(), s.url+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {origin}}, HTTPClient: s.client})
+		if err == nil {
+			defer conn.CloseNow()
+		}
 		if (err == nil) != allowed || !allowed && res.StatusCode != 403 {
 			t.Errorf("%s: WebSocket %v", origin, err)
 		}

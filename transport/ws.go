@@ -21,7 +21,6 @@ const (
 	readLimitBefore = 4 << 10 // bytes of a message, before auth
 	readLimitAfter  = 1 << 20
 	pingTimeout     = 10 * time.Second
-	connsMax        = 500 // of one user
 	positionsMax    = 10_000
 )
 
@@ -73,6 +72,10 @@ func (s *Server) ws(c echo.Context) error {
 			return err
 		}
 	}
+	if !s.sockets.enter() {
+		return &hub.Error{Code: hub.CodeUnavailable, Msg: "this server is going away; connect again", RetryAfter: time.Second}
+	}
+	defer s.sockets.exit()
 	conn, err := websocket.Accept(c.Response(), r, &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		s.log.Debug("WebSocket handshake", "err", err)
@@ -83,14 +86,13 @@ func (s *Server) ws(c echo.Context) error {
 	w.stuck = time.AfterFunc(time.Hour, func() { _ = conn.CloseNow() })
 	w.stuck.Stop()
 	if !s.sockets.add(w) {
-		w.end(closeServiceRestart, "the server goes away")
-		return nil
+		return nil // closed without a word: it was opened while the others were told
 	}
 	defer s.sockets.remove(w)
 	if who.user == "" && !w.authenticate() {
 		return nil
 	}
-	if !s.sockets.claim(w.who.user) {
+	if !s.sockets.claim(w.who.user, s.opt.MaxSockets) {
 		w.end(closeTooMany, "too many connections")
 		return nil
 	}
@@ -350,14 +352,27 @@ type sockets struct {
 	open   map[*socket]struct{}
 	users  map[hub.UserID]int
 	closed bool
-	wg     sync.WaitGroup // one for each connection
+	wg     sync.WaitGroup // one for each handler
 }
 
 func newSockets() *sockets {
 	return &sockets{open: map[*socket]struct{}{}, users: map[hub.UserID]int{}}
 }
 
-// add counts a connection, unless the server goes away.
+// enter counts a handler, unless the server goes away.
+func (s *sockets) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.wg.Add(1)
+	return true
+}
+
+func (s *sockets) exit() { s.wg.Done() }
+
+// add makes a handler's connection known, unless the server goes away.
 func (s *sockets) add(w *socket) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -365,7 +380,6 @@ func (s *sockets) add(w *socket) bool {
 		return false
 	}
 	s.open[w] = struct{}{}
-	s.wg.Add(1)
 	return true
 }
 
@@ -373,14 +387,13 @@ func (s *sockets) remove(w *socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.open, w)
-	s.wg.Done()
 }
 
 // claim counts a user's connection, within the limit.
-func (s *sockets) claim(user hub.UserID) bool {
+func (s *sockets) claim(user hub.UserID, limit int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.users[user] >= connsMax {
+	if s.users[user] >= limit {
 		return false
 	}
 	s.users[user]++
