@@ -26,7 +26,7 @@ func same(t *testing.T, who string, v *viewer, want string) {
 func TestEveryViewerEndsWithTheSameText(t *testing.T) {
 	for _, database := range []string{"sqlite", "postgres"} {
 		t.Run(database, func(t *testing.T) {
-			provider := fake.New(map[string]fake.Script{"m": {Tokens: fake.Numbered(500), Every: 4 * time.Millisecond, Usage: true}})
+			provider := fake.New(map[string]fake.Script{"m": {Tokens: fake.Numbered(500), Every: 10 * time.Millisecond, Usage: true}})
 			defer provider.Close()
 			env := map[string]string{}
 			if database == "postgres" {
@@ -72,6 +72,7 @@ func TestEveryViewerEndsWithTheSameText(t *testing.T) {
 			})
 			<-subscribed
 			started := make(chan string)
+			connections := 0 // of the restless viewer, after its first
 			run("asker", func() error {
 				res, err := c.sse(ctx, http.MethodPost, "/chat/stream", map[string]any{"session_id": session, "content": "go", "model": "openai/m"})
 				if err != nil {
@@ -99,6 +100,7 @@ func TestEveryViewerEndsWithTheSameText(t *testing.T) {
 			run("restless", func() error {
 				restless.id = id
 				for n := 0; restless.end == nil; n++ {
+					connections = n
 					upTo := restless.seq + 1 + rand.Int64N(20)
 					stop := func() bool { return n < 20 && restless.seq >= upTo }
 					if n%2 == 0 {
@@ -130,6 +132,9 @@ func TestEveryViewerEndsWithTheSameText(t *testing.T) {
 			same(t, "early viewer", early, want)
 			same(t, "late viewer", late, want)
 			same(t, "restless viewer", restless, want)
+			if connections < 20 {
+				t.Errorf("the restless viewer connected %d times only", connections)
+			}
 			m := c.message(session, id)
 			if m.Content != want || m.Status != hub.StatusComplete || m.Seq != 501 || m.Usage == nil || m.Usage.OutputTokens != 500 {
 				t.Errorf("stored: %d bytes, %s, seq %d, usage %+v", len(m.Content), m.Status, m.Seq, m.Usage)
@@ -327,6 +332,9 @@ func TestKilledServerLosesNothingThatWasShown(t *testing.T) {
 		if err != nil || again.text() != m.Content || again.end == nil || again.end.Reason != "interrupted" {
 			t.Errorf("round %d: resumed to %d bytes of %d, finish %v, %v", n, len(again.text()), len(m.Content), again.end, err)
 		}
+	}
+	if slowest > 10*time.Second { // the contract's limit, with the start in it
+		t.Errorf("an answer was settled %s after the start", slowest)
 	}
 	t.Logf("%d kills; settled %s after the start at most", rounds, slowest)
 }
