@@ -9,58 +9,84 @@ import (
 // after: [FromStart] and [NoPosition] are allowed too. It returns
 // [ErrUpToDate] if the stream has ended there.
 func (h *Hub) Attach(ctx context.Context, user UserID, id MessageID, after int64) (*Viewer, error) {
-	f, l, err := h.findLog(ctx, user, id)
+	v := h.newViewer(user, SSE)
+	s := &sub{viewer: v, single: true, held: true}
+	l, err := h.findLog(ctx, s, user, id)
+	if err == nil {
+		err = s.follow(l, after)
+	}
 	if err != nil {
+		if s.feed != nil {
+			h.leave(s)
+		}
 		return nil, err
 	}
-	if f == nil { // nothing happens in it any more
-		f = newFeed(l.start.SessionID, "")
-	}
-	v := h.newViewer(user, SSE)
-	s := &sub{viewer: v, single: true}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if l.ended() && after == l.last {
-		return nil, ErrUpToDate
-	}
-	s.place(l, after)
-	s.places[0].fresh = false
-	s.feed = f
-	f.subs[s] = struct{}{}
 	v.subs = []*sub{s}
 	v.signal()
 	return v, nil
 }
 
-// findLog finds a stream's log, in its feed if it is live or just ended, or
-// else made of the stored message, with no feed.
-func (h *Hub) findLog(ctx context.Context, user UserID, id MessageID) (*feed, *log, error) {
-	for range 2 { // it may be opened while the store is read
-		if st := h.stream(id); st != nil {
+// follow places a single sub in its stream.
+func (s *sub) follow(l *log, after int64) error {
+	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
+	if l.ended() && after == l.last {
+		return ErrUpToDate
+	}
+	s.place(l, after)
+	s.places[0].fresh = false
+	s.held = false
+	return nil
+}
+
+// findLog finds a stream's log and subscribes s to the feed that it lives in:
+// the session's, or, if only the stored message is left, one of its own.
+func (h *Hub) findLog(ctx context.Context, s *sub, user UserID, id MessageID) (*log, error) {
+	for range 3 { // it may be opened or end while the store is read
+		st := h.stream(id)
+		if st != nil {
 			select {
 			case <-st.ready:
 			case <-ctx.Done():
-				return nil, nil, context.Cause(ctx)
+				return nil, context.Cause(ctx)
 			}
-			if st.log != nil {
-				if st.user != user {
-					return nil, nil, NotFound("message")
-				}
-				return st.feed, st.log, nil
+		}
+		if st != nil && st.log != nil {
+			if st.user != user {
+				return nil, NotFound("message")
 			}
+			h.join(s, Topic{Session: st.session})
+			return st.log, nil
 		}
 		m, err := h.store.Message(ctx, user, id)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if m.Role != RoleOfAssistant {
-			return nil, nil, NotFound("message")
+			return nil, NotFound("message")
 		}
 		if m.Status != StatusStreaming {
-			return nil, newEndedLog(m), nil
+			if s.feed != nil {
+				h.leave(s)
+			}
+			s.feed = newFeed(m.SessionID, "")
+			s.feed.subs[s] = struct{}{}
+			return newEndedLog(m), nil
+		}
+		if h.opt.Bus == nil {
+			continue
+		}
+		if s.feed == nil {
+			h.join(s, Topic{Session: m.SessionID})
+		}
+		if err := h.await(ctx, s.feed); err != nil {
+			return nil, err
+		}
+		if l := s.feed.elsewhere(m); l != nil {
+			return l, nil
 		}
 	}
-	return nil, nil, &Error{Code: CodeUnavailable, Msg: "the answer is being settled", RetryAfter: time.Second}
+	return nil, &Error{Code: CodeUnavailable, Msg: "the answer is being settled", RetryAfter: time.Second}
 }
 
 // endedLogs returns the logs of those in positions that have ended and of

@@ -2,23 +2,38 @@ package hub
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // showAfter is how long the journal may take before events are shown first.
 const showAfter = time.Second
 
-// A committer shows the events of all streams once the journal has them. It is
-// a group commit: while one append is under way new events gather, and its
-// answer sends the next batch, so that batches grow with the load by themselves
-// and an idle hub waits for one append only. When the journal does not answer
-// for a second, events are shown first, until it has caught up.
+// checkpointEach is how often what is shown first is stored in the database.
+const checkpointEach = 250 * time.Millisecond
+
+// A committer shows the events of all streams once the log outside the process
+// has them: the bus, or the database's journal where there is none. It is a
+// group commit: while one append is under way new events gather, and its answer
+// sends the next batch, so that batches grow with the load by themselves and an
+// idle hub waits for one append only. When the log does not answer for a
+// second, events are shown first, until it has caught up.
 type committer struct {
 	journal Journal
+	bus     Bus // nil: the journal is the log
 	log     *slog.Logger
 	bell    chan struct{} // holds one
+
+	// With a bus only.
+	mayShow func() bool                                            // showing first is safe
+	owned   func(ctx context.Context) (map[MessageID]int64, error) // epochs that the database confirms
+	save    func(ctx context.Context) error                        // stores a checkpoint
+	late    atomic.Bool
 
 	mu    sync.Mutex
 	dirty []*stream // with something pending
@@ -28,12 +43,14 @@ type committer struct {
 type chunk struct {
 	stream *stream
 	deltas []Run
-	shown  bool
+	open   bool  // the log is to be opened, or looked for
+	shown  bool  // guarded by the feed's lock, written by show alone
+	from   int64 // seq before the first delta
 	last   int64 // seq of the last delta
 }
 
-func newCommitter(j Journal, log *slog.Logger) *committer {
-	return &committer{journal: j, log: log, bell: make(chan struct{}, 1)}
+func newCommitter(j Journal, bus Bus, log *slog.Logger) *committer {
+	return &committer{journal: j, bus: bus, log: log, bell: make(chan struct{}, 1), mayShow: func() bool { return true }}
 }
 
 // mark says that st has something pending.
@@ -65,67 +82,88 @@ func (c *committer) gather(into []*chunk) []*chunk {
 func (c *committer) run(ctx context.Context) {
 	ship := make(chan []*chunk)
 	shipped := make(chan struct{}, 1) // the shipper never waits for a run that has ended
-	var shipper sync.WaitGroup
-	shipper.Go(func() {
+	saved := make(chan struct{}, 1)
+	var workers sync.WaitGroup
+	workers.Go(func() {
 		for batch := range ship {
 			if c.append(ctx, batch) {
 				shipped <- struct{}{}
 			}
 		}
 	})
-	defer func() { close(ship); shipper.Wait() }()
+	defer func() { close(ship); workers.Wait() }()
 
 	var inflight, next []*chunk
-	late := false
+	saving := false
 	deadline := time.NewTimer(showAfter)
 	deadline.Stop()
 	for {
 		if inflight == nil && len(next) > 0 {
 			inflight, next = next, nil
 			ship <- inflight
-			if !late {
+			if !c.late.Load() {
 				deadline.Reset(showAfter)
 			}
 		}
 		bell := c.bell
-		if inflight != nil && !late {
+		if inflight != nil && !c.late.Load() {
 			bell = nil // what comes now gathers in the streams
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-bell:
-			at := len(next)
 			next = c.gather(next)
-			if late {
-				show(next[at:])
+			if c.late.Load() && c.mayShow() {
+				show(next)
 			}
 		case <-shipped:
-			deadline.Stop()
 			show(inflight)
 			inflight = nil
-			if late && len(next) == 0 {
-				late = false
-				c.log.Info("the journal has caught up")
+			if c.late.Load() && len(next) == 0 {
+				c.late.Store(false)
+				c.log.Info("the log has caught up")
 			}
+			if !c.late.Load() {
+				deadline.Stop()
+			}
+		case <-saved:
+			saving = false
 		case <-deadline.C:
-			late = true
-			c.log.Warn("the journal does not answer: answers are shown first")
+			if c.bus != nil {
+				deadline.Reset(checkpointEach)
+			}
+			if !c.mayShow() {
+				continue
+			}
+			if !c.late.Swap(true) {
+				c.log.Warn("the log does not answer: answers are shown first")
+			}
 			show(inflight)
+			show(next)
+			if c.bus != nil && !saving {
+				saving = true
+				workers.Go(func() {
+					if err := c.save(ctx); err != nil && ctx.Err() == nil {
+						c.log.Warn("store a checkpoint", "err", err)
+					}
+					saved <- struct{}{}
+				})
+			}
 		}
 	}
 }
 
-// append puts a batch into the journal, however often it takes. It returns
-// false if ctx ended before.
+// append puts a batch into the log, however often it takes. It returns false
+// if ctx ended before.
 func (c *committer) append(ctx context.Context, batch []*chunk) bool {
-	entries := make([]JournalEntry, len(batch))
-	for i, k := range batch {
-		entries[i] = JournalEntry{Stream: k.stream.id, Epoch: k.stream.epoch, Seq: k.last, Runs: mergeRuns(k.deltas)}
+	try := c.toJournal(batch)
+	if c.bus != nil {
+		try = c.toBus(batch)
 	}
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		try, cancel := context.WithTimeout(ctx, 10*time.Second)
-		err := c.journal.Append(try, entries)
+		limit, cancel := context.WithTimeout(ctx, 10*time.Second)
+		err := try(limit)
 		cancel()
 		if err == nil {
 			return true
@@ -133,10 +171,76 @@ func (c *committer) append(ctx context.Context, batch []*chunk) bool {
 		if ctx.Err() != nil {
 			return false
 		}
-		c.log.Warn("append to the journal", "err", err, "streams", len(batch))
-		if !pause(ctx, wait) {
+		c.log.Warn("append to the log", "err", err, "streams", len(batch))
+		if !pause(ctx, wait/2+rand.N(wait/2)) {
 			return false
 		}
+	}
+}
+
+func (c *committer) toJournal(batch []*chunk) func(context.Context) error {
+	entries := make([]JournalEntry, len(batch))
+	for i, k := range batch {
+		entries[i] = JournalEntry{Stream: k.stream.id, Epoch: k.stream.epoch, From: k.from, Seq: k.last, Runs: mergeRuns(k.deltas)}
+	}
+	return func(ctx context.Context) error { return c.journal.Append(ctx, entries) }
+}
+
+// toBus ships chunks; what has been shipped or fenced is not tried again.
+func (c *committer) toBus(chunks []*chunk) func(context.Context) error {
+	todo := chunks
+	reopen := map[*chunk]bool{}
+	return func(ctx context.Context) error {
+		batches := make([]Batch, len(todo))
+		for i, k := range todo {
+			st := k.stream
+			if reopen[k] || k.open {
+				batches[i] = st.whole(k)
+				continue
+			}
+			batches[i] = Batch{
+				Session: st.session, Stream: st.id, Epoch: st.epoch, From: k.from, Seq: k.last,
+				Payload: encodeBatch(nil, st.id, st.epoch, k.from, k.deltas),
+			}
+		}
+		refused, err := c.bus.Ship(ctx, batches)
+		if err != nil {
+			return err
+		}
+		var again, lost []*chunk
+		for i, k := range todo {
+			switch {
+			case refused[i] == nil:
+			case errors.Is(refused[i], ErrFenced):
+				k.stream.fence()
+			case errors.Is(refused[i], ErrLogLost):
+				lost = append(lost, k)
+			default:
+				err = refused[i]
+				again = append(again, k)
+			}
+		}
+		todo = append(again, lost...)
+		if len(lost) == 0 {
+			return err
+		}
+		epochs, err := c.owned(ctx)
+		if err != nil {
+			return fmt.Errorf("confirm what is owned: %w", err)
+		}
+		todo = again
+		for _, k := range lost {
+			if epochs[k.stream.id] != k.stream.epoch {
+				k.stream.fence()
+				continue
+			}
+			reopen[k] = true
+			todo = append(todo, k)
+		}
+		if len(todo) > 0 {
+			return fmt.Errorf("%d streams: %w", len(todo), ErrLogLost)
+		}
+		return nil
 	}
 }
 
@@ -178,8 +282,7 @@ func mergeRuns(runs []Run) []Run {
 func show(batch []*chunk) {
 	for _, k := range batch {
 		if !k.shown {
-			k.shown = true
-			k.stream.show(k.deltas)
+			k.stream.show(k)
 		}
 	}
 }

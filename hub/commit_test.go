@@ -31,7 +31,7 @@ func (j slowJournal) Append(ctx context.Context, batch []JournalEntry) error {
 func commitBubble(t *testing.T, f func(t *testing.T, j slowJournal, st *stream)) {
 	synctest.Test(t, func(t *testing.T) {
 		j := slowJournal{asked: make(chan []JournalEntry, 100), answer: make(chan error)}
-		c := newCommitter(j, slog.New(slog.DiscardHandler))
+		c := newCommitter(j, nil, slog.New(slog.DiscardHandler))
 		st := &stream{id: "m", epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: "m", SessionID: "s"})}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})

@@ -1,6 +1,9 @@
 package hub
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // entriesMax bounds the changes that a feed keeps for viewers that are behind;
 // who is further behind is told the version and fetches.
@@ -20,6 +23,25 @@ type feed struct {
 	streams map[MessageID]*log
 	subs    map[*sub]struct{}
 	shown   int // viewers told by the last presence event
+
+	// With a bus only.
+	listening bool
+	synced    chan struct{} // closed once what was there before the first Joined is known
+	joined    bool          // synced is closed
+	syncing   bool          // a goroutine reads logs; what comes meanwhile is held in backlog
+	again     bool          // it is to do so once more
+	stale     bool          // the last sync failed
+	heard     time.Time     // of a stream elsewhere
+	backlog   [][]byte
+	told      time.Time // of the last presence note
+	sent      int       // the viewers in it
+	others    map[string]present
+}
+
+// present is another replica's viewers.
+type present struct {
+	viewers int
+	at      time.Time
 }
 
 // entry is one change: a JSON event, or the mark that a log's event belongs
@@ -32,7 +54,26 @@ type entry struct {
 }
 
 func newFeed(session SessionID, user UserID) *feed {
-	return &feed{session: session, user: user, streams: map[MessageID]*log{}, subs: map[*sub]struct{}{}}
+	return &feed{session: session, user: user, streams: map[MessageID]*log{}, subs: map[*sub]struct{}{}, others: map[string]present{}}
+}
+
+func (f *feed) topic() Topic { return Topic{Session: f.session, User: f.user} }
+
+// settle ends a log as the stored message has ended. Who has seen all of it
+// before gets the finish alone. The caller holds f.mu.
+func (f *feed) settle(l *log, m Message) {
+	if l.ended() {
+		return
+	}
+	content, reasoning, seq := l.contents()
+	if seq+1 == m.Seq && content == m.Content && reasoning == m.Reasoning {
+		l.end(finishOf(m))
+	} else {
+		l.replace(m)
+	}
+	l.endedAt = time.Now()
+	f.add(entry{log: l, seq: l.last, version: m.Version})
+	f.wake()
 }
 
 // add appends changes and wakes the viewers. The caller holds f.mu.
@@ -53,10 +94,10 @@ func (f *feed) add(entries ...entry) {
 }
 
 // publish is add for who does not hold the lock.
-func (f *feed) publish(entries ...entry) {
+func (f *feed) publish(e entry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.add(entries...)
+	f.add(e)
 }
 
 // wake tells every viewer that there is something new. The caller holds f.mu.

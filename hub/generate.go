@@ -17,6 +17,7 @@ func (h *Hub) generate(st *stream, p Prompt, provider string) {
 	if !st.close(h.base, end.Reason == ReasonStopped) {
 		return // Close: the next start settles it from the journal
 	}
+	st.ending.Store(true)
 	st.feed.mu.Lock()
 	end.Content, end.Reasoning, end.Seq = st.log.contents()
 	st.feed.mu.Unlock()
@@ -52,6 +53,8 @@ func (h *Hub) consume(st *stream, p Prompt, provider Provider) (end AnswerEnd) {
 	switch cause := context.Cause(st.ctx); {
 	case errors.Is(cause, errStopped), errors.Is(cause, errDeleted):
 		end.Reason = ReasonStopped
+	case errors.Is(cause, errFencedOut):
+		end.Reason = ReasonInterrupted
 	case cause != nil && end.Reason == "":
 		end.Reason = ReasonInterrupted
 	case failed != nil && end.Reason == "":
@@ -116,6 +119,7 @@ func (h *Hub) tellEnd(st *stream, version int64, end AnswerEnd) {
 	st.feed.wake()
 	st.feed.mu.Unlock()
 	h.retire(st)
+	h.tellOthersEnd(st.session, endNote{Stream: st.id, Epoch: st.epoch, Seq: end.Seq, Version: version, Finish: encode(finish)})
 }
 
 // tellFenced ends a stream that somebody else has ended or deleted.
@@ -126,9 +130,12 @@ func (h *Hub) tellFenced(st *stream, end AnswerEnd) {
 		if CodeOf(err) == CodeNotFound {
 			return ErrFenced
 		}
+		if err == nil && m.Status == StatusStreaming {
+			return errBeingSettled
+		}
 		return err
 	})
-	if errors.Is(err, ErrFenced) || m.Status == StatusStreaming {
+	if errors.Is(err, ErrFenced) {
 		end.Reason, end.Error = ReasonStopped, nil
 		h.tellEnd(st, 0, end)
 		return
@@ -137,9 +144,7 @@ func (h *Hub) tellFenced(st *stream, end AnswerEnd) {
 		return
 	}
 	st.feed.mu.Lock()
-	st.log.replace(m)
-	st.feed.add(entry{log: st.log, seq: st.log.last, version: m.Version})
-	st.feed.wake()
+	st.feed.settle(st.log, m)
 	st.feed.mu.Unlock()
 	h.retire(st)
 }
@@ -152,25 +157,85 @@ func (h *Hub) retire(st *stream) {
 	h.ended = append(h.ended, st)
 }
 
+// lostJump is how far the seq of an answer's end jumps where its log was lost:
+// further than anyone may have been shown.
+const lostJump = 1_000_000
+
 // settleOrphans ends the answers that dead owners left streaming, with all
-// that the journal has of them.
-func (h *Hub) settleOrphans(ctx context.Context) error {
-	orphans, err := h.store.ClaimOrphans(ctx, h.opt.Replica)
+// that the log or the last checkpoint has of them. What it could not settle is
+// in left, and is tried again by the next call.
+func (h *Hub) settleOrphans(ctx context.Context, grace time.Duration) error {
+	orphans, err := h.store.ClaimOrphans(ctx, h.opt.Replica, grace)
 	if err != nil {
 		return fmt.Errorf("claim the answers of dead owners: %w", err)
 	}
-	for _, o := range orphans {
-		_, err := h.store.EndAnswer(ctx, AnswerEnd{
-			Session: o.Message.SessionID, ID: o.Message.ID, Epoch: o.Message.Epoch, Seq: o.Seq + 1,
-			Content: o.Content, Reasoning: o.Reasoning, Reason: ReasonInterrupted,
-			At: time.Now().UTC().Truncate(time.Microsecond),
-		})
-		if err != nil && !errors.Is(err, ErrFenced) {
-			return fmt.Errorf("settle answer %s: %w", o.Message.ID, err)
+	h.left = append(h.left, orphans...)
+	settled := 0
+	for len(h.left) > 0 {
+		if err := h.settle(ctx, h.left[0]); err != nil {
+			return fmt.Errorf("settle answer %s: %w", h.left[0].Message.ID, err)
 		}
+		h.left = h.left[1:]
+		settled++
 	}
-	if len(orphans) > 0 {
-		h.log.Info("settled answers of a process that died", "answers", len(orphans))
+	if settled > 0 {
+		h.log.Info("settled answers of an owner that died", "answers", settled)
 	}
 	return nil
+}
+
+// settle ends one orphan.
+func (h *Hub) settle(ctx context.Context, o Orphan) error {
+	m := o.Message
+	end := AnswerEnd{
+		Session: m.SessionID, ID: m.ID, Epoch: m.Epoch, Seq: o.Seq + 1, Content: o.Content, Reasoning: o.Reasoning,
+		Reason: ReasonInterrupted, At: time.Now().UTC().Truncate(time.Microsecond),
+	}
+	if h.opt.Bus != nil {
+		l, err := h.takeOver(ctx, m)
+		if err != nil && !errors.Is(err, ErrLogLost) && h.opt.Bus.Up() == nil {
+			return err
+		}
+		if err == nil && l.last >= o.Seq {
+			var seq int64
+			end.Content, end.Reasoning, seq = l.contents()
+			end.Seq = seq + 1
+		} else {
+			end.Seq += lostJump
+		}
+	}
+	version, err := h.store.EndAnswer(ctx, end)
+	if errors.Is(err, ErrFenced) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	finish := finishEvent{Type: "finish", MessageID: m.ID, Seq: end.Seq, Reason: end.Reason, Version: version}
+	h.tellOthersEnd(m.SessionID, endNote{Stream: m.ID, Epoch: m.Epoch, Seq: end.Seq, Version: version, Finish: encode(finish)})
+	return nil
+}
+
+// takeOver fences the old owner out of the log and returns what it has.
+func (h *Hub) takeOver(ctx context.Context, m Message) (*log, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	tail, err := h.opt.Bus.Takeover(ctx, m.SessionID, m.ID, m.Epoch)
+	if err != nil {
+		return nil, fmt.Errorf("take over the log: %w", err)
+	}
+	if tail.Lost {
+		return nil, ErrLogLost
+	}
+	l := newLog(m)
+	for _, p := range tail.Payloads {
+		b, err := decodeBatch(p)
+		if err != nil {
+			return nil, err
+		}
+		if !l.extend(b) {
+			return nil, ErrLogLost
+		}
+	}
+	return l, nil
 }

@@ -14,6 +14,9 @@ type Options struct {
 	DefaultModel string        // "provider/model"; the first one listed if empty
 	MaxRunning   int           // answers of one user at a time; 256 if 0
 	Keep         time.Duration // how long a log is kept after its end; a minute if 0
+	Bus          Bus           // nil for a single replica
+	Leases       Leases        // goes with Bus
+	LeaseTTL     time.Duration // how long a replica may be silent before its answers are settled; 6 s if 0
 	Logger       *slog.Logger  // slog.Default() if nil
 }
 
@@ -22,6 +25,9 @@ var (
 	errStopped  = errors.New("stopped by a person")
 	errDeleted  = errors.New("message deleted")
 	errShutdown = errors.New("the replica goes away")
+
+	errFencedOut    = errors.New("another replica owns the answer")
+	errBeingSettled = errors.New("another replica settles the answer")
 )
 
 // Hub owns the streams and feeds of one replica.
@@ -33,24 +39,22 @@ type Hub struct {
 	models    modelCache
 	commits   *committer
 
-	base   context.Context // of everything that outlives a request
-	cancel context.CancelCauseFunc
-	loops  sync.WaitGroup // the committer and the ticker
+	base    context.Context // of everything that outlives a request
+	cancel  context.CancelCauseFunc
+	loops   sync.WaitGroup // the committer, the ticker and, with a bus, what works for it
+	lease   lease
+	left    []Orphan // claimed, not yet settled; Start's and then the reaper's
+	outbox  chan message
+	unsaved []JournalEntry // of a checkpoint that failed; the saver's
 
 	mu       sync.Mutex // guards the rest; taken before a feed's lock
-	feeds    map[feedKey]*feed
+	feeds    map[Topic]*feed
 	streams  map[MessageID]*stream
 	ended    []*stream // in the order of their ends, until they are forgotten
 	running  map[UserID]int
 	answers  int
 	idle     chan struct{} // closed once draining and answers is 0
 	draining bool
-}
-
-// feedKey names a feed: one of the two is set.
-type feedKey struct {
-	session SessionID
-	user    UserID
 }
 
 // New returns a hub. Nothing happens before Start.
@@ -64,13 +68,19 @@ func New(store Store, journal Journal, providers map[string]Provider, opt Option
 	if opt.Keep == 0 {
 		opt.Keep = time.Minute
 	}
+	if opt.LeaseTTL == 0 {
+		opt.LeaseTTL = 6 * time.Second
+	}
 	if opt.Logger == nil {
 		opt.Logger = slog.Default()
 	}
 	h := &Hub{
 		store: store, providers: providers, opt: opt, log: opt.Logger,
-		commits: newCommitter(journal, opt.Logger),
-		feeds:   map[feedKey]*feed{}, streams: map[MessageID]*stream{}, running: map[UserID]int{}, idle: make(chan struct{}),
+		commits: newCommitter(journal, opt.Bus, opt.Logger), outbox: make(chan message, 4096),
+		feeds: map[Topic]*feed{}, streams: map[MessageID]*stream{}, running: map[UserID]int{}, idle: make(chan struct{}),
+	}
+	if opt.Bus != nil {
+		h.commits.mayShow, h.commits.owned, h.commits.save = h.leaseHolds, h.ownedEpochs, h.saveCheckpoint
 	}
 	h.base, h.cancel = context.WithCancelCause(context.Background())
 	return h
@@ -79,7 +89,11 @@ func New(store Store, journal Journal, providers map[string]Provider, opt Option
 // Start settles what dead owners left behind and starts the hub's loops. Close
 // ends them.
 func (h *Hub) Start(ctx context.Context) error {
-	if err := h.settleOrphans(ctx); err != nil {
+	if h.opt.Bus == nil {
+		if err := h.settleOrphans(ctx, 0); err != nil {
+			return err
+		}
+	} else if err := h.startSharing(ctx); err != nil {
 		return err
 	}
 	h.loops.Go(func() { h.commits.run(h.base) })
@@ -116,6 +130,9 @@ func (h *Hub) Close() {
 	h.cancel(errShutdown)
 	<-idle
 	h.loops.Wait()
+	if h.opt.Bus != nil {
+		h.releaseLease()
+	}
 }
 
 // refuse lets no new answer begin. The channel is closed once none is left.
@@ -159,7 +176,7 @@ func (h *Hub) Stats() Stats {
 }
 
 // join subscribes s to a feed, which is made if there is none.
-func (h *Hub) join(s *sub, key feedKey) {
+func (h *Hub) join(s *sub, key Topic) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	f := h.feed(key)
@@ -167,6 +184,7 @@ func (h *Hub) join(s *sub, key feedKey) {
 	defer f.mu.Unlock()
 	s.feed, s.next = f, f.head()
 	f.subs[s] = struct{}{}
+	h.listen(f)
 }
 
 // leave ends a subscription, and the feed if nothing needs it any more.
@@ -176,14 +194,15 @@ func (h *Hub) leave(s *sub) {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
 	delete(s.feed.subs, s)
+	h.unlisten(s.feed)
 	h.forget(s.feed)
 }
 
 // feed returns a feed, made if there is none. The caller holds h.mu.
-func (h *Hub) feed(key feedKey) *feed {
+func (h *Hub) feed(key Topic) *feed {
 	f := h.feeds[key]
 	if f == nil {
-		f = newFeed(key.session, key.user)
+		f = newFeed(key.Session, key.User)
 		h.feeds[key] = f
 	}
 	return f
@@ -192,19 +211,20 @@ func (h *Hub) feed(key feedKey) *feed {
 // forget drops a feed that nobody and nothing is in. The caller holds h.mu and
 // the feed's lock.
 func (h *Hub) forget(f *feed) {
-	key := feedKey{session: f.session, user: f.user}
+	key := f.topic()
 	if len(f.subs) == 0 && len(f.streams) == 0 && h.feeds[key] == f {
 		delete(h.feeds, key)
 	}
 }
 
-// publish adds changes to a feed, if anyone is in it.
-func (h *Hub) publish(key feedKey, entries ...entry) {
+// publish adds a change to a feed, if anyone is in it, on all replicas.
+func (h *Hub) publish(key Topic, e entry) {
+	h.send(key, kindChange, changeNote{Version: e.version, Event: e.event})
 	h.mu.Lock()
 	f := h.feeds[key]
 	h.mu.Unlock()
 	if f != nil {
-		f.publish(entries...)
+		f.publish(e)
 	}
 }
 
@@ -213,9 +233,9 @@ func (h *Hub) publish(key feedKey, entries ...entry) {
 func (h *Hub) publishSession(user UserID, s Session, userVersion int64, of bool) {
 	event := encode(sessionEvent{Type: "session", UserVersion: userVersion, Session: s})
 	if of {
-		h.publish(feedKey{session: s.ID}, entry{event: event, version: s.Version})
+		h.publish(Topic{Session: s.ID}, entry{event: event, version: s.Version})
 	}
-	h.publish(feedKey{user: user}, entry{event: event, version: userVersion})
+	h.publish(Topic{User: user}, entry{event: event, version: userVersion})
 }
 
 func (h *Hub) stream(id MessageID) *stream {

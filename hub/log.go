@@ -3,6 +3,7 @@ package hub
 import (
 	"slices"
 	"sort"
+	"time"
 )
 
 const (
@@ -37,6 +38,10 @@ type log struct {
 	stored  *stored // set if the events are gone and only the end is known
 	windows [2]*window
 	scratch []byte
+
+	remote  bool  // the stream's owner is another replica
+	epoch   int64 // of a remote stream
+	endedAt time.Time
 }
 
 // logRun is a stretch of events of one kind; it ends where the next begins.
@@ -75,12 +80,17 @@ func newEndedLog(m Message) *log {
 func (l *log) replace(m Message) {
 	l.stored = &stored{content: []byte(m.Content), reasoning: []byte(m.Reasoning)}
 	l.text, l.ends, l.runs, l.windows = nil, nil, nil, [2]*window{}
+	l.last = m.Seq
+	l.finish = finishOf(m)
+}
+
+// finishOf is the finish event of a message that has ended.
+func finishOf(m Message) []byte {
 	var reason Reason
 	if m.FinishReason != nil {
 		reason = *m.FinishReason
 	}
-	l.last = m.Seq
-	l.finish = encode(finishEvent{Type: "finish", MessageID: m.ID, Seq: m.Seq, Reason: reason, Usage: m.Usage, Error: m.Error, Version: m.Version})
+	return encode(finishEvent{Type: "finish", MessageID: m.ID, Seq: m.Seq, Reason: reason, Usage: m.Usage, Error: m.Error, Version: m.Version})
 }
 
 func (l *log) ended() bool { return l.finish != nil }
@@ -291,6 +301,38 @@ func (l *log) snapshot(seq int64, runs []textRun) []byte {
 		dst = append(dst, '"')
 	}
 	return append(dst, '}')
+}
+
+// extend adds those of a batch's events that the log does not have. It returns
+// false at a hole.
+func (l *log) extend(b batch) bool {
+	if b.from > l.last {
+		return false
+	}
+	for _, d := range b.deltas[min(int64(len(b.deltas)), l.last-b.from):] {
+		l.append(d.Text, d.Reasoning)
+	}
+	return true
+}
+
+// deltas returns the events between start and finish one by one.
+func (l *log) deltas() []Run {
+	if l.stored != nil {
+		return nil
+	}
+	to := l.last
+	if l.ended() {
+		to--
+	}
+	out := make([]Run, 0, to)
+	run := -1
+	for seq := int64(1); seq <= to; seq++ {
+		for run+1 < len(l.runs) && l.runs[run+1].first <= seq {
+			run++
+		}
+		out = append(out, Run{Text: string(l.text[l.ends[seq-1]:l.ends[seq]]), Reasoning: l.runs[run].reasoning})
+	}
+	return out
 }
 
 // contents returns the text and reasoning up to the newest delta, and its seq.

@@ -56,7 +56,14 @@ func (h *Hub) DeleteSession(ctx context.Context, user UserID, id SessionID) erro
 		return err
 	}
 	event := encode(sessionDeletedEvent{Type: "session_deleted", UserVersion: version, SessionID: id})
-	h.publish(feedKey{user: user}, entry{event: event, version: version})
+	h.publish(Topic{User: user}, entry{event: event, version: version})
+	h.cancelSession(id)
+	h.send(Topic{}, kindStop, stopNote{Session: id, Deleted: true})
+	return nil
+}
+
+// cancelSession ends the answers of a deleted session that run here.
+func (h *Hub) cancelSession(id SessionID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, st := range h.streams {
@@ -64,7 +71,6 @@ func (h *Hub) DeleteSession(ctx context.Context, user UserID, id SessionID) erro
 			st.cancel(errDeleted)
 		}
 	}
-	return nil
 }
 
 // MessageChanges returns the whole tree of a conversation, or what changed
@@ -79,7 +85,11 @@ func (h *Hub) MessageChanges(ctx context.Context, user UserID, session SessionID
 		if m.Status != StatusStreaming {
 			continue
 		}
-		if st := h.stream(m.ID); st != nil {
+		st := h.stream(m.ID)
+		if st == nil && h.opt.Bus != nil {
+			h.readElsewhere(ctx, m)
+		}
+		if st != nil {
 			select {
 			case <-st.ready:
 			default:
@@ -103,9 +113,11 @@ func (h *Hub) DeleteMessage(ctx context.Context, user UserID, session SessionID,
 	}
 	for _, d := range deleted {
 		event := encode(messageDeletedEvent{Type: "message_deleted", Version: d.Version, SessionID: session, MessageID: d.ID})
-		h.publish(feedKey{session: session}, entry{event: event, version: d.Version})
+		h.publish(Topic{Session: session}, entry{event: event, version: d.Version})
 		if st := h.stream(d.ID); st != nil {
 			st.cancel(errDeleted)
+		} else {
+			h.send(Topic{}, kindStop, stopNote{Message: d.ID, Deleted: true})
 		}
 	}
 	return nil

@@ -64,11 +64,16 @@ type AnswerStore interface {
 	// epoch, and lets its journal go. It returns the session's new version, or
 	// ErrFenced if the answer has another epoch, has ended or was deleted.
 	EndAnswer(ctx context.Context, e AnswerEnd) (int64, error)
+	// Answers returns the streaming answers of a session, and those in ids that
+	// are in it.
+	Answers(ctx context.Context, session SessionID, ids []MessageID) ([]Message, error)
 	// ClaimOrphans finds the streaming answers of dead owners, makes owner their
 	// owner, raises their epoch, and returns them with what the journal has of
 	// them. Repeating it is safe: what owner holds already is not returned
-	// again unless it was claimed but not ended by a process that died.
-	ClaimOrphans(ctx context.Context, owner string) ([]Orphan, error)
+	// again unless it was claimed but not ended by a process that died. Where
+	// replicas have leases, the dead are those whose lease ran out longer than
+	// grace ago.
+	ClaimOrphans(ctx context.Context, owner string, grace time.Duration) ([]Orphan, error)
 }
 
 // StoredQuestion is what Ask stores. Ids that the client did not bring have
@@ -136,6 +141,7 @@ type Journal interface {
 type JournalEntry struct {
 	Stream MessageID
 	Epoch  int64
+	From   int64 // the seq before the first event; 0 stands for all there is
 	Seq    int64 // of the last event in it
 	Runs   []Run
 }

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,12 +26,18 @@ type stream struct {
 	epoch   int64
 	feed    *feed
 	log     *log
+	head    []byte      // of a payload that opens the log on the bus
+	saved   int64       // seq up to which checkpoints are stored; the saver's
+	ending  atomic.Bool // its end is being stored
 
 	refs    int       // guarded by Hub.mu: the asks that have reserved the id
 	endedAt time.Time // guarded by Hub.mu
 
 	mu       sync.Mutex
 	pending  []Run // pushed, not yet taken by the committer
+	unopened bool  // the bus has no log yet
+	recheck  bool  // the bus may have lost the log
+	fenced   bool  // somebody else owns the answer: nothing more is shown
 	inflight int   // chunks taken and not yet shown
 	pushed   int64 // seq of the newest delta that was taken
 	size     int
@@ -51,7 +58,7 @@ func (st *stream) push(text string, reasoning bool) bool {
 	}
 	st.size += len(text)
 	st.pending = append(st.pending, Run{Text: text, Reasoning: reasoning})
-	if len(st.pending) == 1 {
+	if len(st.pending) == 1 && !st.unopened && !st.recheck {
 		st.commits.mark(st)
 	}
 	return true
@@ -61,24 +68,31 @@ func (st *stream) push(text string, reasoning bool) bool {
 func (st *stream) takePending() *chunk {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if len(st.pending) == 0 {
+	if len(st.pending) == 0 && !st.unopened && !st.recheck {
 		return nil
 	}
-	k := &chunk{stream: st, deltas: st.pending}
-	st.pending = nil
+	k := &chunk{stream: st, deltas: st.pending, open: st.unopened, from: st.pushed}
+	st.pending, st.unopened, st.recheck = nil, false, false
 	st.inflight++
 	st.pushed += int64(len(k.deltas))
 	k.last = st.pushed
 	return k
 }
 
-// show appends deltas to the log, where viewers see them.
-func (st *stream) show(deltas []Run) {
+// show appends a chunk's deltas to the log, where viewers see them, unless the
+// stream is fenced.
+func (st *stream) show(k *chunk) {
+	st.mu.Lock()
+	fenced := st.fenced
+	st.mu.Unlock()
 	st.feed.mu.Lock()
-	for _, d := range deltas {
-		st.log.append(d.Text, d.Reasoning)
+	k.shown = true
+	if !fenced {
+		for _, d := range k.deltas {
+			st.log.append(d.Text, d.Reasoning)
+		}
+		st.feed.wake()
 	}
-	st.feed.wake()
 	st.feed.mu.Unlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -86,9 +100,42 @@ func (st *stream) show(deltas []Run) {
 	st.rest()
 }
 
+// fence ends a stream that somebody else owns now.
+func (st *stream) fence() {
+	st.mu.Lock()
+	st.fenced, st.closed, st.pending, st.unopened, st.recheck = true, true, nil, false, false
+	st.rest()
+	st.mu.Unlock()
+	st.cancel(errFencedOut)
+}
+
+// touch has the committer look whether the bus still has the log.
+func (st *stream) touch() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if !st.closed && len(st.pending) == 0 && !st.unopened && !st.recheck {
+		st.recheck = true
+		st.commits.mark(st)
+	}
+}
+
+// whole is a batch that opens the log anew: all that was shown, and the chunk.
+func (st *stream) whole(k *chunk) Batch {
+	st.feed.mu.Lock()
+	defer st.feed.mu.Unlock()
+	deltas := st.log.deltas()
+	if !k.shown {
+		deltas = append(deltas, k.deltas...)
+	}
+	return Batch{
+		Session: st.session, Stream: st.id, Epoch: st.epoch, Open: true, Seq: int64(len(deltas)),
+		Payload: encodeBatch(st.head, st.id, st.epoch, 0, deltas),
+	}
+}
+
 // rest wakes who waits for quiet. The caller holds st.mu.
 func (st *stream) rest() {
-	if st.inflight == 0 && len(st.pending) == 0 && st.quiet != nil {
+	if st.inflight == 0 && len(st.pending) == 0 && !st.unopened && !st.recheck && st.quiet != nil {
 		close(st.quiet)
 		st.quiet = nil
 	}
@@ -103,7 +150,7 @@ func (st *stream) close(ctx context.Context, drop bool) bool {
 	if drop {
 		st.pending = nil
 	}
-	if st.inflight == 0 && len(st.pending) == 0 {
+	if st.inflight == 0 && len(st.pending) == 0 && !st.unopened && !st.recheck {
 		st.mu.Unlock()
 		return true
 	}
@@ -148,11 +195,15 @@ func (h *Hub) unreserve(st *stream) {
 // open makes a reserved stream live and tells its feed of question and answer.
 func (h *Hub) open(st *stream, user UserID, asked Asked) {
 	h.mu.Lock()
-	f := h.feed(feedKey{session: asked.Session.ID})
+	f := h.feed(Topic{Session: asked.Session.ID})
 	st.user, st.session, st.epoch = user, asked.Session.ID, asked.Answer.Epoch
 	st.feed, st.log = f, newLog(asked.Answer)
 	f.mu.Lock()
 	f.streams[st.id] = st.log
+	if h.opt.Bus != nil {
+		st.head = encode(openHead{Question: asked.Question, Answer: asked.Answer})
+		st.unopened = true
+	}
 	if q := asked.Question; q != nil {
 		f.add(entry{event: encode(messageEvent{Type: "message", Version: q.Version, Message: *q}), version: q.Version})
 	}
@@ -160,5 +211,8 @@ func (h *Hub) open(st *stream, user UserID, asked Asked) {
 	f.mu.Unlock()
 	close(st.ready)
 	h.mu.Unlock()
+	if h.opt.Bus != nil {
+		h.commits.mark(st)
+	}
 	h.publishSession(user, asked.Session, asked.UserVersion, false)
 }

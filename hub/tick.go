@@ -8,6 +8,7 @@ import (
 const (
 	tickEvery    = 250 * time.Millisecond // presence is told at most this often
 	versionsEach = 20                     // ticks between two looks at the versions
+	presenceEach = 10 * time.Second       // replicas repeat their count this often
 )
 
 // tick tells presence, compares versions with the database's, so that a lost
@@ -21,8 +22,12 @@ func (h *Hub) tick(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		h.tellPresence()
-		h.forgetEnded(time.Now())
+		now := time.Now()
+		h.tellPresence(now)
+		h.forgetEnded(now)
+		if h.opt.Bus != nil && n%4 == 0 {
+			h.syncStale(now)
+		}
 		if n%versionsEach == 0 {
 			h.tellVersions(ctx)
 		}
@@ -39,13 +44,25 @@ func (h *Hub) allFeeds() []*feed {
 	return all
 }
 
-func (h *Hub) tellPresence() {
+func (h *Hub) tellPresence(now time.Time) {
 	for _, f := range h.allFeeds() {
 		if f.session == "" {
 			continue
 		}
 		f.mu.Lock()
-		if n := f.viewers(); n != f.shown {
+		n := f.viewers()
+		if h.opt.Bus != nil && (n != f.sent || n > 0 && now.Sub(f.told) > presenceEach) {
+			f.sent, f.told = n, now
+			h.send(f.topic(), kindPresence, presenceNote{Replica: h.opt.Replica, Viewers: n})
+		}
+		for replica, p := range f.others {
+			if now.Sub(p.at) > 3*presenceEach {
+				delete(f.others, replica)
+				continue
+			}
+			n += p.viewers
+		}
+		if n != f.shown {
 			f.shown = n
 			f.add(entry{event: encode(presenceEvent{Type: "presence", SessionID: f.session, Viewers: n})})
 		}
@@ -54,7 +71,7 @@ func (h *Hub) tellPresence() {
 }
 
 func (h *Hub) tellVersions(ctx context.Context) {
-	byKey := map[feedKey]*feed{}
+	byKey := map[Topic]*feed{}
 	var sessions []SessionID
 	var users []UserID
 	for _, f := range h.allFeeds() {
@@ -64,7 +81,7 @@ func (h *Hub) tellVersions(ctx context.Context) {
 		if !watched {
 			continue
 		}
-		byKey[feedKey{session: f.session, user: f.user}] = f
+		byKey[f.topic()] = f
 		if f.session != "" {
 			sessions = append(sessions, f.session)
 		} else {
@@ -82,10 +99,10 @@ func (h *Hub) tellVersions(ctx context.Context) {
 		return
 	}
 	for id, v := range ofSessions {
-		byKey[feedKey{session: id}].catchUp(v)
+		byKey[Topic{Session: id}].catchUp(v)
 	}
 	for id, v := range ofUsers {
-		byKey[feedKey{user: id}].catchUp(v)
+		byKey[Topic{User: id}].catchUp(v)
 	}
 }
 
@@ -110,5 +127,14 @@ func (h *Hub) forgetEnded(now time.Time) {
 		delete(st.feed.streams, st.id)
 		h.forget(st.feed)
 		st.feed.mu.Unlock()
+	}
+	for _, f := range h.feeds {
+		f.mu.Lock()
+		for id, l := range f.streams {
+			if l.remote && l.ended() && now.Sub(l.endedAt) >= h.opt.Keep {
+				delete(f.streams, id)
+			}
+		}
+		f.mu.Unlock()
 	}
 }

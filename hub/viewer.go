@@ -142,8 +142,12 @@ func (v *Viewer) Refuse(ref int64, err error) {
 // joined the user's own feed, and first of all sends ready.
 func (h *Hub) Connect(ctx context.Context, user UserID) (*Viewer, error) {
 	v := h.newViewer(user, Lines)
-	s := v.join(feedKey{user: user})
-	version, err := h.userVersion(ctx, user)
+	s := v.join(Topic{User: user})
+	err := h.await(ctx, s.feed)
+	var version int64
+	if err == nil {
+		version, err = h.userVersion(ctx, user)
+	}
 	if err != nil {
 		v.Close()
 		return nil, err
@@ -176,11 +180,11 @@ func (s *sub) release(answer []byte) {
 
 // join subscribes the viewer to a feed, held until release. A viewer that has
 // joined already is held again.
-func (v *Viewer) join(key feedKey) *sub {
+func (v *Viewer) join(key Topic) *sub {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, s := range v.subs {
-		if s.feed.session == key.session && s.feed.user == key.user {
+		if s.feed.session == key.Session && s.feed.user == key.User {
 			s.feed.mu.Lock()
 			s.held = true
 			s.feed.mu.Unlock()
@@ -194,11 +198,11 @@ func (v *Viewer) join(key feedKey) *sub {
 }
 
 // leave ends the subscription, if there is one.
-func (v *Viewer) leave(key feedKey) {
+func (v *Viewer) leave(key Topic) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for i, s := range v.subs {
-		if s.feed.session == key.session && s.feed.user == key.user {
+		if s.feed.session == key.Session && s.feed.user == key.User {
 			v.subs = append(v.subs[:i:i], v.subs[i+1:]...)
 			v.hub.leave(s)
 			return
@@ -233,8 +237,12 @@ func (v *Viewer) Close() {
 // of those in positions; from there on the viewer is live.
 func (v *Viewer) Subscribe(ctx context.Context, ref int64, id SessionID, positions map[MessageID]int64) error {
 	was := v.follows(id)
-	s := v.join(feedKey{session: id})
-	session, err := v.hub.store.Session(ctx, v.user, id)
+	s := v.join(Topic{Session: id})
+	err := v.hub.await(ctx, s.feed) // what is read from here on misses nothing
+	var session Session
+	if err == nil {
+		session, err = v.hub.store.Session(ctx, v.user, id)
+	}
 	var ended []*log
 	if err == nil {
 		ended, err = v.hub.endedLogs(ctx, v.user, s.feed, positions)
@@ -266,7 +274,7 @@ func (v *Viewer) Subscribe(ctx context.Context, ref int64, id SessionID, positio
 // abandon takes back a join that was refused.
 func (v *Viewer) abandon(s *sub, was bool) {
 	if !was {
-		v.leave(feedKey{session: s.feed.session})
+		v.leave(Topic{Session: s.feed.session})
 		return
 	}
 	s.feed.mu.Lock()
@@ -287,7 +295,7 @@ func (s *sub) place(l *log, pos int64) {
 
 // Unsubscribe leaves a session's feed.
 func (v *Viewer) Unsubscribe(_ context.Context, ref int64, id SessionID) error {
-	v.leave(feedKey{session: id})
+	v.leave(Topic{Session: id})
 	v.reply(encode(ackEvent{Type: "ack", Ref: ref}))
 	return nil
 }
@@ -300,7 +308,7 @@ func (v *Viewer) Send(ctx context.Context, ref int64, q Question) error {
 		id = *q.SessionID
 	}
 	was := v.follows(id)
-	s := v.join(feedKey{session: id})
+	s := v.join(Topic{Session: id})
 	if !was {
 		s.feed.mu.Lock()
 		s.snapshotAll()
@@ -314,7 +322,7 @@ func (v *Viewer) Send(ctx context.Context, ref int64, q Question) error {
 	if asked.Session.ID != id { // an earlier send of the same ids opened another
 		v.abandon(s, was)
 		was = v.follows(asked.Session.ID)
-		s = v.join(feedKey{session: asked.Session.ID})
+		s = v.join(Topic{Session: asked.Session.ID})
 		if !was {
 			s.feed.mu.Lock()
 			s.snapshotAll()

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -285,14 +286,33 @@ func (r *Repo) EndAnswer(ctx context.Context, e hub.AnswerEnd) (version int64, e
 	return version, err
 }
 
+// Answers is hub.AnswerStore's.
+func (r *Repo) Answers(ctx context.Context, session hub.SessionID, ids []hub.MessageID) ([]hub.Message, error) {
+	var rows []messageRow
+	sel := r.db.NewSelect().Model(&rows).Where("session_id = ? AND role = ?", session, hub.RoleOfAssistant)
+	if len(ids) > 0 {
+		sel.Where("status = ? OR id IN (?)", hub.StatusStreaming, bun.List(ids))
+	} else {
+		sel.Where("status = ?", hub.StatusStreaming)
+	}
+	err := sel.Order("added").Scan(ctx)
+	return messagesOf(rows), fail(err)
+}
+
 // ClaimOrphans is hub.AnswerStore's.
-func (r *Repo) ClaimOrphans(ctx context.Context, owner string) ([]hub.Orphan, error) {
+func (r *Repo) ClaimOrphans(ctx context.Context, owner string, grace time.Duration) ([]hub.Orphan, error) {
 	var out []hub.Orphan
 	texts := map[hub.MessageID]*hub.Orphan{}
 	err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
 		var rows []ownedRow
+		dead, lock, args := "", "", []any{hub.StatusStreaming, owner}
+		if r.shared {
+			dead = " AND NOT EXISTS (SELECT 1 FROM replicas AS r WHERE r.id = m.owner AND r.expires_at > now() - ? * interval '1 millisecond')"
+			lock = " LIMIT 100 FOR UPDATE OF m SKIP LOCKED"
+			args = append(args, grace.Milliseconds())
+		}
 		err := tx.NewRaw(`SELECT m.*, s.user_id FROM messages AS m JOIN sessions AS s ON s.id = m.session_id
-			WHERE m.status = ? AND m.owner <> ? ORDER BY m.session_id, m.added`, hub.StatusStreaming, owner).Scan(ctx, &rows)
+			WHERE m.status = ? AND m.owner <> ?`+dead+` ORDER BY m.session_id, m.added`+lock, args...).Scan(ctx, &rows)
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -16,10 +17,14 @@ import (
 // rows, so that no append holds the writer for long.
 const journalRowMax = 1 << 20
 
+// journalKeep is how long a row may be another replica's; no answer takes as long.
+const journalKeep = 24 * time.Hour
+
 // journalEntry is how an entry lies in a row.
 type journalEntry struct {
 	Stream hub.MessageID `json:"m"`
 	Epoch  int64         `json:"e"`
+	From   int64         `json:"f,omitempty"`
 	Seq    int64         `json:"s"`
 	Runs   []journalRun  `json:"r"`
 }
@@ -32,7 +37,7 @@ type journalRun struct {
 func encodeJournal(batch []hub.JournalEntry) ([]byte, error) {
 	entries := make([]journalEntry, len(batch))
 	for i, e := range batch {
-		entries[i] = journalEntry{Stream: e.Stream, Epoch: e.Epoch, Seq: e.Seq, Runs: make([]journalRun, len(e.Runs))}
+		entries[i] = journalEntry{Stream: e.Stream, Epoch: e.Epoch, From: e.From, Seq: e.Seq, Runs: make([]journalRun, len(e.Runs))}
 		for j, run := range e.Runs {
 			entries[i].Runs[j] = journalRun(run)
 		}
@@ -71,7 +76,7 @@ func (r *Repo) appendRow(ctx context.Context, batch []hub.JournalEntry) error {
 	if err != nil {
 		return err
 	}
-	row := journalRow{Entries: entries}
+	row := journalRow{Entries: entries, CreatedAt: now()}
 	drop := r.journal.freed("")
 	err = r.write(ctx, false, func(ctx context.Context, tx bun.Tx) error {
 		if err := deleteJournal(ctx, tx, drop); err != nil {
@@ -105,6 +110,9 @@ func deleteJournal(ctx context.Context, tx bun.Tx, ids []int64) error {
 // that none of them needs.
 func (r *Repo) readJournal(ctx context.Context, tx bun.Tx, orphans map[hub.MessageID]*hub.Orphan) error {
 	var rows []journalRow
+	if len(orphans) == 0 && r.shared {
+		return nil
+	}
 	if err := tx.NewSelect().Model(&rows).Order("id").Scan(ctx); err != nil {
 		return err
 	}
@@ -124,12 +132,12 @@ func (r *Repo) readJournal(ctx context.Context, tx bun.Tx, orphans map[hub.Messa
 			}
 			needed = true
 			r.journal.hold(row.ID, e.Stream)
-			if e.Seq <= o.Seq { // appended twice
+			if e.Seq <= o.Seq || e.From != 0 && e.From != o.Seq { // appended twice, or a hole
 				continue
 			}
 			o.Seq = e.Seq
 			t := texts[e.Stream]
-			if t == nil {
+			if t == nil || e.From == 0 {
 				t = new(text)
 				texts[e.Stream] = t
 			}
@@ -141,7 +149,7 @@ func (r *Repo) readJournal(ctx context.Context, tx bun.Tx, orphans map[hub.Messa
 				}
 			}
 		}
-		if !needed {
+		if !needed && (!r.shared || now().Sub(row.CreatedAt) > journalKeep) {
 			drop = append(drop, row.ID)
 		}
 	}

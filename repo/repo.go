@@ -26,13 +26,14 @@ import (
 var migrations embed.FS
 
 // replicaLock is the PostgreSQL advisory lock of the one replica that may run
-// without a shared bus.
+// without a shared bus; those with one share it.
 const replicaLock = 0x6f6d6e69
 
 // Options says which database is opened.
 type Options struct {
 	DatabaseURL string       // postgres://…; SQLite in DataDir if empty
 	DataDir     string       // made if it is missing
+	Shared      bool         // other replicas run on the database, too; PostgreSQL only
 	Logger      *slog.Logger // slog.Default() if nil
 }
 
@@ -44,6 +45,7 @@ type Repo struct {
 	guard   *sql.Conn
 	folder  *os.File
 	journal ledger
+	shared  bool
 	log     *slog.Logger
 }
 
@@ -53,7 +55,7 @@ func Open(ctx context.Context, opt Options) (r *Repo, err error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.Default()
 	}
-	r = &Repo{log: opt.Logger, journal: newLedger()}
+	r = &Repo{log: opt.Logger, journal: newLedger(), shared: opt.Shared}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.Close())
@@ -125,11 +127,15 @@ func (r *Repo) takeReplicaLock(ctx context.Context) (err error) {
 		return fmt.Errorf("connect to PostgreSQL: %w", err)
 	}
 	var got bool
-	if err := r.guard.QueryRowContext(ctx, fmt.Sprintf("SELECT pg_try_advisory_lock(%d)", replicaLock)).Scan(&got); err != nil {
+	lock := "pg_try_advisory_lock"
+	if r.shared {
+		lock = "pg_try_advisory_lock_shared"
+	}
+	if err := r.guard.QueryRowContext(ctx, fmt.Sprintf("SELECT %s(%d)", lock, replicaLock)).Scan(&got); err != nil {
 		return fmt.Errorf("lock the database: %w", err)
 	}
 	if !got {
-		return errors.New("the database is in use by another OmniChat")
+		return errors.New("the database is in use by another OmniChat, and one of the two has no REDIS_URL")
 	}
 	return nil
 }

@@ -245,7 +245,7 @@ func TestParents(t *testing.T) {
 func TestEndAnswerIsFenced(t *testing.T) {
 	both(t, func(t *testing.T, s *suite) {
 		a := s.ask(s.question("x"))
-		orphans, err := s.r.ClaimOrphans(t.Context(), "other")
+		orphans, err := s.r.ClaimOrphans(t.Context(), "other", 0)
 		s.ok(err)
 		if len(orphans) != 1 || orphans[0].Message.Epoch != 2 || orphans[0].User != s.alice {
 			t.Fatalf("orphans %+v", orphans)
@@ -268,7 +268,7 @@ func TestJournalSurvivesAndIsLetGo(t *testing.T) {
 	both(t, func(t *testing.T, s *suite) {
 		a, b := s.ask(s.question("a")), s.ask(s.question("b"))
 		entry := func(x hub.Asked, seq int64, text string) hub.JournalEntry {
-			return hub.JournalEntry{Stream: x.Answer.ID, Epoch: 1, Seq: seq, Runs: []hub.Run{{Text: "hm ", Reasoning: true}, {Text: text}}}
+			return hub.JournalEntry{Stream: x.Answer.ID, Epoch: 1, From: seq - 2, Seq: seq, Runs: []hub.Run{{Text: "hm ", Reasoning: true}, {Text: text}}}
 		}
 		first := []hub.JournalEntry{entry(a, 2, "one "), entry(b, 2, "eins ")}
 		s.ok(s.r.Append(t.Context(), first))
@@ -277,7 +277,7 @@ func TestJournalSurvivesAndIsLetGo(t *testing.T) {
 		s.end(b, "eins")
 		s.ok(s.r.Close())
 		s.open()
-		orphans, err := s.r.ClaimOrphans(t.Context(), "next")
+		orphans, err := s.r.ClaimOrphans(t.Context(), "next", 0)
 		s.ok(err)
 		if len(orphans) != 1 || orphans[0].Content != "one two" || orphans[0].Reasoning != "hm hm " || orphans[0].Seq != 4 {
 			t.Fatalf("orphans %+v", orphans)

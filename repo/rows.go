@@ -159,8 +159,9 @@ type messageTombstone struct {
 type journalRow struct {
 	bun.BaseModel `bun:"table:journal"`
 
-	ID      int64 `bun:",pk,autoincrement"`
-	Entries []byte
+	ID        int64 `bun:",pk,autoincrement"`
+	Entries   []byte
+	CreatedAt time.Time
 }
 
 // now is the time as both databases keep it.

@@ -1,0 +1,232 @@
+package hub
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// ErrLogLost says that the bus has no log of the stream, or not all of it: it
+// must be opened again, with the whole answer.
+var ErrLogLost = errors.New("the stream's log is lost")
+
+// Topic names a feed: one of the two is set. The zero Topic is what all
+// replicas listen to.
+type Topic struct {
+	Session SessionID
+	User    UserID
+}
+
+// Bus is what replicas share of answers in flight: a log for each stream, and
+// topics that what is new is published on. What it keeps may be lost at any
+// time, and what it publishes may be missed; the database has the rest of the
+// truth.
+type Bus interface {
+	// Run delivers to c what is published on the topics listened to, one call
+	// at a time, until ctx ends.
+	Run(ctx context.Context, c BusClient)
+	// Listen asks for a topic's messages. It does not wait: c is told by Joined.
+	Listen(t Topic)
+	// Leave ends a Listen.
+	Leave(t Topic)
+	// Publish sends a message to all who listen and says how many replicas did.
+	Publish(ctx context.Context, t Topic, payload []byte) (heard int, err error)
+	// Ship appends batches to logs and publishes each on its session's topic,
+	// atomically for each. The errors are those of the batches: [ErrFenced] if
+	// the log has another epoch, [ErrLogLost] if there is no log to append to,
+	// nil also for what the log has already. With err nothing is known.
+	Ship(ctx context.Context, batches []Batch) (refused []error, err error)
+	// Read returns what a log has after a seq.
+	Read(ctx context.Context, s SessionID, id MessageID, after int64) (Tail, error)
+	// Takeover raises a log's epoch, so that nothing of a lower one is appended
+	// any more, and returns all that the log has. It may be repeated.
+	Takeover(ctx context.Context, s SessionID, id MessageID, epoch int64) (Tail, error)
+	// End publishes a stream's end and keeps its log for a few minutes more.
+	End(ctx context.Context, s SessionID, id MessageID, payload []byte) error
+	// Up says whether the bus answers, and why not.
+	Up() error
+}
+
+// BusClient is who a [Bus] delivers to. Its methods return soon.
+type BusClient interface {
+	// Joined says that the topic's messages come from here on. After a break it
+	// is said again: what was published meanwhile is missed.
+	Joined(t Topic)
+	Receive(t Topic, payload []byte)
+	// Reconnected says that the bus was away, or came back without its logs.
+	Reconnected()
+}
+
+// Batch is consecutive events of one stream, as they lie in its log.
+type Batch struct {
+	Session SessionID
+	Stream  MessageID
+	Epoch   int64
+	Open    bool  // makes the log: the batch is all there is. Only the confirmed owner may
+	From    int64 // the seq before the batch
+	Seq     int64 // the last one in it
+	Payload []byte
+}
+
+// Tail is what a log has.
+type Tail struct {
+	Lost     bool // there is no log
+	Epoch    int64
+	Payloads [][]byte
+}
+
+// Leases says which replicas live, by the database's clock.
+type Leases interface {
+	// Renew keeps the replica alive for ttl from now on.
+	Renew(ctx context.Context, replica string, ttl time.Duration) error
+	// Release ends the replica's lease.
+	Release(ctx context.Context, replica string) error
+	// Owned returns the answers that the replica owns and that have not ended.
+	Owned(ctx context.Context, replica string) ([]Ownership, error)
+}
+
+// Ownership is a streaming answer as the database knows it.
+type Ownership struct {
+	ID    MessageID
+	Epoch int64
+	Stop  bool // a person asked for it to stop
+}
+
+// Kinds of payloads, their first byte.
+const (
+	kindBatch    = 'b' // deltas; all that is binary
+	kindOpen     = 'o' // the head as JSON, then as a batch
+	kindEnd      = 'e' // JSON from here on
+	kindChange   = 'c'
+	kindPresence = 'p'
+	kindStop     = 's'
+)
+
+// openHead begins a stream elsewhere as it began here.
+type openHead struct {
+	Question *Message `json:"question"`
+	Answer   Message  `json:"answer"`
+}
+
+type endNote struct {
+	Stream  MessageID       `json:"stream"`
+	Epoch   int64           `json:"epoch"`
+	Seq     int64           `json:"seq"`
+	Version int64           `json:"version"`
+	Finish  json.RawMessage `json:"finish"`
+}
+
+type changeNote struct {
+	Version int64           `json:"version"`
+	Event   json.RawMessage `json:"event"`
+}
+
+type presenceNote struct {
+	Replica string `json:"replica"`
+	Viewers int    `json:"viewers"`
+}
+
+type stopNote struct {
+	Message MessageID `json:"message,omitempty"`
+	Session SessionID `json:"session,omitempty"` // deleted
+	Deleted bool      `json:"deleted,omitempty"`
+}
+
+func note(kind byte, v any) []byte { return append([]byte{kind}, encode(v)...) }
+
+// batch is a decoded kindBatch or kindOpen.
+type batch struct {
+	head   *openHead
+	stream MessageID
+	epoch  int64
+	from   int64
+	deltas []Run
+}
+
+// encodeBatch lays a batch out: the kind, with a head its length and JSON; the
+// stream's id, epoch, from and the number of deltas; and of each its length,
+// doubled, odd for reasoning, and its text. Numbers are uvarints.
+func encodeBatch(head []byte, id MessageID, epoch, from int64, deltas []Run) []byte {
+	size := 64 + len(head)
+	for _, d := range deltas {
+		size += len(d.Text) + 3
+	}
+	dst := make([]byte, 0, size)
+	if head != nil {
+		dst = append(dst, kindOpen)
+		dst = binary.AppendUvarint(dst, uint64(len(head)))
+		dst = append(dst, head...)
+	} else {
+		dst = append(dst, kindBatch)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(id)))
+	dst = append(dst, id...)
+	dst = binary.AppendUvarint(dst, uint64(epoch))
+	dst = binary.AppendUvarint(dst, uint64(from))
+	dst = binary.AppendUvarint(dst, uint64(len(deltas)))
+	for _, d := range deltas {
+		n := uint64(len(d.Text)) << 1
+		if d.Reasoning {
+			n |= 1
+		}
+		dst = binary.AppendUvarint(dst, n)
+		dst = append(dst, d.Text...)
+	}
+	return dst
+}
+
+var errPayload = errors.New("not a payload of the bus")
+
+// decodeBatch reads what encodeBatch wrote.
+func decodeBatch(p []byte) (b batch, err error) {
+	if len(p) == 0 || p[0] != kindBatch && p[0] != kindOpen {
+		return b, errPayload
+	}
+	open := p[0] == kindOpen
+	p = p[1:]
+	number := func() uint64 {
+		v, n := binary.Uvarint(p)
+		if n <= 0 || v > 1<<62 {
+			err = errPayload
+			return 0
+		}
+		p = p[n:]
+		return v
+	}
+	text := func(n uint64) []byte {
+		if err != nil || n > uint64(len(p)) {
+			err = errPayload
+			return nil
+		}
+		out := p[:n]
+		p = p[n:]
+		return out
+	}
+	if open {
+		head := text(number())
+		if err != nil {
+			return b, err
+		}
+		b.head = new(openHead)
+		if json.Unmarshal(head, b.head) != nil {
+			return b, errPayload
+		}
+	}
+	b.stream = MessageID(text(number()))
+	b.epoch, b.from = int64(number()), int64(number())
+	count := number()
+	if err != nil || count > uint64(len(p)) {
+		return b, errPayload
+	}
+	b.deltas = make([]Run, count)
+	for i := range b.deltas {
+		n := number()
+		b.deltas[i] = Run{Text: string(text(n >> 1)), Reasoning: n&1 == 1}
+	}
+	if err != nil || len(p) > 0 {
+		return b, errPayload
+	}
+	return b, nil
+}

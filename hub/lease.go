@@ -1,0 +1,175 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// lease is this replica's, by its own monotonic clock.
+type lease struct {
+	mu      sync.Mutex
+	renewed time.Time // just before the last renewal that succeeded
+	since   time.Time // of the first renewal of an unbroken row
+}
+
+// leaseHolds says whether nobody can have taken the answers over yet, with 2 s
+// to spare: then showing what the bus has not accepted is safe.
+func (h *Hub) leaseHolds() bool {
+	h.lease.mu.Lock()
+	defer h.lease.mu.Unlock()
+	return time.Since(h.lease.renewed) < h.opt.LeaseTTL-h.opt.LeaseTTL/3
+}
+
+// LeaseHeld says whether the database has renewed this replica's lease lately,
+// always for a single replica.
+func (h *Hub) LeaseHeld() bool { return h.opt.Bus == nil || h.leaseHolds() }
+
+// renewLease renews once.
+func (h *Hub) renewLease(ctx context.Context) error {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, h.opt.LeaseTTL/2)
+	defer cancel()
+	if err := h.opt.Leases.Renew(ctx, h.opt.Replica, h.opt.LeaseTTL); err != nil {
+		return fmt.Errorf("renew the lease: %w", err)
+	}
+	h.lease.mu.Lock()
+	defer h.lease.mu.Unlock()
+	if began.Sub(h.lease.renewed) > h.opt.LeaseTTL {
+		h.lease.since = began
+	}
+	h.lease.renewed = began
+	return nil
+}
+
+// keepLease renews the lease, drops what is no longer owned, obeys stored
+// stops, and settles the answers of those who have died.
+func (h *Hub) keepLease(ctx context.Context) {
+	every := h.opt.LeaseTTL / 6
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for failed := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		err := h.renewLease(ctx)
+		if err == nil {
+			err = h.dropLost(ctx)
+		}
+		if err == nil && h.mayReap() {
+			grace := time.Duration(0)
+			if h.opt.Bus.Up() != nil {
+				grace = h.opt.LeaseTTL / 3 // those who reach the bus go first
+			}
+			err = h.settleOrphans(ctx, grace)
+		}
+		if err != nil && ctx.Err() == nil {
+			h.log.Warn("keep the lease", "err", err)
+		} else if failed {
+			h.log.Info("the lease is held again")
+		}
+		failed = err != nil
+	}
+}
+
+// mayReap says whether the lease has been held for so long that everyone who
+// lives has renewed theirs since the database was away.
+func (h *Hub) mayReap() bool {
+	h.lease.mu.Lock()
+	defer h.lease.mu.Unlock()
+	return h.lease.renewed.Sub(h.lease.since) >= h.opt.LeaseTTL
+}
+
+// releaseLease lets the others settle at once what is left.
+func (h *Hub) releaseLease() {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := h.opt.Leases.Release(ctx, h.opt.Replica); err != nil {
+		h.log.Warn("release the lease", "err", err)
+	}
+}
+
+// running returns the streams that have not ended, with their logs.
+func (h *Hub) runningStreams() []*stream {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []*stream
+	for _, st := range h.streams {
+		if st.log != nil && st.endedAt.IsZero() {
+			out = append(out, st)
+		}
+	}
+	return out
+}
+
+// ownedEpochs is what the database confirms as this replica's.
+func (h *Hub) ownedEpochs(ctx context.Context) (map[MessageID]int64, error) {
+	owned, err := h.opt.Leases.Owned(ctx, h.opt.Replica)
+	epochs := make(map[MessageID]int64, len(owned))
+	for _, o := range owned {
+		epochs[o.ID] = o.Epoch
+	}
+	return epochs, err
+}
+
+// dropLost ends what somebody else owns now, was deleted, or is to stop.
+func (h *Hub) dropLost(ctx context.Context) error {
+	running := h.runningStreams() // before the query: what is asked later is not missed in it
+	if len(running) == 0 {
+		return nil
+	}
+	owned, err := h.opt.Leases.Owned(ctx, h.opt.Replica)
+	if err != nil {
+		return fmt.Errorf("read what is owned: %w", err)
+	}
+	byID := make(map[MessageID]Ownership, len(owned))
+	for _, o := range owned {
+		byID[o.ID] = o
+	}
+	for _, st := range running {
+		switch o, ok := byID[st.id]; {
+		case !ok && st.ending.Load():
+		case !ok || o.Epoch != st.epoch:
+			st.fence()
+		case o.Stop:
+			st.cancel(errStopped)
+		}
+	}
+	return nil
+}
+
+// saveCheckpoint stores what was shown of all running answers since the last
+// one. What could not be stored is stored first, as it was, by the next.
+func (h *Hub) saveCheckpoint(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if len(h.unsaved) > 0 {
+		if err := h.commits.journal.Append(ctx, h.unsaved); err != nil {
+			return err
+		}
+		h.unsaved = nil
+	}
+	for _, st := range h.runningStreams() {
+		st.feed.mu.Lock()
+		if l := st.log; !l.ended() && l.last > st.saved {
+			e := JournalEntry{Stream: st.id, Epoch: st.epoch, From: st.saved, Seq: l.last}
+			for _, r := range l.cut(st.saved, l.last) {
+				e.Runs = append(e.Runs, Run{Text: string(r.text), Reasoning: r.reasoning})
+			}
+			h.unsaved = append(h.unsaved, e)
+			st.saved = l.last
+		}
+		st.feed.mu.Unlock()
+	}
+	if len(h.unsaved) == 0 {
+		return nil
+	}
+	if err := h.commits.journal.Append(ctx, h.unsaved); err != nil {
+		return fmt.Errorf("append a checkpoint to the journal: %w", err)
+	}
+	h.unsaved = nil
+	return nil
+}

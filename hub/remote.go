@@ -1,0 +1,545 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// awaitMax is how long a subscriber waits for the bus before it is served with
+// what is known here.
+const awaitMax = 2 * time.Second
+
+// message is what is to be published.
+type message struct {
+	topic   Topic
+	payload []byte
+	end     *endNote
+}
+
+// startSharing joins the other replicas.
+func (h *Hub) startSharing(ctx context.Context) error {
+	if err := h.renewLease(ctx); err != nil {
+		return err
+	}
+	h.opt.Bus.Listen(Topic{})
+	h.loops.Go(func() { h.opt.Bus.Run(h.base, h) })
+	h.loops.Go(func() { h.keepLease(h.base) })
+	h.loops.Go(func() { h.sendOutbox(h.base) })
+	return nil
+}
+
+// send publishes to the other replicas, some time. What they miss, versions
+// heal.
+func (h *Hub) send(t Topic, kind byte, v any) {
+	if h.opt.Bus != nil {
+		h.post(message{topic: t, payload: note(kind, v)})
+	}
+}
+
+// tellOthersEnd tells the other replicas a stream's end.
+func (h *Hub) tellOthersEnd(session SessionID, n endNote) {
+	if h.opt.Bus != nil {
+		h.post(message{topic: Topic{Session: session}, payload: note(kindEnd, n), end: &n})
+	}
+}
+
+func (h *Hub) post(m message) {
+	select {
+	case h.outbox <- m:
+	default: // the bus is away or far behind
+	}
+}
+
+// sendOutbox publishes until ctx ends, and then what is left, for a second.
+func (h *Hub) sendOutbox(ctx context.Context) {
+	out := func(ctx context.Context, m message) {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		var err error
+		if m.end != nil {
+			err = h.opt.Bus.End(ctx, m.topic.Session, m.end.Stream, m.payload)
+		} else {
+			_, err = h.opt.Bus.Publish(ctx, m.topic, m.payload)
+		}
+		if err != nil {
+			h.log.Debug("publish", "err", err)
+		}
+	}
+	for {
+		select {
+		case m := <-h.outbox:
+			out(ctx, m)
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	for last.Err() == nil {
+		select {
+		case m := <-h.outbox:
+			out(last, m)
+		default:
+			return
+		}
+	}
+}
+
+// hastenStop tells the owner, wherever it is, of a stop that is stored. When
+// nobody hears it, the owner reads it from the database.
+func (h *Hub) hastenStop(ctx context.Context, id MessageID) {
+	if h.opt.Bus == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if _, err := h.opt.Bus.Publish(ctx, Topic{}, note(kindStop, stopNote{Message: id})); err != nil {
+		h.log.Debug("hasten a stop", "err", err)
+	}
+}
+
+// listen subscribes a feed to its topic when somebody is in it. The caller
+// holds the hub's and the feed's lock.
+func (h *Hub) listen(f *feed) {
+	if h.opt.Bus == nil || f.listening {
+		return
+	}
+	f.listening, f.joined, f.synced = true, false, make(chan struct{})
+	h.opt.Bus.Listen(f.topic())
+}
+
+// unlisten ends that when nobody is. The caller holds the hub's and the feed's
+// lock.
+func (h *Hub) unlisten(f *feed) {
+	if !f.listening || len(f.subs) > 0 {
+		return
+	}
+	f.listening, f.backlog, f.again, f.stale = false, nil, false, false
+	clear(f.others)
+	for id, l := range f.streams {
+		if l.remote {
+			delete(f.streams, id)
+		}
+	}
+	if f.session != "" && f.sent > 0 {
+		f.sent, f.shown = 0, 0
+		h.send(f.topic(), kindPresence, presenceNote{Replica: h.opt.Replica})
+	}
+	h.opt.Bus.Leave(f.topic())
+}
+
+// await waits until all that is in flight elsewhere is known here, or for so
+// long that the bus must be away.
+func (h *Hub) await(ctx context.Context, f *feed) error {
+	f.mu.Lock()
+	synced, listening := f.synced, f.listening
+	f.mu.Unlock()
+	if !listening {
+		return nil
+	}
+	select {
+	case <-synced:
+		return nil
+	default:
+	}
+	limit := awaitMax
+	if h.opt.Bus.Up() != nil {
+		limit = awaitMax / 10
+	}
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-synced:
+	case <-t.C:
+		f.mu.Lock()
+		f.stale = true
+		f.mu.Unlock()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// elsewhere returns the log of a stream that another replica owns. If none is
+// known yet, one is begun, for the bus to fill.
+func (f *feed) elsewhere(m Message) *log {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l := f.streams[m.ID]
+	if l == nil {
+		l = f.begin(m)
+		f.stale = true
+	}
+	return l
+}
+
+// begin adds a stream that another replica owns. The caller holds f.mu.
+func (f *feed) begin(m Message) *log {
+	l := newLog(m)
+	l.remote, l.epoch = true, m.Epoch
+	f.streams[m.ID] = l
+	f.heard = time.Now()
+	f.add(entry{log: l, seq: 0, version: m.Added})
+	return l
+}
+
+// Joined is BusClient's.
+func (h *Hub) Joined(t Topic) {
+	if t == (Topic{}) {
+		return
+	}
+	h.mu.Lock()
+	f := h.feeds[t]
+	h.mu.Unlock()
+	if f != nil {
+		h.sync(f)
+	}
+}
+
+// Reconnected is BusClient's: the logs may be gone.
+func (h *Hub) Reconnected() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, st := range h.streams {
+		if st.log != nil {
+			st.touch()
+		}
+	}
+}
+
+// sync reads what a feed has missed, in a goroutine of its own.
+func (h *Hub) sync(f *feed) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	h.syncLocked(f)
+}
+
+// syncLocked is sync for who holds f.mu.
+func (h *Hub) syncLocked(f *feed) {
+	f.stale = false
+	if f.syncing {
+		f.again = true
+		return
+	}
+	if !f.listening || h.base.Err() != nil {
+		return
+	}
+	f.syncing = true
+	h.loops.Go(func() {
+		for {
+			ctx, cancel := context.WithTimeout(h.base, 5*time.Second)
+			err := h.readMissed(ctx, f)
+			cancel()
+			if err != nil && h.base.Err() == nil {
+				h.log.Warn("read what was missed", "session", f.session, "err", err)
+			}
+			if h.synced(f, err) {
+				return
+			}
+		}
+	})
+}
+
+// synced ends a sync, unless another is wanted.
+func (h *Hub) synced(f *feed, err error) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	again := f.again
+	f.again = false
+	held := f.backlog
+	f.backlog = nil
+	f.syncing = false
+	for _, p := range held {
+		h.apply(f, p)
+	}
+	if err == nil && !f.joined {
+		f.joined = true
+		close(f.synced)
+	}
+	f.stale = f.stale || err != nil
+	if again && err == nil && f.listening && h.base.Err() == nil {
+		f.syncing = true
+		return false
+	}
+	return true
+}
+
+// readMissed brings a feed to where the database and the logs are.
+func (h *Hub) readMissed(ctx context.Context, f *feed) error {
+	if f.session == "" {
+		v, err := h.userVersion(ctx, f.user)
+		if err == nil {
+			f.catchUp(v)
+		}
+		return err
+	}
+	var known []MessageID
+	f.mu.Lock()
+	for id, l := range f.streams {
+		if l.remote && !l.ended() {
+			known = append(known, id)
+		}
+	}
+	f.mu.Unlock()
+	answers, err := h.store.Answers(ctx, f.session, known)
+	if err != nil {
+		return err
+	}
+	for _, m := range answers {
+		if h.stream(m.ID) != nil {
+			continue
+		}
+		f.mu.Lock()
+		l := f.streams[m.ID]
+		switch {
+		case m.Status != StatusStreaming:
+			if l != nil {
+				f.settle(l, m)
+			}
+			f.mu.Unlock()
+			continue
+		case l == nil && f.listening:
+			l = f.begin(m)
+		case l == nil || !l.remote || l.ended():
+			f.mu.Unlock()
+			continue
+		}
+		l.epoch = max(l.epoch, m.Epoch)
+		after := l.last
+		f.mu.Unlock()
+		tail, err := h.opt.Bus.Read(ctx, f.session, m.ID, after)
+		if err != nil {
+			return err
+		}
+		f.mu.Lock()
+		for _, p := range tail.Payloads {
+			if b, err := decodeBatch(p); err == nil && !l.ended() {
+				l.extend(b)
+			}
+		}
+		f.wake()
+		f.mu.Unlock()
+	}
+	versions, _, err := h.store.Versions(ctx, []SessionID{f.session}, nil)
+	if v, ok := versions[f.session]; err == nil && ok {
+		f.mu.Lock()
+		first := !f.joined
+		f.mu.Unlock()
+		if !first {
+			f.catchUp(v)
+		}
+	}
+	// Those that were known and are neither streaming nor stored were deleted.
+	found := map[MessageID]bool{}
+	for _, m := range answers {
+		found[m.ID] = true
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, id := range known {
+		if l := f.streams[id]; l != nil && !found[id] && !l.ended() {
+			f.cutOff(l)
+		}
+	}
+	return err
+}
+
+// cutOff ends the log of a message that was deleted. The caller holds f.mu.
+func (f *feed) cutOff(l *log) {
+	l.end(encode(finishEvent{Type: "finish", MessageID: l.id, Seq: l.last + 1, Reason: ReasonStopped}))
+	l.endedAt = time.Now()
+	f.add(entry{log: l, seq: l.last})
+	f.wake()
+}
+
+// syncStale reads for feeds whose last sync failed, and for those with a
+// stream elsewhere that has been silent.
+func (h *Hub) syncStale(now time.Time) {
+	for _, f := range h.allFeeds() {
+		f.mu.Lock()
+		silent := false
+		for _, l := range f.streams {
+			silent = silent || l.remote && !l.ended()
+		}
+		silent = silent && now.Sub(f.heard) > 3*time.Second
+		if f.listening && !f.syncing && (f.stale || silent) {
+			f.heard = now
+			h.syncLocked(f)
+		}
+		f.mu.Unlock()
+	}
+}
+
+// Receive is BusClient's.
+func (h *Hub) Receive(t Topic, payload []byte) {
+	if len(payload) == 0 {
+		return
+	}
+	if t == (Topic{}) {
+		h.control(payload)
+		return
+	}
+	h.mu.Lock()
+	f := h.feeds[t]
+	h.mu.Unlock()
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	h.apply(f, payload)
+}
+
+// backlogMax bounds what is held while a feed is synced, in messages.
+const backlogMax = 4096
+
+// apply takes a message from the bus. The caller holds f.mu.
+func (h *Hub) apply(f *feed, payload []byte) {
+	if !f.listening {
+		return
+	}
+	kind := payload[0]
+	if f.syncing && kind != kindPresence {
+		if len(f.backlog) < backlogMax {
+			f.backlog = append(f.backlog, payload)
+		} else {
+			f.again = true
+		}
+		return
+	}
+	switch kind {
+	case kindBatch, kindOpen:
+		b, err := decodeBatch(payload)
+		if err != nil {
+			h.log.Warn("message from the bus", "err", err)
+			return
+		}
+		h.applyBatch(f, b)
+	case kindEnd:
+		var n endNote
+		if json.Unmarshal(payload[1:], &n) == nil {
+			h.applyEnd(f, n)
+		}
+	case kindChange:
+		var n changeNote
+		if json.Unmarshal(payload[1:], &n) == nil {
+			f.applyChange(n)
+		}
+	case kindPresence:
+		var n presenceNote
+		if json.Unmarshal(payload[1:], &n) != nil || n.Replica == h.opt.Replica {
+			return
+		}
+		if _, known := f.others[n.Replica]; !known {
+			f.told = time.Time{} // it is new here and does not know our count
+		}
+		f.others[n.Replica] = present{viewers: n.Viewers, at: time.Now()}
+	}
+}
+
+// applyChange adds a change that was made elsewhere; our own come back too.
+func (f *feed) applyChange(n changeNote) {
+	for i := len(f.entries) - 1; i >= 0 && i >= len(f.entries)-64; i-- {
+		if n.Version > 0 && f.entries[i].version == n.Version {
+			return
+		}
+	}
+	if n.Version > 0 && n.Version <= f.version && len(f.entries) == 0 {
+		return
+	}
+	f.add(entry{event: n.Event, version: n.Version})
+}
+
+// applyBatch takes events of a stream elsewhere. The caller holds f.mu.
+func (h *Hub) applyBatch(f *feed, b batch) {
+	l := f.streams[b.stream]
+	switch {
+	case l != nil && (!l.remote || l.ended() || b.epoch < l.epoch):
+		return
+	case l == nil && b.head == nil:
+		h.syncLocked(f) // its beginning was missed
+		return
+	case l == nil:
+		if q := b.head.Question; q != nil {
+			f.add(entry{event: encode(messageEvent{Type: "message", Version: q.Version, Message: *q}), version: q.Version})
+		}
+		l = f.begin(b.head.Answer)
+	}
+	l.epoch = b.epoch
+	f.heard = time.Now()
+	if !l.extend(b) {
+		h.syncLocked(f)
+		return
+	}
+	f.wake()
+}
+
+// applyEnd takes the end of a stream elsewhere. The caller holds f.mu.
+func (h *Hub) applyEnd(f *feed, n endNote) {
+	l := f.streams[n.Stream]
+	switch {
+	case l == nil:
+		if n.Version > f.version {
+			f.add(entry{event: f.versionEvent(n.Version), version: n.Version})
+		}
+	case !l.remote || l.ended() || n.Epoch < l.epoch:
+	case l.last+1 == n.Seq && l.epoch == n.Epoch:
+		l.end(n.Finish)
+		l.endedAt = time.Now()
+		f.add(entry{log: l, seq: l.last, version: n.Version})
+		f.wake()
+	default: // the stored message is right
+		h.syncLocked(f)
+	}
+}
+
+// control takes a message that all replicas get.
+func (h *Hub) control(payload []byte) {
+	var n stopNote
+	if payload[0] != kindStop || json.Unmarshal(payload[1:], &n) != nil {
+		return
+	}
+	if n.Session != "" {
+		h.cancelSession(n.Session)
+		return
+	}
+	if st := h.stream(n.Message); st != nil {
+		if n.Deleted {
+			st.cancel(errDeleted)
+		} else {
+			st.cancel(errStopped)
+		}
+	}
+}
+
+// readElsewhere completes a message in flight elsewhere with its text so far.
+func (h *Hub) readElsewhere(ctx context.Context, m *Message) {
+	h.mu.Lock()
+	f := h.feeds[Topic{Session: m.SessionID}]
+	h.mu.Unlock()
+	if f != nil {
+		f.mu.Lock()
+		l := f.streams[m.ID]
+		if l != nil && l.remote && !l.ended() && f.joined {
+			m.Content, m.Reasoning, m.Seq = l.contents()
+			f.mu.Unlock()
+			return
+		}
+		f.mu.Unlock()
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	tail, err := h.opt.Bus.Read(ctx, m.SessionID, m.ID, FromStart)
+	if err != nil {
+		return
+	}
+	l := newLog(*m)
+	for _, p := range tail.Payloads {
+		if b, err := decodeBatch(p); err == nil {
+			l.extend(b)
+		}
+	}
+	m.Content, m.Reasoning, m.Seq = l.contents()
+}
