@@ -160,13 +160,20 @@ type Stats struct {
 	Running int // answers
 	Feeds   int
 	Viewers int // subscriptions of clients, to sessions, users and streams
+
+	BusDown   bool
+	Late      bool // answers are shown before the log has them
+	LeaseLost bool
 }
 
 // Stats counts.
 func (h *Hub) Stats() Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := Stats{Running: h.answers, Feeds: len(h.feeds)}
+	s := Stats{Running: h.answers, Feeds: len(h.feeds), Late: h.commits.late.Load()}
+	if h.opt.Bus != nil {
+		s.BusDown, s.LeaseLost = h.opt.Bus.Up() != nil, !h.leaseHolds()
+	}
 	for _, f := range h.feeds {
 		f.mu.Lock()
 		s.Viewers += len(f.subs)

@@ -22,9 +22,13 @@ func (h *Hub) leaseHolds() bool {
 	return time.Since(h.lease.renewed) < h.opt.LeaseTTL-h.opt.LeaseTTL/3
 }
 
-// LeaseHeld says whether the database has renewed this replica's lease lately,
-// always for a single replica.
-func (h *Hub) LeaseHeld() bool { return h.opt.Bus == nil || h.leaseHolds() }
+// Degraded says what is away although questions are answered, nil if nothing is.
+func (h *Hub) Degraded() error {
+	if h.opt.Bus == nil {
+		return nil
+	}
+	return h.opt.Bus.Up()
+}
 
 // renewLease renews once.
 func (h *Hub) renewLease(ctx context.Context) error {

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -26,6 +27,20 @@ func (r *Repo) Renew(ctx context.Context, replica string, ttl time.Duration) err
 func (r *Repo) Release(ctx context.Context, replica string) error {
 	_, err := r.db.NewRaw("DELETE FROM replicas WHERE id = ?", replica).Exec(ctx)
 	return fail(err)
+}
+
+// SharedSecret returns the secret of that name, fresh if there was none.
+func (r *Repo) SharedSecret(ctx context.Context, name string, fresh []byte) (secret []byte, err error) {
+	err = r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
+		if _, err := tx.NewRaw("INSERT INTO secrets (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", name, fresh).Exec(ctx); err != nil {
+			return err
+		}
+		return tx.NewRaw("SELECT value FROM secrets WHERE name = ?", name).Scan(ctx, &secret)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("shared secret: %w", err)
+	}
+	return secret, nil
 }
 
 // Owned is hub.Leases's.

@@ -19,19 +19,20 @@ import (
 
 // Options has what a [Server] can be told. All but Secret have defaults.
 type Options struct {
-	Secret         []byte        // signs access tokens
-	Origins        []string      // other origins whose pages may use the server
-	TrustedProxies []string      // CIDRs whose X-Forwarded headers are believed
-	AccessTTL      time.Duration // 15 min
-	RefreshTTL     time.Duration // 30 days
-	Grace          time.Duration // for a refresh token just replaced; 10 s
-	BodyLimit      int64         // bytes; 1 MiB
-	Heartbeat      time.Duration // 20 s
-	AuthTimeout    time.Duration // of a WebSocket; 5 s
-	Recheck        time.Duration // how often a long response looks whether its login holds; 20 s
-	MaxSockets     int           // WebSockets of one user; 500
-	Web            fs.FS         // the built page
-	Ready          func(ctx context.Context) error
+	Secret         []byte                          // signs access tokens
+	Origins        []string                        // other origins whose pages may use the server
+	TrustedProxies []string                        // CIDRs whose X-Forwarded headers are believed
+	AccessTTL      time.Duration                   // 15 min
+	RefreshTTL     time.Duration                   // 30 days
+	Grace          time.Duration                   // for a refresh token just replaced; 10 s
+	BodyLimit      int64                           // bytes; 1 MiB
+	Heartbeat      time.Duration                   // 20 s
+	AuthTimeout    time.Duration                   // of a WebSocket; 5 s
+	Recheck        time.Duration                   // how often a long response looks whether its login holds; 20 s
+	MaxSockets     int                             // WebSockets of one user; 500
+	Web            fs.FS                           // the built page
+	Ready          func(ctx context.Context) error // why no question can be asked
+	Degraded       func() error                    // what is away although questions are answered
 	Metrics        http.Handler
 	Logger         *slog.Logger
 }
@@ -97,6 +98,10 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 // Handler returns what an http.Server is given.
 func (s *Server) Handler() http.Handler { return s.echo }
 
+// SendElsewhere closes all WebSockets, whose clients then connect to another
+// replica, and takes no new ones.
+func (s *Server) SendElsewhere(ctx context.Context) { s.sockets.closeAll(ctx) }
+
 // Shutdown tells WebSocket clients to go elsewhere, ends the event streams that
 // are left, and returns when the handlers of both are done or ctx has ended.
 func (s *Server) Shutdown(ctx context.Context) {
@@ -151,6 +156,11 @@ func (s *Server) ready(c echo.Context) error {
 		if err := s.opt.Ready(ctx); err != nil {
 			p, _ := problemOf(err)
 			return &hub.Error{Code: hub.CodeUnavailable, Msg: p.Detail, Err: err}
+		}
+	}
+	if s.opt.Degraded != nil {
+		if err := s.opt.Degraded(); err != nil {
+			return c.JSON(http.StatusOK, map[string]string{"status": "degraded", "detail": err.Error()})
 		}
 	}
 	return c.JSON(http.StatusOK, map[string]string{"status": "ready"})

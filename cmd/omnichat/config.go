@@ -35,7 +35,7 @@ type Config struct {
 	LogLevel   slog.Level    `env:"OMNICHAT_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
 
 	DatabaseURL   string `env:"DATABASE_URL" help:"postgres://… ; the embedded SQLite if empty"`
-	RedisURL      string `env:"REDIS_URL" help:"reserved for several replicas, which this version does not have yet"`
+	RedisURL      string `env:"REDIS_URL" help:"redis://… ; makes this one of several replicas on one PostgreSQL"`
 	OpenAIKey     string `env:"OPENAI_API_KEY" help:"turns the provider openai on"`
 	OpenAIBaseURL string `env:"OPENAI_BASE_URL" help:"any OpenAI-compatible server, with or without a key"`
 }
@@ -90,11 +90,13 @@ func parseConfig(args []string, out io.Writer) (Config, error) {
 	if u, err := url.Parse(cfg.OpenAIBaseURL); cfg.OpenAIBaseURL != "" && (err != nil || u.Host == "") {
 		bad("OPENAI_BASE_URL: is not a URL")
 	}
-	switch {
-	case cfg.RedisURL != "" && cfg.DatabaseURL == "":
-		bad("REDIS_URL: needs DATABASE_URL: several replicas share one PostgreSQL")
-	case cfg.RedisURL != "":
-		bad("REDIS_URL: this version runs as one replica only")
+	if cfg.RedisURL != "" {
+		if u, err := url.Parse(cfg.RedisURL); err != nil || u.Host == "" || u.Scheme != "redis" && u.Scheme != "rediss" {
+			bad("REDIS_URL: must begin with redis:// or rediss://")
+		}
+		if cfg.DatabaseURL == "" {
+			bad("REDIS_URL: needs DATABASE_URL: several replicas share one PostgreSQL")
+		}
 	}
 	if len(wrong) > 0 {
 		return cfg, errors.New(strings.Join(wrong, "; "))

@@ -246,16 +246,34 @@ func (c *client) sse(ctx context.Context, method, path string, body any) (*http.
 		res.Body.Close()
 		return res, fmt.Errorf("%s: %s", res.Status, b)
 	}
+	if err == nil {
+		res.Body = lines{Reader: bufio.NewReaderSize(res.Body, 64<<10), Closer: res.Body}
+	}
 	return res, err
+}
+
+// lines is a body that may be read by several calls of follow, one after another.
+type lines struct {
+	*bufio.Reader
+	io.Closer
 }
 
 // follow reads an event stream until until says so, or its end.
 func (v *viewer) follow(r io.Reader, until func() bool) error {
-	sc := bufio.NewScanner(r)
-	sc.Buffer(nil, 64<<20)
+	in, ok := r.(lines)
+	if !ok {
+		in = lines{Reader: bufio.NewReader(r)}
+	}
 	id := int64(-1)
-	for sc.Scan() {
-		line := sc.Text()
+	for {
+		line, err := in.ReadString('\n')
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		line = strings.TrimSuffix(line, "\n")
 		if n, ok := strings.CutPrefix(line, "id: "); ok {
 			if _, err := fmt.Sscan(n, &id); err != nil {
 				return err
@@ -279,7 +297,6 @@ func (v *viewer) follow(r io.Reader, until func() bool) error {
 			return nil
 		}
 	}
-	return sc.Err()
 }
 
 // ask asks and reads the whole answer.

@@ -19,6 +19,7 @@ import (
 	"github.com/omnichat/omnichat/providers/demo"
 	"github.com/omnichat/omnichat/providers/openai"
 	"github.com/omnichat/omnichat/repo"
+	"github.com/omnichat/omnichat/repo/redisbus"
 	"github.com/omnichat/omnichat/transport"
 	"github.com/omnichat/omnichat/web"
 )
@@ -27,21 +28,30 @@ import (
 // closed. It writes the address to open to out.
 func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
-	db, err := repo.Open(ctx, repo.Options{DatabaseURL: cfg.DatabaseURL, DataDir: cfg.DataDir, Logger: log})
+	db, err := repo.Open(ctx, repo.Options{DatabaseURL: cfg.DatabaseURL, DataDir: cfg.DataDir, Shared: cfg.RedisURL != "", Logger: log})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	key, err := signingKey(cfg.JWTSecret, cfg.DataDir)
+	key, err := secretOf(ctx, cfg, db)
 	if err != nil {
 		return err
+	}
+	options := hub.Options{DefaultModel: cfg.Model, MaxRunning: cfg.MaxRunning, Logger: log}
+	if cfg.RedisURL != "" {
+		bus, busErr := redisbus.Open(ctx, cfg.RedisURL, log)
+		if busErr != nil {
+			return busErr
+		}
+		defer func() { err = errors.Join(err, bus.Close()) }()
+		options.Bus, options.Leases = bus, db
 	}
 	listener, err := net.Listen("tcp", cfg.Addr)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
 	defer listener.Close()
-	h := hub.New(db, db, vendors(cfg, log), hub.Options{DefaultModel: cfg.Model, MaxRunning: cfg.MaxRunning, Logger: log})
+	h := hub.New(db, db, vendors(cfg, log), options)
 	if err := h.Start(ctx); err != nil {
 		h.Close()
 		return err
@@ -57,6 +67,7 @@ func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 			}
 			return db.Ping(ctx)
 		},
+		Degraded: h.Degraded,
 	})
 	web := &http.Server{
 		Handler: server.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute,
@@ -74,6 +85,9 @@ func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 	log.Info("draining", "limit", cfg.Drain)
 	drain, cancel := context.WithTimeout(context.Background(), cfg.Drain)
 	defer cancel()
+	if options.Bus != nil {
+		server.SendElsewhere(drain) // another replica takes over at once
+	}
 	h.Drain(drain)
 	last, cancelLast := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancelLast()
@@ -102,6 +116,13 @@ func vendors(cfg Config, log *slog.Logger) map[string]hub.Provider {
 	return all
 }
 
+func flag(on bool) int {
+	if on {
+		return 1
+	}
+	return 0
+}
+
 // metrics exposes the process and what the hub has under way.
 func metrics(h *hub.Hub) http.Handler {
 	r := prometheus.NewRegistry()
@@ -113,6 +134,9 @@ func metrics(h *hub.Hub) http.Handler {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("answers_running", "Answers being generated.", func(s hub.Stats) int { return s.Running }),
+		gauge("bus_down", "1 while the bus between the replicas does not answer.", func(s hub.Stats) int { return flag(s.BusDown) }),
+		gauge("log_late", "1 while answers are shown before the log has them, because it does not answer.", func(s hub.Stats) int { return flag(s.Late) }),
+		gauge("lease_lost", "1 while the database has not renewed this replica's lease.", func(s hub.Stats) int { return flag(s.LeaseLost) }),
 		gauge("feeds", "Feeds that somebody follows or an answer lives in.", func(s hub.Stats) int { return s.Feeds }),
 		gauge("subscriptions", "Subscriptions of clients to feeds and streams.", func(s hub.Stats) int { return s.Viewers }),
 	)

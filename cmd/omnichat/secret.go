@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/omnichat/omnichat/repo"
 )
 
 // signingKey returns the key that signs access tokens: the setting, or the one
@@ -42,4 +45,15 @@ func makeKey(path string) ([]byte, error) {
 		return nil, fmt.Errorf("keep the signing key: %w", err)
 	}
 	return key, nil
+}
+
+// secretOf is the signing key: the one that is set, the database's where
+// replicas share it, or the data folder's.
+func secretOf(ctx context.Context, cfg Config, db *repo.Repo) ([]byte, error) {
+	if cfg.JWTSecret != "" || cfg.RedisURL == "" {
+		return signingKey(cfg.JWTSecret, cfg.DataDir)
+	}
+	fresh := make([]byte, 32)
+	_, _ = rand.Read(fresh) // never fails
+	return db.SharedSecret(ctx, "jwt", fresh)
 }

@@ -205,7 +205,7 @@ func Run(t *testing.T, connect func(t *testing.T) (a, b hub.Bus)) {
 				break
 			}
 		}
-		if err := b.Up(); err != nil {
+		if err := a.Up(); err != nil {
 			t.Error(err)
 		}
 	})

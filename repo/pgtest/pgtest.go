@@ -166,3 +166,33 @@ func freePort() (string, error) {
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	return port, err
 }
+
+// Away kills the server, as a crash does, until [Back].
+func Away(t testing.TB) {
+	t.Helper()
+	server.Lock()
+	defer server.Unlock()
+	if err := server.proc.Process.Signal(syscall.SIGQUIT); err != nil {
+		t.Fatal(err)
+	}
+	_ = server.proc.Wait() // it says that it was killed
+}
+
+// Back starts the server again, with its data and on its port.
+func Back(t testing.TB) {
+	t.Helper()
+	server.Lock()
+	defer server.Unlock()
+	attr, err := attributes(server.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	postgres, err := binary("postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := strings.Trim(server.url[strings.LastIndex(server.url, ":")+1:], "/")
+	if err := serve(postgres, filepath.Join(server.dir, "data"), port, attr); err != nil {
+		t.Fatalf("restart PostgreSQL: %v", err)
+	}
+}
