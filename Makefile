@@ -7,7 +7,7 @@ TOOLS := $(CURDIR)/bin/tools
 PAGE := $(shell find web/src web/public web/index.html web/*.json web/*.ts -type f 2>/dev/null)
 E2E ?=
 
-.PHONY: run build test test-go test-web test-e2e lint fmt bench fuzz setup-test clean
+.PHONY: run build test chaos test-go test-web test-e2e lint fmt bench fuzz setup-test clean
 
 run: build
 	./bin/omnichat
@@ -25,13 +25,18 @@ web/dist/index.html: web/node_modules/.installed $(PAGE)
 test: setup-test test-go test-web test-e2e
 
 test-go:
-	go test -race -timeout 20m ./...
+	go test -race -short -timeout 20m ./...
+
+# The faults of make test, for half an hour, and seeds that nobody has tried.
+chaos: setup-test
+	go test -count=1 -timeout 60m -v -run '^TestChaos' ./cmd/omnichat -chaos 30m
 
 test-web: web/node_modules/.installed
 	cd web && npm run typecheck && npm test
 
 test-e2e: build setup-test
 	cd web && npm run size && npm run e2e -- $(E2E)
+	go test -tags e2e -count=1 -run '^TestPageThroughTheProxy$$' ./cmd/omnichat
 
 # Chromium for the page's tests and PostgreSQL's server for the database's.
 setup-test:

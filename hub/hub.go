@@ -101,6 +101,9 @@ func (h *Hub) Start(ctx context.Context) error {
 	return nil
 }
 
+// Refuse refuses new questions from here on.
+func (h *Hub) Refuse() { h.refuse() }
+
 // Drain refuses new questions and waits for the answers under way until ctx
 // ends; then it settles what is left as interrupted, for 5 s at most.
 func (h *Hub) Drain(ctx context.Context) {

@@ -465,7 +465,9 @@ func (h *Hub) applyBatch(f *feed, b batch) {
 		if q := b.head.Question; q != nil {
 			f.add(entry{event: encode(messageEvent{Type: "message", Version: q.Version, Message: *q}), version: q.Version})
 		}
-		l = f.begin(b.head.Answer)
+		m := b.head.Answer
+		m.Added, m.Epoch = m.Version, b.epoch // they are not in its JSON
+		l = f.begin(m)
 	}
 	l.epoch = b.epoch
 	f.heard = time.Now()

@@ -106,7 +106,7 @@ func parseConfig(args []string, out io.Writer) (Config, error) {
 
 // printHelp lists all settings.
 func printHelp(out io.Writer) {
-	fmt.Fprintln(out, "omnichat runs the OmniChat server. Its settings come from the environment:")
+	fmt.Fprintln(out, "omnichat runs the OmniChat server; omnichat healthcheck asks a running one whether it takes questions.\nIts settings come from the environment:")
 	w := tabwriter.NewWriter(out, 2, 4, 2, ' ', 0)
 	for f := range reflect.TypeFor[Config]().Fields() {
 		text := f.Tag.Get("help")

@@ -198,7 +198,8 @@ type viewer struct {
 	seq   int64
 	buf   []byte
 	end   *event
-	twice int // events at or below its place
+	twice int  // events at or below its place
+	torn  bool // a snapshot took back what had been shown
 }
 
 func newViewer() *viewer { return &viewer{seq: -1} }
@@ -210,6 +211,7 @@ func (v *viewer) text() string { return string(v.buf) }
 func (v *viewer) apply(e event) error {
 	switch e.Type {
 	case "snapshot":
+		v.torn = v.torn || !strings.HasPrefix(e.Text, v.text())
 		v.id, v.seq, v.buf = e.MessageID, e.Seq, []byte(e.Text)
 		return nil
 	case "start", "delta", "finish":

@@ -14,9 +14,13 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	cfg, err := parseConfig(os.Args[1:], os.Stdout)
+	args, job := os.Args[1:], func(cfg Config) error { return run(ctx, cfg, os.Stdout) }
+	if len(args) == 1 && args[0] == "healthcheck" {
+		args, job = nil, func(cfg Config) error { return healthcheck(ctx, cfg.Addr) }
+	}
+	cfg, err := parseConfig(args, os.Stdout)
 	if err == nil {
-		err = run(ctx, cfg, os.Stdout)
+		err = job(cfg)
 	}
 	if err != nil && !errors.Is(err, errHelp) {
 		fmt.Fprintln(os.Stderr, "omnichat:", err)

@@ -142,6 +142,9 @@ func TestReplicasShareAnAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
+	if err := asker.follow(res.Body, func() bool { return asker.seq >= 50 }); err != nil {
+		t.Fatal(err)
+	}
 	late := make([]*viewer, 3)
 	for i := range late {
 		wg.Go(func() {

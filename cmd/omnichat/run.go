@@ -24,6 +24,10 @@ import (
 	"github.com/omnichat/omnichat/web"
 )
 
+// noticeAfter is how long a replica that goes away still answers, for the proxy
+// before it to see that it is not ready any more.
+const noticeAfter = 2 * time.Second
+
 // run serves until ctx ends, then drains, and returns once all is stored and
 // closed. It writes the address to open to out.
 func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
@@ -85,10 +89,15 @@ func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 	log.Info("draining", "limit", cfg.Drain)
 	drain, cancel := context.WithTimeout(context.Background(), cfg.Drain)
 	defer cancel()
+	noticed := time.After(noticeAfter)
 	if options.Bus != nil {
+		h.Refuse()
 		server.SendElsewhere(drain) // another replica takes over at once
 	}
 	h.Drain(drain)
+	if options.Bus != nil {
+		<-noticed
+	}
 	last, cancelLast := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancelLast()
 	server.Shutdown(last)

@@ -142,7 +142,9 @@ async function readAnswer(
         if (seq >= 0) continue; // ended without a finish: take it up again
       } catch (e) {
         if (e instanceof ApiError && e.status < 500 && e.status !== 429) throw e;
-        if (seq < 0 && (e instanceof ApiError || broken >= 2)) throw e;
+        // A replica that goes away says 503, the proxy before one that is gone 502: another may answer.
+        const elsewhere = !(e instanceof ApiError) || e.status >= 502;
+        if (seq < 0 && (!elsewhere || broken >= 3)) throw e;
       }
       await sleep(Math.min(4000, 300 * 2 ** broken));
     }
