@@ -144,6 +144,9 @@ type place struct {
 	fresh bool // to be sent before any entry
 }
 
+// astray says that the place is beyond the stream's end.
+func (p *place) astray() bool { return p.log.ended() && p.pos > p.log.last }
+
 // find returns the sub's place in a stream, made if there is none yet. A
 // viewer without a place has seen all that came before it: it stands at from.
 func (s *sub) find(l *log, from int64) *place {
@@ -199,7 +202,7 @@ func (s *sub) take(dst []byte) (out []byte, p piece, more bool) {
 	for s.next < s.feed.head() {
 		e := s.feed.entries[s.next-s.feed.base]
 		if e.log != nil {
-			if pl := s.find(e.log, e.seq-1); pl.pos < e.seq {
+			if pl := s.find(e.log, e.seq-1); pl.pos < e.seq || pl.astray() {
 				if len(dst) > 0 {
 					return dst, piece{}, true
 				}
@@ -219,7 +222,7 @@ func (s *sub) take(dst []byte) (out []byte, p piece, more bool) {
 	}
 	for i := 0; i < len(s.places); i++ {
 		pl := &s.places[i]
-		if pl.pos < pl.log.last {
+		if pl.pos < pl.log.last || pl.astray() {
 			p, pl.pos = pl.log.take(framing, pl.pos, pl.log.last)
 			return dst, p, true
 		}
@@ -233,5 +236,5 @@ func (s *sub) take(dst []byte) (out []byte, p piece, more bool) {
 
 // done says that a single stream has been sent whole.
 func (s *sub) done() bool {
-	return s.single && s.places[0].log.ended() && s.places[0].pos >= s.places[0].log.last
+	return s.single && s.places[0].log.ended() && s.places[0].pos == s.places[0].log.last
 }

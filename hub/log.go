@@ -171,6 +171,9 @@ type textRun struct {
 // the new position. The piece is empty if there is nothing.
 func (l *log) take(f Framing, pos, limit int64) (piece, int64) {
 	limit = min(limit, l.last)
+	if l.ended() && pos > l.last { // what it was shown beyond the end is lost
+		pos = NoPosition
+	}
 	if pos >= limit && pos >= FromStart {
 		return piece{}, pos
 	}

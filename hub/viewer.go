@@ -286,7 +286,9 @@ func (v *Viewer) abandon(s *sub, was bool) {
 // place sets the viewer's cursor in a stream to where it says it stands. The
 // caller holds the feed's lock.
 func (s *sub) place(l *log, pos int64) {
-	if pos < FromStart || pos > l.last {
+	// Who comes from another replica may be ahead of what this one shows yet, even
+	// of the owner, whom the bus answers after it has published: it waits.
+	if pos < FromStart || pos > l.last && (l.ended() || s.viewer.hub.opt.Bus == nil) {
 		pos = NoPosition
 	}
 	p := s.find(l, pos)

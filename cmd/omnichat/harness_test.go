@@ -173,6 +173,11 @@ func (c *client) call(method, path string, body, into any) {
 	}
 }
 
+func decodeBody(res *http.Response, into any) error {
+	defer res.Body.Close()
+	return json.NewDecoder(res.Body).Decode(into)
+}
+
 // event is any event of a stream.
 type event struct {
 	Type      string          `json:"type"`

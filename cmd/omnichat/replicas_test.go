@@ -24,13 +24,14 @@ import (
 type cluster struct {
 	t        *testing.T
 	redis    *redistest.Server
+	postgres string // its URL
 	replicas []*server
 }
 
 func startCluster(t *testing.T, provider *fake.Server, n int, env map[string]string) *cluster {
 	t.Helper()
-	c := &cluster{t: t, redis: redistest.Start(t)}
-	shared := map[string]string{"DATABASE_URL": pgtest.Start(t), "REDIS_URL": c.redis.URL()}
+	c := &cluster{t: t, redis: redistest.Start(t), postgres: pgtest.Start(t)}
+	shared := map[string]string{"DATABASE_URL": c.postgres, "REDIS_URL": c.redis.URL()}
 	maps.Copy(shared, env)
 	for range n {
 		c.replicas = append(c.replicas, startServer(t, provider, shared))
@@ -54,14 +55,19 @@ func (c *client) begin(ctx context.Context, session, model string) (*http.Respon
 }
 
 // patient follows a stream to its end over whatever breaks, from replica to
-// replica, and returns what it holds. fixed keeps it at the first one.
+// replica, and returns what it holds. A restless viewer moves on by itself.
 func (c *cluster) patient(ctx context.Context, user *client, from int, id string, restless bool) (*viewer, error) {
 	v := newViewer()
 	v.id = id
+	return v, c.follow(ctx, user, from, v, restless)
+}
+
+// follow is patient from where a viewer stands.
+func (c *cluster) follow(ctx context.Context, user *client, from int, v *viewer, restless bool) error {
 	var last error
 	for n := from; ctx.Err() == nil; n++ {
 		at := user.at(c.replicas[n%len(c.replicas)])
-		path := "/chat/stream/" + id
+		path := "/chat/stream/" + v.id
 		if v.seq >= 0 {
 			path += fmt.Sprintf("?after=%d", v.seq)
 		}
@@ -73,17 +79,17 @@ func (c *cluster) patient(ctx context.Context, user *client, from int, id string
 			res.Body.Close()
 			if err != nil && strings.Contains(err.Error(), "follows") {
 				cancel()
-				return v, err
+				return err
 			}
 		}
 		cancel()
 		if v.end != nil {
-			return v, nil
+			return nil
 		}
 		last = err
 		pauseFor(ctx, 20*time.Millisecond)
 	}
-	return v, fmt.Errorf("no end at seq %d: %w, %w", v.seq, ctx.Err(), last)
+	return fmt.Errorf("no end at seq %d: %w, %w", v.seq, ctx.Err(), last)
 }
 
 // pauseFor keeps a client that is refused from asking again at once.

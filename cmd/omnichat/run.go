@@ -125,7 +125,7 @@ func vendors(cfg Config, log *slog.Logger) map[string]hub.Provider {
 	return all
 }
 
-func flag(on bool) int {
+func asGauge(on bool) int {
 	if on {
 		return 1
 	}
@@ -143,9 +143,9 @@ func metrics(h *hub.Hub) http.Handler {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("answers_running", "Answers being generated.", func(s hub.Stats) int { return s.Running }),
-		gauge("bus_down", "1 while the bus between the replicas does not answer.", func(s hub.Stats) int { return flag(s.BusDown) }),
-		gauge("log_late", "1 while answers are shown before the log has them, because it does not answer.", func(s hub.Stats) int { return flag(s.Late) }),
-		gauge("lease_lost", "1 while the database has not renewed this replica's lease.", func(s hub.Stats) int { return flag(s.LeaseLost) }),
+		gauge("bus_down", "1 while the bus between the replicas does not answer.", func(s hub.Stats) int { return asGauge(s.BusDown) }),
+		gauge("log_late", "1 while answers are shown before the log has them, because it does not answer.", func(s hub.Stats) int { return asGauge(s.Late) }),
+		gauge("lease_lost", "1 while the database has not renewed this replica's lease.", func(s hub.Stats) int { return asGauge(s.LeaseLost) }),
 		gauge("feeds", "Feeds that somebody follows or an answer lives in.", func(s hub.Stats) int { return s.Feeds }),
 		gauge("subscriptions", "Subscriptions of clients to feeds and streams.", func(s hub.Stats) int { return s.Viewers }),
 	)
