@@ -34,6 +34,7 @@ type committer struct {
 	owned   func(ctx context.Context) (map[MessageID]int64, error) // epochs that the database confirms
 	save    func(ctx context.Context) error                        // stores a checkpoint
 	late    atomic.Bool
+	jitter  func(time.Duration) time.Duration // of waits before another try
 
 	mu    sync.Mutex
 	dirty []*stream // with something pending
@@ -50,7 +51,7 @@ type chunk struct {
 }
 
 func newCommitter(j Journal, bus Bus, log *slog.Logger) *committer {
-	return &committer{journal: j, bus: bus, log: log, bell: make(chan struct{}, 1), mayShow: func() bool { return true }}
+	return &committer{journal: j, bus: bus, log: log, bell: make(chan struct{}, 1), mayShow: func() bool { return true }, jitter: jitter}
 }
 
 // mark says that st has something pending.
@@ -172,7 +173,7 @@ func (c *committer) append(ctx context.Context, batch []*chunk) bool {
 			return false
 		}
 		c.log.Warn("append to the log", "err", err, "streams", len(batch))
-		if !pause(ctx, wait/2+rand.N(wait/2)) {
+		if !pause(ctx, c.jitter(wait)) {
 			return false
 		}
 	}
@@ -243,6 +244,9 @@ func (c *committer) toBus(chunks []*chunk) func(context.Context) error {
 		return nil
 	}
 }
+
+// jitter is a wait of about d, so that replicas do not try again in step.
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2) }
 
 // pause waits, and says whether ctx let it.
 func pause(ctx context.Context, d time.Duration) bool {

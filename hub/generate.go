@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"runtime/debug"
 	"time"
 )
@@ -104,7 +103,7 @@ func (h *Hub) insist(write func(ctx context.Context) error) error {
 			return err
 		}
 		h.log.Warn("write to the database; trying again", "err", err)
-		if !pause(h.base, wait/2+rand.N(wait/2)) {
+		if !pause(h.base, h.commits.jitter(wait)) {
 			return err
 		}
 	}

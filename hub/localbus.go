@@ -11,6 +11,7 @@ type LocalBus struct {
 	mu      sync.Mutex
 	members map[*localClient]struct{}
 	logs    map[MessageID]*localLog
+	send    func(to *localClient, d delivery) // brings a message to a member
 }
 
 type localLog struct {
@@ -23,16 +24,22 @@ type localLog struct {
 
 // NewLocalBus returns a bus without members.
 func NewLocalBus() *LocalBus {
-	return &LocalBus{members: map[*localClient]struct{}{}, logs: map[MessageID]*localLog{}}
+	return &LocalBus{members: map[*localClient]struct{}{}, logs: map[MessageID]*localLog{}, send: (*localClient).push}
 }
 
-// Forget loses all logs, as a Redis that comes back empty.
-func (b *LocalBus) Forget() {
+// Break loses what is on its way, and with logs set those too, as a Redis that
+// comes back.
+func (b *LocalBus) Break(logs bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	clear(b.logs)
+	if logs {
+		clear(b.logs)
+	}
 	for m := range b.members {
 		m.push(delivery{reconnected: true})
+		for t := range m.topics {
+			m.push(delivery{topic: t, joined: true})
+		}
 	}
 }
 
@@ -122,7 +129,7 @@ func (c *localClient) Leave(t Topic) {
 func (b *LocalBus) publish(t Topic, payload []byte) (heard int) {
 	for m := range b.members {
 		if m.topics[t] {
-			m.push(delivery{topic: t, payload: payload})
+			b.send(m, delivery{topic: t, payload: payload})
 			heard++
 		}
 	}
