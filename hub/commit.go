@@ -14,15 +14,16 @@ import (
 // showAfter is how long the journal may take before events are shown first.
 const showAfter = time.Second
 
-// checkpointEach is how often what is shown first is stored in the database.
+// checkpointEach is how often a checkpoint is tried while the bus is away.
 const checkpointEach = 250 * time.Millisecond
 
 // A committer shows the events of all streams once the log outside the process
 // has them: the bus, or the database's journal where there is none. It is a
 // group commit: while one append is under way new events gather, and its answer
 // sends the next batch, so that batches grow with the load by themselves and an
-// idle hub waits for one append only. When the log does not answer for a
-// second, events are shown first, until it has caught up.
+// idle hub waits for one append only. When the bus does not answer for a second
+// the database keeps what it has not taken, as checkpoints, until it has caught
+// up; when the journal does not, events are shown first.
 type committer struct {
 	journal Journal
 	bus     Bus // nil: the journal is the log
@@ -32,7 +33,7 @@ type committer struct {
 	// With a bus only.
 	mayShow func() bool                                            // showing first is safe
 	owned   func(ctx context.Context) (map[MessageID]int64, error) // epochs that the database confirms
-	save    func(ctx context.Context) error                        // stores a checkpoint
+	save    func(ctx context.Context, batch []*chunk) error        // stores a checkpoint
 	late    atomic.Bool
 	jitter  func(time.Duration) time.Duration // of waits before another try
 
@@ -83,7 +84,7 @@ func (c *committer) gather(into []*chunk) []*chunk {
 func (c *committer) run(ctx context.Context) {
 	ship := make(chan []*chunk)
 	shipped := make(chan struct{}, 1) // the shipper never waits for a run that has ended
-	saved := make(chan struct{}, 1)
+	saved := make(chan []*chunk, 1)   // nil: they could not be
 	var workers sync.WaitGroup
 	workers.Go(func() {
 		for batch := range ship {
@@ -96,6 +97,22 @@ func (c *committer) run(ctx context.Context) {
 
 	var inflight, next []*chunk
 	saving := false
+	stand := func() { // the log is late: keep what it has not taken some other way, and show it
+		batch := unshown(inflight, next)
+		switch {
+		case c.bus == nil:
+			show(batch)
+		case !saving && c.mayShow():
+			saving = true
+			workers.Go(func() {
+				if err := c.save(ctx, batch); err != nil {
+					c.log.Debug("store a checkpoint", "err", err)
+					batch = nil
+				}
+				saved <- batch
+			})
+		}
+	}
 	deadline := time.NewTimer(showAfter)
 	deadline.Stop()
 	for {
@@ -115,8 +132,8 @@ func (c *committer) run(ctx context.Context) {
 			return
 		case <-bell:
 			next = c.gather(next)
-			if c.late.Load() && c.mayShow() {
-				show(next)
+			if c.late.Load() {
+				stand()
 			}
 		case <-shipped:
 			show(inflight)
@@ -128,29 +145,23 @@ func (c *committer) run(ctx context.Context) {
 			if !c.late.Load() {
 				deadline.Stop()
 			}
-		case <-saved:
+		case batch := <-saved:
 			saving = false
+			if batch == nil || !c.mayShow() {
+				continue // tried again at the deadline
+			}
+			show(batch)
+			if c.late.Load() && len(unshown(inflight, next)) > 0 {
+				stand()
+			}
 		case <-deadline.C:
 			if c.bus != nil {
 				deadline.Reset(checkpointEach)
 			}
-			if !c.mayShow() {
-				continue
-			}
 			if !c.late.Swap(true) {
-				c.log.Warn("the log does not answer: answers are shown first")
+				c.log.Warn("the log does not answer: going on without it")
 			}
-			show(inflight)
-			show(next)
-			if c.bus != nil && !saving {
-				saving = true
-				workers.Go(func() {
-					if err := c.save(ctx); err != nil && ctx.Err() == nil {
-						c.log.Warn("store a checkpoint", "err", err)
-					}
-					saved <- struct{}{}
-				})
-			}
+			stand()
 		}
 	}
 }
@@ -278,6 +289,19 @@ func mergeRuns(runs []Run) []Run {
 		}
 		out = append(out, Run{Text: string(text), Reasoning: runs[i].Reasoning})
 		i = j
+	}
+	return out
+}
+
+// unshown is what has not been shown of batches; never nil.
+func unshown(batches ...[]*chunk) []*chunk {
+	out := []*chunk{}
+	for _, batch := range batches {
+		for _, k := range batch {
+			if !k.shown {
+				out = append(out, k)
+			}
+		}
 	}
 	return out
 }

@@ -146,28 +146,27 @@ func (h *Hub) dropLost(ctx context.Context) error {
 }
 
 // saveCheckpoint stores what was shown of all running answers since the last
-// one. What could not be stored is stored first, as it was, by the next.
-func (h *Hub) saveCheckpoint(ctx context.Context) error {
+// one, and what is about to be shown. What could not be stored is stored first,
+// as it was, by the next.
+func (h *Hub) saveCheckpoint(ctx context.Context, batch []*chunk) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	if len(h.unsaved) > 0 {
-		if err := h.commits.journal.Append(ctx, h.unsaved); err != nil {
-			return err
-		}
-		h.unsaved = nil
+	if err := h.storeUnsaved(ctx); err != nil {
+		return err
+	}
+	chunks := map[*stream][]*chunk{}
+	for _, k := range batch {
+		chunks[k.stream] = append(chunks[k.stream], k)
 	}
 	for _, st := range h.runningStreams() {
-		st.feed.mu.Lock()
-		if l := st.log; !l.ended() && l.last > st.saved {
-			e := JournalEntry{Stream: st.id, Epoch: st.epoch, From: st.saved, Seq: l.last}
-			for _, r := range l.cut(st.saved, l.last) {
-				e.Runs = append(e.Runs, Run{Text: string(r.text), Reasoning: r.reasoning})
-			}
+		if e, ok := st.checkpoint(chunks[st]); ok {
 			h.unsaved = append(h.unsaved, e)
-			st.saved = l.last
 		}
-		st.feed.mu.Unlock()
 	}
+	return h.storeUnsaved(ctx)
+}
+
+func (h *Hub) storeUnsaved(ctx context.Context) error {
 	if len(h.unsaved) == 0 {
 		return nil
 	}
@@ -176,4 +175,29 @@ func (h *Hub) saveCheckpoint(ctx context.Context) error {
 	}
 	h.unsaved = nil
 	return nil
+}
+
+// checkpoint is what was shown of the stream since the last one, with chunks
+// that are to be shown next.
+func (st *stream) checkpoint(chunks []*chunk) (JournalEntry, bool) {
+	st.feed.mu.Lock()
+	defer st.feed.mu.Unlock()
+	e := JournalEntry{Stream: st.id, Epoch: st.epoch, From: st.saved, Seq: st.log.last}
+	if st.log.ended() {
+		return e, false
+	}
+	for _, r := range st.log.cut(st.saved, st.log.last) {
+		e.Runs = append(e.Runs, Run{Text: string(r.text), Reasoning: r.reasoning})
+	}
+	for _, k := range chunks {
+		if k.last > e.Seq && k.last > st.saved {
+			e.Runs = append(e.Runs, k.deltas...)
+			e.Seq = k.last
+		}
+	}
+	if e.Seq <= st.saved {
+		return e, false
+	}
+	st.saved = e.Seq
+	return e, true
 }

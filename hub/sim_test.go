@@ -226,7 +226,7 @@ func (d simDB) Ask(ctx context.Context, q StoredQuestion) (Asked, error) {
 	m := &Message{ID: q.AnswerID, SessionID: s.ID, ParentID: &u.ID, Role: RoleOfAssistant, Status: StatusStreaming, Provider: "sim", Model: q.Model, Version: s.Version, Added: s.Version, Epoch: 1}
 	d.messages[u.ID], d.messages[m.ID], d.owners[m.ID] = u, m, q.Owner
 	question := *u
-	return Asked{Session: *s, Question: &question, Answer: *m}, nil
+	return Asked{Session: *s, Question: &question, Answer: *m, Branch: []Message{question}}, nil
 }
 
 func (d simDB) RequestStop(ctx context.Context, _ UserID, id MessageID) (Message, error) {
@@ -530,7 +530,7 @@ func (s *sim) run(t *testing.T) {
 		s.store.mu.Lock()
 		m := *s.store.messages[id]
 		s.store.mu.Unlock()
-		if m.Status == StatusStreaming || !strings.HasPrefix(whole, m.Content) || m.Status == StatusComplete && m.Content != whole {
+		if m.Status == StatusStreaming || m.Status == StatusError || !strings.HasPrefix(whole, m.Content) || m.Status == StatusComplete && m.Content != whole {
 			t.Errorf("fault %d: %s is %s with %q", fault, id, m.Status, m.Content)
 		}
 		for _, v := range all {

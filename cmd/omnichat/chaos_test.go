@@ -97,7 +97,7 @@ type fault struct {
 var faults = []fault{
 	{"kill -9 of a replica", func(c *chaos, i int, _ time.Duration) {
 		c.replicas[i].kill()
-		c.replicas[i].start()
+		c.restart(i)
 	}},
 	{"a replica stalls", func(c *chaos, i int, d time.Duration) {
 		c.signal(i, syscall.SIGSTOP)
@@ -109,7 +109,7 @@ var faults = []fault{
 		if err := c.replicas[i].cmd.Wait(); err != nil {
 			c.t.Errorf("a replica ended with %v", err)
 		}
-		c.replicas[i].start()
+		c.restart(i)
 	}},
 	{"Redis dies and comes back empty", func(c *chaos, _ int, d time.Duration) {
 		c.cluster.redis.Kill()
@@ -137,6 +137,18 @@ var faults = []fault{
 	{"a replica's link to PostgreSQL is slow", func(c *chaos, i int, d time.Duration) {
 		c.poison(c.pg[i], d, `{"name":"slow-%s","type":"latency","stream":"%s","attributes":{"latency":100,"jitter":50}}`)
 	}},
+}
+
+// restart starts a replica, again and again as a supervisor does while the
+// database is away.
+func (c *chaos) restart(i int) {
+	for err := c.replicas[i].tryStart(); err != nil; err = c.replicas[i].tryStart() {
+		if c.t.Context().Err() != nil {
+			c.t.Error(err)
+			return
+		}
+		pauseFor(c.t.Context(), 200*time.Millisecond)
+	}
 }
 
 func (c *chaos) signal(i int, s os.Signal) {

@@ -72,6 +72,12 @@ func startServer(t testing.TB, provider *fake.Server, env map[string]string) *se
 // the next start.
 func (s *server) start() {
 	s.t.Helper()
+	if err := s.tryStart(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *server) tryStart() error {
 	s.cmd = exec.Command(os.Args[0])
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	s.cmd.Env = []string{"HOME=" + os.Getenv("HOME")}
@@ -85,15 +91,16 @@ func (s *server) start() {
 		err = s.cmd.Start()
 	}
 	if err != nil {
-		s.t.Fatal(err)
+		return err
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	_, address, ok := strings.Cut(strings.TrimSpace(line), "http://")
 	if err != nil || !ok {
 		s.kill()
-		s.t.Fatalf("the server said %q, %v: %s", line, err, s.logs)
+		return fmt.Errorf("the server said %q, %w: %s", line, err, s.logs)
 	}
 	s.base, s.env["OMNICHAT_ADDR"] = "http://"+address, address
+	return nil
 }
 
 // kill is kill -9.
