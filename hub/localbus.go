@@ -11,8 +11,12 @@ type LocalBus struct {
 	mu      sync.Mutex
 	members map[*localClient]struct{}
 	logs    map[MessageID]*localLog
+	ended   []MessageID
 	send    func(to *localClient, d delivery) // brings a message to a member
 }
+
+// endedMax is how many logs are kept after their streams' ends.
+const endedMax = 1024
 
 type localLog struct {
 	epoch    int64
@@ -214,7 +218,11 @@ func (c *localClient) Takeover(_ context.Context, _ SessionID, id MessageID, epo
 func (c *localClient) End(_ context.Context, s SessionID, id MessageID, payload []byte) error {
 	c.bus.mu.Lock()
 	defer c.bus.mu.Unlock()
-	delete(c.bus.logs, id) // who comes later reads the stored message
+	c.bus.ended = append(c.bus.ended, id)
+	if len(c.bus.ended) > endedMax { // who comes later reads the stored message
+		delete(c.bus.logs, c.bus.ended[0])
+		c.bus.ended = c.bus.ended[1:]
+	}
 	c.bus.publish(Topic{Session: s}, payload)
 	return nil
 }
