@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -232,7 +233,7 @@ func (c *committer) toBus(chunks []*chunk) func(context.Context) error {
 				again = append(again, k)
 			}
 		}
-		todo = append(again, lost...)
+		todo = slices.Concat(again, lost)
 		if len(lost) == 0 {
 			return err
 		}

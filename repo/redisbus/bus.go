@@ -32,31 +32,45 @@ const (
 	keepEnded = 3 * time.Minute // after the end
 )
 
-// ship opens a log or appends to it, and publishes: one round trip, atomic. A
-// batch that is there already changes nothing.
+// ship opens logs or appends to them, and publishes: one round trip for many
+// streams, atomic for each. A batch that is there already changes nothing. It
+// returns for each 0, 1 if it is fenced, or 2 if its log is lost.
 var ship = redis.NewScript(`
-local epoch, from, last = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local m = redis.call('HMGET', KEYS[2], 'e', 's')
-local e = tonumber(m[1])
-local id = string.format('%d-0', last + 1)
-if ARGV[1] == '1' then
-  if e and e > epoch then return 1 end
-  redis.call('DEL', KEYS[1])
-  redis.call('XADD', KEYS[1], id, 'p', ARGV[5])
-  redis.call('HSET', KEYS[2], 'e', epoch, 's', last)
-  redis.call('PEXPIRE', KEYS[1], ARGV[6])
-  redis.call('PEXPIRE', KEYS[2], ARGV[6])
-else
-  if not e then return 2 end
-  if e ~= epoch then return 1 end
-  local s = tonumber(m[2])
-  if last <= s then return 0 end
-  if from ~= s or not redis.call('XADD', KEYS[1], 'NOMKSTREAM', id, 'p', ARGV[5]) then return 2 end
-  redis.call('HSET', KEYS[2], 's', last)
+local expiry = ARGV[#ARGV]
+local function one(log, meta, channel, open, epoch, from, last, payload)
+  local m = redis.call('HMGET', meta, 'e', 's')
+  local e = tonumber(m[1])
+  local id = string.format('%d-0', last + 1)
+  if open == '1' then
+    if e and e > epoch then return 1 end
+    redis.call('DEL', log)
+    redis.call('XADD', log, id, 'p', payload)
+    redis.call('HSET', meta, 'e', epoch, 's', last)
+    redis.call('PEXPIRE', log, expiry)
+    redis.call('PEXPIRE', meta, expiry)
+  else
+    if not e then return 2 end
+    if e ~= epoch then return 1 end
+    local s = tonumber(m[2])
+    if last <= s then return 0 end
+    if from ~= s or not redis.call('XADD', log, 'NOMKSTREAM', id, 'p', payload) then return 2 end
+    redis.call('HSET', meta, 's', last)
+  end
+  redis.call('SPUBLISH', channel, payload)
+  return 0
 end
-redis.call('SPUBLISH', KEYS[3], ARGV[5])
-return 0
+local out = {}
+for i = 0, #KEYS / 3 - 1 do
+  local k, a = i * 3, i * 5
+  out[i + 1] = one(KEYS[k + 1], KEYS[k + 2], KEYS[k + 3],
+    ARGV[a + 1], tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4]), ARGV[a + 5])
+end
+return out
 `)
+
+// shipMax is how many batches one call of ship takes, so that none holds Redis
+// up for long.
+const shipMax = 64
 
 // takeover raises the epoch and returns the log: first its last seq, -1 if it
 // is lost, or -2 if somebody else was further.
@@ -189,45 +203,42 @@ func (b *Bus) Publish(ctx context.Context, t hub.Topic, payload []byte) (int, er
 // Ship is hub.Bus's.
 func (b *Bus) Ship(ctx context.Context, batches []hub.Batch) ([]error, error) {
 	refused := make([]error, len(batches))
-	todo := make([]int, len(batches))
-	for i := range todo {
-		todo[i] = i
-	}
+	todo := b.group(batches)
 	for loaded := false; ; loaded = true {
 		pipe := b.client.Pipeline()
 		results := make([]*redis.Cmd, len(todo))
-		for n, i := range todo {
-			x := &batches[i]
-			open := "0"
-			if x.Open {
-				open = "1"
-			}
-			results[n] = ship.EvalSha(ctx, pipe, keys(x.Session, x.Stream), open, x.Epoch, x.From, x.Seq, x.Payload, keepOpen.Milliseconds())
+		for n, group := range todo {
+			results[n] = ship.EvalSha(ctx, pipe, shipKeys(batches, group), shipArgs(batches, group)...)
 		}
 		_, err := pipe.Exec(ctx)
-		var missing []int
-		for n, i := range todo {
-			code, err := results[n].Int()
+		var missing [][]int
+		worked := false
+		for n, group := range todo {
+			codes, err := results[n].Int64Slice()
 			switch {
 			case redis.HasErrorPrefix(err, "NOSCRIPT"):
-				missing = append(missing, i)
-			case err != nil:
-				refused[i] = fmt.Errorf("append to a log: %w", err)
-			case code == 1:
-				refused[i] = hub.ErrFenced
-			case code == 2:
-				refused[i] = hub.ErrLogLost
-			default:
-				refused[i] = nil
+				missing = append(missing, group)
+				continue
+			case err == nil && len(codes) != len(group):
+				err = errors.New("an answer of another length")
+			}
+			worked = worked || err == nil
+			for k, i := range group {
+				switch {
+				case err != nil:
+					refused[i] = fmt.Errorf("append to a log: %w", err)
+				case codes[k] == 1:
+					refused[i] = hub.ErrFenced
+				case codes[k] == 2:
+					refused[i] = hub.ErrLogLost
+				}
 			}
 		}
 		switch {
-		case len(missing) == 0 && err != nil && allFailed(refused):
+		case len(missing) == 0 && err != nil && !worked && !loaded, len(missing) > 0 && loaded:
 			return nil, fmt.Errorf("ship to Redis: %w", err)
 		case len(missing) == 0:
 			return refused, nil
-		case loaded:
-			return nil, fmt.Errorf("ship to Redis: %w", err)
 		}
 		if err := b.load(ctx, ship); err != nil {
 			return nil, fmt.Errorf("load a script: %w", err)
@@ -236,13 +247,52 @@ func (b *Bus) Ship(ctx context.Context, batches []hub.Batch) ([]error, error) {
 	}
 }
 
-func allFailed(refused []error) bool {
-	for _, err := range refused {
-		if err == nil || errors.Is(err, hub.ErrFenced) || errors.Is(err, hub.ErrLogLost) {
-			return false
+// group says which batches go in one call: on a single server any, on a cluster
+// those of one session, whose keys lie in one slot. Batches of one stream keep
+// their order.
+func (b *Bus) group(batches []hub.Batch) [][]int {
+	var groups [][]int
+	if b.cluster == nil {
+		for i := range batches {
+			if i%shipMax == 0 {
+				groups = append(groups, make([]int, 0, min(shipMax, len(batches)-i)))
+			}
+			groups[len(groups)-1] = append(groups[len(groups)-1], i)
 		}
+		return groups
 	}
-	return true
+	open := map[hub.SessionID]int{}
+	for i := range batches {
+		g, ok := open[batches[i].Session]
+		if !ok || len(groups[g]) == shipMax {
+			g = len(groups)
+			groups = append(groups, nil)
+			open[batches[i].Session] = g
+		}
+		groups[g] = append(groups[g], i)
+	}
+	return groups
+}
+
+func shipKeys(batches []hub.Batch, group []int) []string {
+	out := make([]string, 0, 3*len(group))
+	for _, i := range group {
+		out = append(out, keys(batches[i].Session, batches[i].Stream)...)
+	}
+	return out
+}
+
+func shipArgs(batches []hub.Batch, group []int) []any {
+	out := make([]any, 0, 5*len(group)+1)
+	for _, i := range group {
+		x := &batches[i]
+		open := 0
+		if x.Open {
+			open = 1
+		}
+		out = append(out, open, x.Epoch, x.From, x.Seq, x.Payload)
+	}
+	return append(out, keepOpen.Milliseconds())
 }
 
 // load puts a script on every node.

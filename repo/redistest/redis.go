@@ -60,7 +60,7 @@ func (s *Server) run() error {
 	}
 	s.proc = cmd
 	client := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1})
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	for {
@@ -115,7 +115,7 @@ func Cluster(t testing.TB) string {
 	for range 3 {
 		s := start(t, "--save", "", "--appendonly", "no", "--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
 		c := redis.NewClient(&redis.Options{Addr: s.Addr})
-		defer c.Close()
+		defer func() { _ = c.Close() }()
 		nodes, clients = append(nodes, s), append(clients, c)
 	}
 	const slots = 16384
