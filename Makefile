@@ -25,11 +25,13 @@ web/dist/index.html: web/node_modules/.installed $(PAGE)
 test: setup-test test-go test-web test-e2e
 
 test-go:
-	go test -race -short -timeout 20m ./...
+	go test -race -timeout 20m ./...
 
-# The faults of make test, for half an hour, and seeds that nobody has tried.
+# The faults of make test, many more of them, with seeds that nobody has tried.
+CHAOS ?= 30m
 chaos: setup-test
-	go test -count=1 -timeout 60m -v -run '^TestChaos' ./cmd/omnichat -chaos 30m
+	go test -count=1 -timeout 10m -v -run '^TestSimulated' ./hub -sim.runs 20000
+	go test -count=1 -timeout 3h -v -run '^TestChaos|Away$$|^TestKilledOwner' ./cmd/omnichat -chaos $(CHAOS)
 
 test-web: web/node_modules/.installed
 	cd web && npm run typecheck && npm test
@@ -38,7 +40,7 @@ test-e2e: build setup-test
 	cd web && npm run size && npm run e2e -- $(E2E)
 	go test -tags e2e -count=1 -run '^TestPageThroughTheProxy$$' ./cmd/omnichat
 
-# Chromium for the page's tests and PostgreSQL's server for the database's.
+# Chromium, PostgreSQL, Redis, and the proxy of compose.yaml.
 setup-test:
 	@.ci/setup
 

@@ -22,7 +22,7 @@ import (
 
 var (
 	simSeed = flag.Uint64("sim.seed", 0, "replay one schedule of the simulation, with its trace")
-	simRuns = flag.Int("sim.runs", 0, "schedules of the simulation")
+	simRuns = flag.Int("sim.runs", 500, "schedules of the simulation")
 )
 
 // sim is three hubs on one model of a database and a bus, in a bubble of its
@@ -574,13 +574,7 @@ func (s *sim) run(t *testing.T) {
 }
 
 func TestSimulatedSchedules(t *testing.T) {
-	runs := 2000
-	if testing.Short() {
-		runs = 300
-	}
-	if *simRuns > 0 {
-		runs = *simRuns
-	}
+	runs := *simRuns
 	first := uint64(time.Now().UnixNano())
 	if *simSeed != 0 {
 		first, runs = *simSeed, 1

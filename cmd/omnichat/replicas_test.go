@@ -214,9 +214,9 @@ func (c *cluster) check(user *client, at int, session string, shown string, v *v
 }
 
 func TestKilledOwnerIsReplaced(t *testing.T) {
-	rounds := 50
-	if testing.Short() {
-		rounds = 3
+	rounds := 3
+	if *chaosFor > 0 {
+		rounds = 50
 	}
 	tokens := fake.Numbered(20_000)
 	whole := strings.Join(tokens, "")
@@ -312,9 +312,9 @@ func TestStalledOwnerWritesNothingWhenItWakes(t *testing.T) {
 }
 
 func TestRedisAway(t *testing.T) {
-	rounds := 20
-	if testing.Short() {
-		rounds = 2
+	rounds := 2
+	if *chaosFor > 0 {
+		rounds = 20
 	}
 	tokens := fake.Numbered(3000)
 	whole := strings.Join(tokens, "")
@@ -369,9 +369,9 @@ func TestRedisAway(t *testing.T) {
 }
 
 func TestPostgresAway(t *testing.T) {
-	rounds := 20
-	if testing.Short() {
-		rounds = 2
+	rounds := 2
+	if *chaosFor > 0 {
+		rounds = 20
 	}
 	tokens := fake.Numbered(1500)
 	whole := strings.Join(tokens, "")
