@@ -102,6 +102,7 @@ const (
 	kindChange   = 'c'
 	kindPresence = 'p'
 	kindStop     = 's'
+	kindStopped  = 'a' // an owner has heard of a stop
 )
 
 // openHead begins a stream elsewhere as it began here.

@@ -43,6 +43,7 @@ type Hub struct {
 	cancel  context.CancelCauseFunc
 	loops   sync.WaitGroup // the committer, the ticker and, with a bus, what works for it
 	lease   lease
+	acks    acks
 	left    []Orphan // claimed, not yet settled; Start's and then the reaper's
 	outbox  chan message
 	unsaved []JournalEntry // of a checkpoint that failed; the saver's

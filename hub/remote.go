@@ -3,6 +3,8 @@ package hub
 import (
 	"context"
 	"encoding/json"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -87,16 +89,71 @@ func (h *Hub) sendOutbox(ctx context.Context) {
 	}
 }
 
-// hastenStop tells the owner, wherever it is, of a stop that is stored. When
-// nobody hears it, the owner reads it from the database.
+// ackAfter is how long the owner of an answer may take to say that it stops it.
+const ackAfter = 250 * time.Millisecond
+
+// hastenStop tells the owner, wherever it is, of a stop that is stored, and
+// waits until it says that it has heard; it is told twice. An owner that hears
+// nothing reads it from the database, with its lease.
 func (h *Hub) hastenStop(ctx context.Context, id MessageID) {
 	if h.opt.Bus == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	if _, err := h.opt.Bus.Publish(ctx, Topic{}, note(kindStop, stopNote{Message: id})); err != nil {
-		h.log.Debug("hasten a stop", "err", err)
+	heard := h.acks.expect(id)
+	defer h.acks.drop(id, heard)
+	for range 2 {
+		limit, cancel := context.WithTimeout(ctx, ackAfter)
+		_, err := h.opt.Bus.Publish(limit, Topic{}, note(kindStop, stopNote{Message: id}))
+		if err != nil {
+			cancel()
+			h.log.Debug("hasten a stop", "err", err)
+			return
+		}
+		select {
+		case <-heard:
+			cancel()
+			return
+		case <-limit.Done():
+			cancel()
+		}
+	}
+}
+
+// acks is who waits for an owner to have heard of a stop.
+type acks struct {
+	mu      sync.Mutex
+	waiting map[MessageID][]chan struct{}
+}
+
+func (a *acks) expect(id MessageID) chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.waiting == nil {
+		a.waiting = map[MessageID][]chan struct{}{}
+	}
+	c := make(chan struct{}, 1)
+	a.waiting[id] = append(a.waiting[id], c)
+	return c
+}
+
+func (a *acks) drop(id MessageID, c chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.waiting[id] = slices.DeleteFunc(a.waiting[id], func(w chan struct{}) bool { return w == c })
+	if len(a.waiting[id]) == 0 {
+		delete(a.waiting, id)
+	}
+}
+
+// tell wakes who waits.
+func (a *acks) tell(id MessageID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range a.waiting[id] {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -500,18 +557,24 @@ func (h *Hub) applyEnd(f *feed, n endNote) {
 // control takes a message that all replicas get.
 func (h *Hub) control(payload []byte) {
 	var n stopNote
-	if payload[0] != kindStop || json.Unmarshal(payload[1:], &n) != nil {
+	if json.Unmarshal(payload[1:], &n) != nil {
 		return
 	}
-	if n.Session != "" {
+	switch {
+	case payload[0] == kindStopped:
+		h.acks.tell(n.Message)
+	case payload[0] != kindStop:
+	case n.Session != "":
 		h.cancelSession(n.Session)
-		return
-	}
-	if st := h.stream(n.Message); st != nil {
-		if n.Deleted {
+	default:
+		st := h.stream(n.Message)
+		switch {
+		case st == nil:
+		case n.Deleted:
 			st.cancel(errDeleted)
-		} else {
+		default:
 			st.cancel(errStopped)
+			h.send(Topic{}, kindStopped, n)
 		}
 	}
 }
