@@ -100,7 +100,9 @@ func (s *server) tryStart() error {
 		s.kill()
 		return fmt.Errorf("the server said %q, %w: %s", line, err, s.logs)
 	}
-	s.base, s.env["OMNICHAT_ADDR"] = "http://"+address, address
+	if s.base == "" { // only the first start writes it: clients read it while a process is replaced
+		s.base, s.env["OMNICHAT_ADDR"] = "http://"+address, address
+	}
 	return nil
 }
 
