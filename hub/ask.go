@@ -27,6 +27,11 @@ func (h *Hub) ask(ctx context.Context, user UserID, q Question, fresh SessionID)
 		}
 		return Asked{}, refused
 	}
+	provider, _, err := h.providerOf(ctx, user, "model", sq.Model)
+	if err != nil {
+		h.dismiss(user)
+		return Asked{}, err
+	}
 	st := h.reserve(sq.AnswerID)
 	asked, err := h.store.Ask(ctx, sq)
 	if err != nil || asked.Found {
@@ -36,7 +41,7 @@ func (h *Hub) ask(ctx context.Context, user UserID, q Question, fresh SessionID)
 	}
 	h.open(st, user, asked)
 	prompt := h.prompt(q, asked)
-	go h.generate(st, prompt, asked.Answer.Provider) // Close waits for it: it is counted since admit
+	go h.generate(st, prompt, provider) // Close waits for it: it is counted since admit
 	return asked, nil
 }
 
@@ -81,7 +86,7 @@ func (h *Hub) storedQuestion(ctx context.Context, user UserID, q Question, fresh
 		}
 	}
 	var err error
-	sq.Model, err = h.resolveModel(ctx, model)
+	sq.Model, err = h.resolveModel(ctx, user, model)
 	return sq, err
 }
 

@@ -24,6 +24,8 @@ const (
 	CodeRateLimited     Code = "rate_limited"     // too many requests; Error.RetryAfter
 	CodeTooManyRunning  Code = "too_many_running" // the user's limit of running answers
 	CodeUnavailable     Code = "unavailable"      // try again; the database or the replica is away
+	CodeDailyLimit      Code = "daily_limit"      // the user's tokens or money for today are used up; Error.RetryAfter
+	CodeNoVision        Code = "no_vision"        // the model cannot see images
 )
 
 // Codes of failed answers, found in a finish event's and a message's error.

@@ -9,10 +9,10 @@ import (
 )
 
 // generate runs an answer from its prompt to its stored end.
-func (h *Hub) generate(st *stream, p Prompt, provider string) {
+func (h *Hub) generate(st *stream, p Prompt, provider Provider) {
 	defer h.dismiss(st.user)
 	defer st.cancel(nil)
-	end := h.consume(st, p, h.providers[provider])
+	end := h.consume(st, p, provider)
 	if !st.close(h.base, end.Reason == ReasonStopped) {
 		return // Close: the next start settles it from the journal
 	}

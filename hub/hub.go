@@ -10,14 +10,22 @@ import (
 
 // Options has what a [Hub] can be told; the zero value works.
 type Options struct {
-	Replica      string        // this process; a fresh UUID if empty
-	DefaultModel string        // "provider/model"; the first one listed if empty
-	MaxRunning   int           // answers of one user at a time; 256 if 0
-	Keep         time.Duration // how long a log is kept after its end; a minute if 0
-	Bus          Bus           // nil for a single replica
-	Leases       Leases        // goes with Bus
-	LeaseTTL     time.Duration // how long a replica may be silent before its answers are settled; 6 s if 0
-	Logger       *slog.Logger  // slog.Default() if nil
+	Replica        string                 // this process; a fresh UUID if empty
+	DefaultModel   string                 // "provider/model"; the first one listed if empty
+	MaxRunning     int                    // answers of one user at a time; 256 if 0
+	Keep           time.Duration          // how long a log is kept after its end; a minute if 0
+	FileBytes      int64                  // of one attached file; 10 MiB if 0
+	FilesPerPrompt int                    // attached to one question; 8 if 0
+	DailyTokens    int64                  // of one user, UTC; no limit if 0
+	DailyCost      Money                  // of one user, UTC; no limit if 0
+	TitleModel     string                 // "provider/model" that makes titles; see [Hub]; none if empty
+	Builtin        []EndpointInfo         // the providers of the settings
+	CheckEndpoint  func(e Endpoint) error // whether one may be added; any if nil
+
+	Bus      Bus           // nil for a single replica
+	Leases   Leases        // goes with Bus
+	LeaseTTL time.Duration // how long a replica may be silent before its answers are settled; 6 s if 0
+	Logger   *slog.Logger  // slog.Default() if nil
 }
 
 // Reasons for which the context of an answer ends.
@@ -32,12 +40,13 @@ var (
 
 // Hub owns the streams and feeds of one replica.
 type Hub struct {
-	store     Store
-	providers map[string]Provider
-	opt       Options
-	log       *slog.Logger
-	models    modelCache
-	commits   *committer
+	store   Store
+	vendors Vendors
+	opt     Options
+	log     *slog.Logger
+	models  cache[Model]
+	prices  cache[ModelPrice]
+	commits *committer
 
 	base    context.Context // of everything that outlives a request
 	cancel  context.CancelCauseFunc
@@ -59,7 +68,7 @@ type Hub struct {
 }
 
 // New returns a hub. Nothing happens before Start.
-func New(store Store, journal Journal, providers map[string]Provider, opt Options) *Hub {
+func New(store Store, journal Journal, vendors Vendors, opt Options) *Hub {
 	if opt.Replica == "" {
 		opt.Replica = NewID()
 	}
@@ -69,6 +78,15 @@ func New(store Store, journal Journal, providers map[string]Provider, opt Option
 	if opt.Keep == 0 {
 		opt.Keep = time.Minute
 	}
+	if opt.FileBytes == 0 {
+		opt.FileBytes = 10 << 20
+	}
+	if opt.FilesPerPrompt == 0 {
+		opt.FilesPerPrompt = 8
+	}
+	if opt.CheckEndpoint == nil {
+		opt.CheckEndpoint = func(Endpoint) error { return nil }
+	}
 	if opt.LeaseTTL == 0 {
 		opt.LeaseTTL = 6 * time.Second
 	}
@@ -76,7 +94,7 @@ func New(store Store, journal Journal, providers map[string]Provider, opt Option
 		opt.Logger = slog.Default()
 	}
 	h := &Hub{
-		store: store, providers: providers, opt: opt, log: opt.Logger,
+		store: store, vendors: vendors, opt: opt, log: opt.Logger,
 		commits: newCommitter(journal, opt.Bus, opt.Logger), outbox: make(chan message, 4096),
 		feeds: map[Topic]*feed{}, streams: map[MessageID]*stream{}, running: map[UserID]int{}, idle: make(chan struct{}),
 	}

@@ -1,6 +1,9 @@
 package hub
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // MessageRole is who speaks.
 type MessageRole string
@@ -53,16 +56,41 @@ func (r Reason) Status() Status {
 
 // Usage is what an answer cost, in tokens, as the provider reports it.
 type Usage struct {
-	InputTokens     int64 `json:"input_tokens"`
-	OutputTokens    int64 `json:"output_tokens"`
-	CachedTokens    int64 `json:"cached_tokens,omitempty"`
-	ReasoningTokens int64 `json:"reasoning_tokens,omitempty"`
+	InputTokens     int64  `json:"input_tokens"`               // CachedTokens are among them
+	OutputTokens    int64  `json:"output_tokens"`              // ReasoningTokens are among them
+	CachedTokens    int64  `json:"cached_tokens,omitempty"`    // read from the provider's cache
+	ReasoningTokens int64  `json:"reasoning_tokens,omitempty"` // thinking
+	Estimated       bool   `json:"estimated,omitempty"`        // the provider did not report it
+	Cost            *Money `json:"cost,omitempty"`             // nil: the model's price is unknown; set by the hub
 }
+
+// ToolCall is a call of a tool that a model wanted made.
+type ToolCall struct {
+	ID        string `json:"id"`
+	Name      string `json:"name"`
+	Arguments string `json:"arguments"` // JSON, as the model wrote it
+}
+
+// Notice tells of an answer what a person should know: that the conversation
+// was cut, or that another model answered.
+type Notice struct {
+	Code   Code   `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// Codes of notices.
+const (
+	NoticeContextCut   Code = "context_cut"   // the oldest messages were left out
+	NoticeImagesLeft   Code = "images_left"   // the model sees no images: earlier ones were left out
+	NoticeFallback     Code = "fallback"      // the model asked for failed; another one answered
+	NoticeFallbackFail Code = "fallback_fail" // and the other one failed, too
+)
 
 // Failure is why an answer failed, as everyone may see it.
 type Failure struct {
-	Code   Code   `json:"code"`
-	Detail string `json:"detail"`
+	Code       Code   `json:"code"`
+	Detail     string `json:"detail"`
+	RetryAfter int64  `json:"retry_after,omitempty"` // seconds to wait, if the provider said
 }
 
 // Message is one turn. Messages form a tree through ParentID.
@@ -79,13 +107,19 @@ type Message struct {
 	Model        string      `json:"model"` // "provider/model"
 	Usage        *Usage      `json:"usage"`
 	Error        *Failure    `json:"error"`
-	Seq          int64       `json:"seq"`     // of the last event; content is of that moment
-	Version      int64       `json:"version"` // the session's, at the last change
+	Seq          int64       `json:"seq"` // of the last event; content is of that moment
+	Files        []File      `json:"attachments"`
+	ToolCalls    []ToolCall  `json:"tool_calls,omitempty"`
+	Notices      []Notice    `json:"notices,omitempty"`
+	ThinkingMS   int64       `json:"thinking_ms,omitempty"` // from the first thinking to the first text
+	Version      int64       `json:"version"`               // the session's, at the last change
 	CreatedAt    time.Time   `json:"created_at"`
 	FinishedAt   *time.Time  `json:"finished_at"`
 
 	Added int64 `json:"-"` // the session's version when it was added: the order of messages
 	Epoch int64 `json:"-"` // fences owners: each takeover raises it
+
+	Opaque []json.RawMessage `json:"-"` // what the provider wants replayed
 }
 
 // MessageChanges is what changed in a session after a version of it.

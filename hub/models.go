@@ -8,77 +8,157 @@ import (
 	"time"
 )
 
-// modelsFor is how long a list of models is good.
+// modelsFor is how long a list of models, or the table of prices, is good.
 const modelsFor = time.Minute
 
-// modelCache holds the last list of models.
-type modelCache struct {
+// listMax is how many users' lists are kept.
+const listMax = 1000
+
+// cache holds what was read lately, by user where that matters.
+type cache[T any] struct {
 	mu    sync.Mutex
-	items []Model
+	items map[UserID]cached[T]
+}
+
+type cached[T any] struct {
+	items []T
 	at    time.Time
 }
 
-// Models lists what can be asked, of all providers. A provider that does not
-// answer is left out until it does.
-func (h *Hub) Models(ctx context.Context) ([]Model, error) {
-	h.models.mu.Lock()
-	items, at := h.models.items, h.models.at
-	h.models.mu.Unlock()
-	if items != nil && time.Since(at) < modelsFor {
+func (c *cache[T]) get(user UserID) ([]T, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	got, ok := c.items[user]
+	return got.items, ok && time.Since(got.at) < modelsFor
+}
+
+func (c *cache[T]) put(user UserID, items []T) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.items == nil || len(c.items) >= listMax {
+		c.items = map[UserID]cached[T]{}
+	}
+	c.items[user] = cached[T]{items: items, at: time.Now()}
+}
+
+// forget has everything read anew.
+func (c *cache[T]) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.items = nil
+}
+
+// Models lists what the user can ask, of all providers. A provider that does
+// not answer is left out until it does.
+func (h *Hub) Models(ctx context.Context, user UserID) ([]Model, error) {
+	if items, ok := h.models.get(user); ok {
 		return items, nil
 	}
-	names := make([]string, 0, len(h.providers))
-	for name := range h.providers {
+	providers, err := h.vendors.For(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	prices, err := h.customPrices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(providers))
+	for name := range providers {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	items = []Model{}
+	lists := make([][]Model, len(names))
+	failed := make([]error, len(names))
+	var asked sync.WaitGroup
+	for i, name := range names {
+		asked.Go(func() { lists[i], failed[i] = providers[name].Models(ctx) })
+	}
+	asked.Wait()
+	items := []Model{}
 	whole := true
-	for _, name := range names {
-		list, err := h.providers[name].Models(ctx)
-		if err != nil {
-			h.log.Warn("list models", "provider", name, "err", err)
+	for i, name := range names {
+		if failed[i] != nil {
+			h.log.Warn("list models", "provider", name, "err", failed[i])
 			whole = false
 			continue
 		}
-		for _, m := range list {
+		for _, m := range lists[i] {
 			m.ID, m.Provider = name+"/"+m.ID, name
+			m.complete()
+			if p := priceOf(prices, m.ID); p != nil {
+				m.Price = p
+			}
 			items = append(items, m)
 		}
 	}
 	if whole {
-		h.models.mu.Lock()
-		h.models.items, h.models.at = items, time.Now()
-		h.models.mu.Unlock()
+		h.models.put(user, items)
 	}
 	return items, nil
 }
 
+// customPrices are the admin's, as read lately.
+func (h *Hub) customPrices(ctx context.Context) ([]ModelPrice, error) {
+	if items, ok := h.prices.get(""); ok {
+		return items, nil
+	}
+	items, err := h.store.Prices(ctx)
+	if err == nil {
+		h.prices.put("", items)
+	}
+	return items, err
+}
+
+// model says what is known of a model without asking its provider when that
+// was done lately or the catalog knows it.
+func (h *Hub) model(ctx context.Context, user UserID, id string) Model {
+	if items, err := h.Models(ctx, user); err == nil {
+		for _, m := range items {
+			if m.ID == id {
+				return m
+			}
+		}
+	}
+	m := Model{ID: id}
+	m.complete()
+	return m
+}
+
 // knownModel checks that a model's provider is there. Whether the provider has
 // the model, the provider says.
-func (h *Hub) knownModel(id string) error {
+func (h *Hub) knownModel(ctx context.Context, user UserID, field, id string) error {
 	if id == "" {
 		return nil
 	}
-	provider, model, ok := strings.Cut(id, "/")
+	_, _, err := h.providerOf(ctx, user, field, id)
+	return err
+}
+
+// providerOf finds the provider of a model, and the model's name there.
+func (h *Hub) providerOf(ctx context.Context, user UserID, field, id string) (Provider, string, error) {
+	name, model, ok := strings.Cut(id, "/")
 	if !ok || model == "" {
-		return Invalid("model", "must be provider/model")
+		return nil, "", Invalid(field, "must be provider/model")
 	}
-	if h.providers[provider] == nil {
-		return Invalid("model", "names a provider that is not set up here")
+	providers, err := h.vendors.For(ctx, user)
+	if err != nil {
+		return nil, "", err
 	}
-	return nil
+	if providers[name] == nil {
+		return nil, "", Invalid(field, "names a provider that is not set up here")
+	}
+	return providers[name], model, nil
 }
 
 // resolveModel returns the model to ask, the default one for "".
-func (h *Hub) resolveModel(ctx context.Context, id string) (string, error) {
+func (h *Hub) resolveModel(ctx context.Context, user UserID, id string) (string, error) {
 	if id == "" {
 		id = h.opt.DefaultModel
 	}
 	if id != "" {
-		return id, h.knownModel(id)
+		return id, h.knownModel(ctx, user, "model", id)
 	}
-	models, err := h.Models(ctx)
+	models, err := h.Models(ctx, user)
 	if err != nil {
 		return "", err
 	}

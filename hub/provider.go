@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 )
 
@@ -17,17 +18,46 @@ type Provider interface {
 	Models(ctx context.Context) ([]Model, error)
 }
 
-// Model is something that can be asked.
+// Vendors finds the providers there are, by their names.
+type Vendors interface {
+	// For returns those that the user may ask.
+	For(ctx context.Context, user UserID) (map[string]Provider, error)
+}
+
+// Fixed is [Vendors] of the same providers for everyone.
+type Fixed map[string]Provider
+
+// For is Vendors'.
+func (f Fixed) For(context.Context, UserID) (map[string]Provider, error) { return f, nil }
+
+// Model is something that can be asked. A provider says what it knows; the hub
+// completes that from its [Catalog].
 type Model struct {
-	ID       string `json:"id"` // "provider/model" outside of a Provider
-	Provider string `json:"provider"`
-	Name     string `json:"name"`
+	ID        string `json:"id"` // "provider/model" outside of a Provider
+	Provider  string `json:"provider"`
+	Name      string `json:"name"`
+	Context   int64  `json:"context"`   // tokens of question and answer together; 0: unknown
+	Vision    *bool  `json:"vision"`    // sees images; nil: unknown
+	Reasoning bool   `json:"reasoning"` // takes a reasoning effort
+	Price     *Price `json:"price"`     // nil: unknown
+}
+
+// Image is a picture in a turn.
+type Image struct {
+	MediaType string // image/png, image/jpeg, image/gif or image/webp
+	Data      []byte
 }
 
 // Turn is one message as a provider gets it.
 type Turn struct {
 	Role    MessageRole
 	Content string
+	Images  []Image
+
+	// Of an answer of the same provider and model: its thinking, and what the
+	// provider sent to be replayed as it is, in the order it came.
+	Reasoning string
+	Opaque    []json.RawMessage
 }
 
 // Prompt is what a provider is asked.
@@ -36,8 +66,8 @@ type Prompt struct {
 	Turns           []Turn // a system prompt comes first
 	Temperature     *float64
 	TopP            *float64
-	MaxTokens       *int // of the answer
-	ReasoningEffort string
+	MaxTokens       *int   // of the answer
+	ReasoningEffort string // low, medium or high; "" for the model's own
 }
 
 // Delta is one step of an answer. Exactly one field is set, but a Finish may
@@ -45,6 +75,16 @@ type Prompt struct {
 type Delta struct {
 	Text      string
 	Reasoning string
-	Usage     *Usage // the last one counts
-	Finish    Reason // stop, length, content_filter or tool_calls
+	Tool      *ToolDelta
+	Opaque    json.RawMessage // to be kept with the answer, and replayed in Turn.Opaque
+	Usage     *Usage          // the last one counts
+	Finish    Reason          // stop, length, content_filter or tool_calls
+}
+
+// ToolDelta is a part of a call of a tool that the model wants made.
+type ToolDelta struct {
+	Index     int    // which of the answer's calls
+	ID        string // "" if it came before
+	Name      string // "" if it came before
+	Arguments string // added to what came before
 }

@@ -11,6 +11,7 @@ type Question struct {
 	Content     *string // nil answers or continues the parent
 	Model       string  // "provider/model", or "" for the session's or the default one
 
+	Files           []FileID // of the new user message
 	Temperature     *float64
 	TopP            *float64
 	MaxTokens       *int

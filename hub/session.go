@@ -6,11 +6,19 @@ import "time"
 type Session struct {
 	ID           SessionID `json:"id"`
 	Title        string    `json:"title"`
-	Model        string    `json:"model"` // "provider/model", or "" for the default
-	SystemPrompt string    `json:"system_prompt"`
-	Version      int64     `json:"version"`
-	CreatedAt    time.Time `json:"created_at"`
-	UpdatedAt    time.Time `json:"updated_at"`
+	Model        string    `json:"model"`         // "provider/model", or "" for the default
+	SystemPrompt string    `json:"system_prompt"` // "" for the user's default
+	Parameters
+	Version   int64     `json:"version"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// Parameters are a session's, for all questions that bring none of their own.
+type Parameters struct {
+	Temperature     *float64 `json:"temperature"` // nil: the model's own
+	MaxTokens       *int     `json:"max_tokens"`  // of an answer; nil: the model's own
+	ReasoningEffort string   `json:"reasoning_effort"`
 }
 
 // SessionDraft is a session that is about to be made.
@@ -19,6 +27,7 @@ type SessionDraft struct {
 	Title        string
 	Model        string
 	SystemPrompt string
+	Parameters   Parameters
 }
 
 // SessionPatch changes what is not nil.
@@ -26,6 +35,10 @@ type SessionPatch struct {
 	Title        *string
 	Model        *string
 	SystemPrompt *string
+
+	Temperature     **float64 // to nil: back to the model's own
+	MaxTokens       **int
+	ReasoningEffort *string
 }
 
 // SessionQuery asks for a page of a user's sessions, the last used first.

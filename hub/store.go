@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 )
 
@@ -16,6 +17,9 @@ type Store interface {
 	SessionStore
 	MessageStore
 	AnswerStore
+	FileStore
+	UsageStore
+	SettingsStore
 }
 
 // SessionStore is the part of [Store] that keeps conversations.
@@ -30,6 +34,9 @@ type SessionStore interface {
 	// DeleteSession deletes the session with all its messages and returns the
 	// user's version.
 	DeleteSession(ctx context.Context, user UserID, id SessionID) (int64, error)
+	// RetitleSession gives a session that still has the title from another one,
+	// and returns it with the user's version; CodeNotFound if it has not.
+	RetitleSession(ctx context.Context, user UserID, id SessionID, from, to string) (Session, int64, error)
 	// Versions reads the versions of those that exist, in one query for each kind.
 	Versions(ctx context.Context, sessions []SessionID, users []UserID) (map[SessionID]int64, map[UserID]int64, error)
 }
@@ -67,6 +74,8 @@ type AnswerStore interface {
 	// Answers returns the streaming answers of a session, and those in ids that
 	// are in it.
 	Answers(ctx context.Context, session SessionID, ids []MessageID) ([]Message, error)
+	// Branch returns the conversation from its root up to and with a message.
+	Branch(ctx context.Context, user UserID, id MessageID) ([]Message, error)
 	// ClaimOrphans finds the streaming answers of dead owners, makes owner their
 	// owner, raises their epoch, and returns them with what the journal has of
 	// them. Repeating it is safe: what owner holds already is not returned
@@ -92,7 +101,8 @@ type StoredQuestion struct {
 	OwnAnswer   bool    // AnswerID is the client's: a key
 	Content     *string // nil: answer the parent again, or continue it
 	Parent      *MessageID
-	ParentGiven bool // Parent is meant: nil starts a new root. Otherwise the newest message is followed
+	ParentGiven bool     // Parent is meant: nil starts a new root. Otherwise the newest message is followed
+	Files       []FileID // bound to the session and the question; NotFound, field attachments, if one is not the user's or is another session's
 }
 
 // Asked is what an Ask made or found.
@@ -114,9 +124,16 @@ type AnswerEnd struct {
 	Content   string
 	Reasoning string
 	Reason    Reason
-	Usage     *Usage
+	Usage     *Usage // booked for the user, in the same transaction, if it is not nil
 	Error     *Failure
 	At        time.Time
+
+	User       UserID
+	Model      string // "provider/model", if another one answered than was asked; or ""
+	ToolCalls  []ToolCall
+	Notices    []Notice
+	ThinkingMS int64
+	Opaque     []json.RawMessage
 }
 
 // Orphan is an answer whose owner died, now owned by who claimed it.

@@ -74,8 +74,8 @@ func (s *Server) me(c echo.Context, who identity) error {
 }
 
 // models is GET /models.
-func (s *Server) models(c echo.Context, _ identity) error {
-	items, err := s.hub.Models(c.Request().Context())
+func (s *Server) models(c echo.Context, who identity) error {
+	items, err := s.hub.Models(c.Request().Context(), who.user)
 	if err != nil {
 		return err
 	}

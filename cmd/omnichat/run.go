@@ -112,8 +112,8 @@ func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 }
 
 // vendors lists the providers that are set up.
-func vendors(cfg Config, log *slog.Logger) map[string]hub.Provider {
-	all := map[string]hub.Provider{}
+func vendors(cfg Config, log *slog.Logger) hub.Fixed {
+	all := hub.Fixed{}
 	if cfg.OpenAIKey != "" || cfg.OpenAIBaseURL != "" {
 		all["openai"] = openai.New(openai.Options{
 			APIKey: cfg.OpenAIKey, BaseURL: cfg.OpenAIBaseURL, FirstByte: cfg.FirstByte, Idle: cfg.Idle, Logger: log,

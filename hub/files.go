@@ -1,0 +1,102 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"image"
+	_ "image/gif" // the formats that DecodeConfig knows
+	_ "image/jpeg"
+	_ "image/png"
+	"path"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// What may wait for its question, for each user.
+const (
+	unboundMax  = 50
+	unboundKeep = 24 * time.Hour
+)
+
+// Limits is what people are told before they meet it.
+type Limits struct {
+	FileBytes      int64 `json:"file_bytes"`       // of one attached file
+	FilesPerPrompt int   `json:"files_per_prompt"` // attached to one question
+	DailyTokens    int64 `json:"daily_tokens"`     // of one user; 0: no limit
+	DailyCost      Money `json:"daily_cost"`       // of one user; 0: no limit
+	UsedTokens     int64 `json:"used_tokens"`      // today, UTC
+	UsedCost       Money `json:"used_cost"`
+}
+
+// Limits returns the limits, and what the user has used of them.
+func (h *Hub) Limits(ctx context.Context, user UserID) (Limits, error) {
+	l := Limits{FileBytes: h.opt.FileBytes, FilesPerPrompt: h.opt.FilesPerPrompt, DailyTokens: h.opt.DailyTokens, DailyCost: h.opt.DailyCost}
+	var err error
+	l.UsedTokens, l.UsedCost, err = h.store.UsedSince(ctx, user, today(time.Now()))
+	return l, err
+}
+
+func today(at time.Time) time.Time { return at.UTC().Truncate(24 * time.Hour) }
+
+// CreateFile keeps a file until a question binds it. What it is, its content
+// says.
+func (h *Hub) CreateFile(ctx context.Context, user UserID, name string, data []byte) (File, error) {
+	f := File{ID: FileID(NewID()), Name: path.Base(strings.ReplaceAll(clean(name), "\\", "/")), Size: int64(len(data))}
+	switch {
+	case f.Name == "." || f.Name == "/" || utf8.RuneCountInString(f.Name) > 200:
+		return f, Invalid("name", "must have 1 to 200 characters")
+	case len(data) == 0:
+		return f, Invalid("file", "is empty")
+	case f.Size > h.opt.FileBytes:
+		return f, &Error{Code: CodeTooLarge, Field: "file", Msg: "the file is over " + sizeOf(h.opt.FileBytes)}
+	}
+	if f.MediaType = mediaTypeOf(data); f.MediaType == "" {
+		return f, Invalid("file", "must be a PNG, JPEG, GIF or WebP image, or text in UTF-8")
+	}
+	if err := h.store.DropUnboundFiles(ctx, time.Now().Add(-unboundKeep)); err != nil {
+		return f, err
+	}
+	n, size, err := h.store.UnboundFiles(ctx, user)
+	if err != nil {
+		return f, err
+	}
+	if n >= unboundMax || size+f.Size > unboundMax*h.opt.FileBytes {
+		return f, &Error{Code: CodeRateLimited, Msg: "too many files wait for their message; send or remove some"}
+	}
+	return f, h.store.CreateFile(ctx, user, f, data)
+}
+
+// File returns a file with its bytes.
+func (h *Hub) File(ctx context.Context, user UserID, id FileID) (File, []byte, error) {
+	return h.store.File(ctx, user, id)
+}
+
+// DeleteFile deletes a file that has not been sent yet.
+func (h *Hub) DeleteFile(ctx context.Context, user UserID, id FileID) error {
+	return h.store.DeleteFile(ctx, user, id)
+}
+
+// mediaTypeOf tells what bytes are, "" for what cannot be attached.
+func mediaTypeOf(data []byte) string {
+	if len(data) > 16 && string(data[:4]) == "RIFF" && string(data[8:15]) == "WEBPVP8" {
+		return "image/webp"
+	}
+	if _, format, err := image.DecodeConfig(bytes.NewReader(data)); err == nil {
+		return "image/" + format
+	}
+	if utf8.Valid(data) && bytes.IndexByte(data, 0) < 0 {
+		return "text/plain"
+	}
+	return ""
+}
+
+func sizeOf(n int64) string {
+	switch {
+	case n >= 1<<20:
+		return itoa(n>>20) + " MiB"
+	case n >= 1<<10:
+		return itoa(n>>10) + " KiB"
+	}
+	return itoa(n) + " bytes"
+}

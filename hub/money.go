@@ -1,0 +1,56 @@
+package hub
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+)
+
+// Money is an amount in billionths of a US dollar. In JSON it is a number of
+// dollars.
+type Money int64
+
+// MarshalJSON writes dollars, exactly.
+func (m Money) MarshalJSON() ([]byte, error) {
+	sign := ""
+	n := int64(m)
+	if n < 0 {
+		sign, n = "-", -n
+	}
+	return fmt.Appendf(nil, "%s%d.%09d", sign, n/1e9, n%1e9), nil
+}
+
+// UnmarshalJSON reads dollars.
+func (m *Money) UnmarshalJSON(b []byte) error {
+	var n json.Number
+	if err := json.Unmarshal(b, &n); err != nil {
+		return err
+	}
+	dollars, err := strconv.ParseFloat(n.String(), 64)
+	if err != nil {
+		return fmt.Errorf("amount of money: %w", err)
+	}
+	*m = Money(math.Round(dollars * 1e9))
+	return nil
+}
+
+// Price is what a model costs, in US dollars for a million tokens.
+type Price struct {
+	Input       float64 `json:"input"`
+	CachedInput float64 `json:"cached_input"` // for input read from the provider's cache
+	Output      float64 `json:"output"`
+}
+
+// Cost is what a usage costs at this price.
+func (p Price) Cost(u Usage) Money {
+	fresh := max(0, u.InputTokens-u.CachedTokens)
+	return Money(math.Round((float64(fresh)*p.Input + float64(u.CachedTokens)*p.CachedInput + float64(u.OutputTokens)*p.Output) * 1000))
+}
+
+// ModelPrice is an entry of the table of prices.
+type ModelPrice struct {
+	Model  string `json:"model"`  // a model's name, or how it begins, without a provider; or "provider/model"
+	Custom bool   `json:"custom"` // set by the admin; otherwise it ships with OmniChat
+	Price
+}

@@ -1,0 +1,140 @@
+package hub
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+// EndpointSource is where a provider was set up.
+type EndpointSource string
+
+// The sources of a provider.
+const (
+	FromSettings EndpointSource = "settings" // of the server
+	FromAdmin    EndpointSource = "admin"    // in the page, for everyone
+	FromUser     EndpointSource = "user"     // in the page, for the user alone
+)
+
+// EndpointInfo is what is told of a provider that is set up.
+type EndpointInfo struct {
+	Name    string         `json:"name"`
+	Kind    string         `json:"kind"`
+	BaseURL string         `json:"base_url"`
+	Source  EndpointSource `json:"source"`
+	HasKey  bool           `json:"has_key"`
+}
+
+// Endpoints lists the providers that are set up, as the user may see them.
+func (h *Hub) Endpoints(ctx context.Context, user UserID) ([]EndpointInfo, error) {
+	list, err := h.store.Endpoints(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	out := slices.Clone(h.opt.Builtin)
+	for _, e := range list {
+		info := EndpointInfo{Name: e.Name, Kind: e.Kind, BaseURL: e.BaseURL, Source: FromAdmin, HasKey: e.APIKey != ""}
+		if e.Owner != "" {
+			info.Source = FromUser
+		}
+		out = append(out, info)
+	}
+	if out == nil {
+		out = []EndpointInfo{}
+	}
+	return out, nil
+}
+
+// Kinds of endpoints that can be added.
+var endpointKinds = []string{"openai", "anthropic", "gemini", "ollama"}
+
+// PutEndpoint adds or changes a provider: the owner's own, or everyone's.
+func (h *Hub) PutEndpoint(ctx context.Context, e Endpoint) error {
+	switch {
+	case !validEndpointName(e.Name):
+		return Invalid("name", "must be 1 to 40 small letters, digits or -")
+	case !slices.Contains(endpointKinds, e.Kind):
+		return Invalid("kind", "must be one of "+strings.Join(endpointKinds, ", "))
+	case slices.ContainsFunc(h.opt.Builtin, func(b EndpointInfo) bool { return b.Name == e.Name && e.Owner == "" }):
+		return Invalid("name", "is a provider of the server's settings")
+	case e.Kind == "ollama" && e.Owner != "" && e.BaseURL == "":
+		return Invalid("base_url", "is required")
+	}
+	if err := h.opt.CheckEndpoint(e); err != nil {
+		return err
+	}
+	err := h.store.PutEndpoint(ctx, e)
+	h.models.forget()
+	return err
+}
+
+// DeleteEndpoint removes a provider that was added in the page.
+func (h *Hub) DeleteEndpoint(ctx context.Context, owner UserID, name string) error {
+	err := h.store.DeleteEndpoint(ctx, owner, name)
+	h.models.forget()
+	return err
+}
+
+func validEndpointName(name string) bool {
+	if name == "" || len(name) > 40 {
+		return false
+	}
+	for _, c := range name {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// UserSettings returns what the user has set for all of their sessions.
+func (h *Hub) UserSettings(ctx context.Context, user UserID) (UserSettings, error) {
+	return h.store.UserSettings(ctx, user)
+}
+
+// UpdateUserSettings changes it.
+func (h *Hub) UpdateUserSettings(ctx context.Context, user UserID, p UserSettingsPatch) (UserSettings, error) {
+	if p.FallbackModel != nil && *p.FallbackModel != "" {
+		if err := h.knownModel(ctx, user, "fallback_model", *p.FallbackModel); err != nil {
+			return UserSettings{}, err
+		}
+	}
+	return h.store.UpdateUserSettings(ctx, user, p)
+}
+
+// Usage sums up what was used.
+func (h *Hub) Usage(ctx context.Context, q UsageQuery) ([]UsageSum, error) {
+	return h.store.Usage(ctx, q)
+}
+
+// Prices is the table of prices: the admin's, then those that ship.
+func (h *Hub) Prices(ctx context.Context) ([]ModelPrice, error) {
+	custom, err := h.store.Prices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return append(custom, shippedPrices()...), nil
+}
+
+// PutPrice sets the price of a model, or of all whose names begin so.
+func (h *Hub) PutPrice(ctx context.Context, p ModelPrice) error {
+	if p.Input < 0 || p.CachedInput < 0 || p.Output < 0 || p.Input > 1e6 || p.CachedInput > 1e6 || p.Output > 1e6 {
+		return Invalid("input", "and the other prices must be from 0 to 1000000 dollars for a million tokens")
+	}
+	p.Custom = true
+	err := h.store.PutPrice(ctx, p)
+	h.prices.forget()
+	h.models.forget()
+	return err
+}
+
+// DeletePrice goes back to what ships.
+func (h *Hub) DeletePrice(ctx context.Context, model string) error {
+	err := h.store.DeletePrice(ctx, model)
+	h.prices.forget()
+	h.models.forget()
+	return err
+}

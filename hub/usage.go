@@ -1,0 +1,64 @@
+package hub
+
+import (
+	"context"
+	"time"
+)
+
+// Spending is one answer's entry in the books. It stays when the session is
+// deleted. There is one for each answer, written with its end.
+type Spending struct {
+	ID      string // the answer's; fresh for a title
+	User    UserID
+	Session SessionID
+	Model   string // "provider/model"
+	Usage   Usage
+	At      time.Time
+}
+
+// UsageBy is what usage is summed up by.
+type UsageBy string
+
+// The groupings of a [UsageQuery].
+const (
+	UsageByDay     UsageBy = "day" // UTC
+	UsageByModel   UsageBy = "model"
+	UsageBySession UsageBy = "session"
+	UsageByUser    UsageBy = "user"
+)
+
+// UsageQuery asks for sums since a time.
+type UsageQuery struct {
+	User  UserID // whose; "" for everyone's
+	By    UsageBy
+	Since time.Time
+}
+
+// UsageSum is what one day, model, session or user used.
+type UsageSum struct {
+	Key             string `json:"key"`   // 2006-01-02, a model's id, a session's or a user's
+	Label           string `json:"label"` // a session's title or a user's name; the key otherwise, also of what is deleted
+	Answers         int64  `json:"answers"`
+	InputTokens     int64  `json:"input_tokens"`
+	OutputTokens    int64  `json:"output_tokens"`
+	CachedTokens    int64  `json:"cached_tokens"`
+	ReasoningTokens int64  `json:"reasoning_tokens"`
+	Cost            Money  `json:"cost"`
+	Estimated       int64  `json:"estimated"` // answers whose usage the provider did not report
+	Unpriced        int64  `json:"unpriced"`  // answers whose model's price was unknown
+}
+
+// UsageStore is the part of [Store] that keeps the books.
+type UsageStore interface {
+	// RecordUsage books what no answer's end books. The same ID is booked once.
+	RecordUsage(ctx context.Context, s Spending) error
+	// Usage sums up, by day in order, otherwise what costs most first, 1000 rows at most.
+	Usage(ctx context.Context, q UsageQuery) ([]UsageSum, error)
+	// UsedSince is what a user used since a time: input and output tokens, and money.
+	UsedSince(ctx context.Context, user UserID, since time.Time) (tokens int64, cost Money, err error)
+
+	// Prices are those that the admin has set.
+	Prices(ctx context.Context) ([]ModelPrice, error)
+	PutPrice(ctx context.Context, p ModelPrice) error
+	DeletePrice(ctx context.Context, model string) error // NotFound if there is none
+}
