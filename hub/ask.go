@@ -19,18 +19,20 @@ func (h *Hub) ask(ctx context.Context, user UserID, q Question, fresh SessionID)
 	if err != nil {
 		return Asked{}, err
 	}
-	if refused := h.admit(user); refused != nil {
+	provider, _, refused := h.providerOf(ctx, user, "model", sq.Model)
+	if refused == nil {
+		refused = h.withinLimit(ctx, user)
+	}
+	if refused == nil {
+		refused = h.admit(user)
+	}
+	if refused != nil {
 		// What was asked before is found all the same.
 		sq.FindOnly = true
 		if asked, err := h.store.Ask(ctx, sq); err != nil || asked.Found {
 			return asked, err
 		}
 		return Asked{}, refused
-	}
-	provider, _, err := h.providerOf(ctx, user, "model", sq.Model)
-	if err != nil {
-		h.dismiss(user)
-		return Asked{}, err
 	}
 	st := h.reserve(sq.AnswerID)
 	asked, err := h.store.Ask(ctx, sq)
@@ -40,8 +42,8 @@ func (h *Hub) ask(ctx context.Context, user UserID, q Question, fresh SessionID)
 		return asked, err
 	}
 	h.open(st, user, asked)
-	prompt := h.prompt(q, asked)
-	go h.generate(st, prompt, provider) // Close waits for it: it is counted since admit
+	o := order{question: q, asked: asked, model: sq.Model, provider: provider, title: sq.NewSession}
+	go h.generate(st, o) // Close waits for it: it is counted since admit
 	return asked, nil
 }
 
@@ -51,7 +53,7 @@ func (h *Hub) storedQuestion(ctx context.Context, user UserID, q Question, fresh
 	sq := StoredQuestion{
 		User: user, Owner: h.opt.Replica, Session: fresh, NewSession: true,
 		MessageID: MessageID(NewID()), AnswerID: MessageID(NewID()),
-		Content: q.Content, Parent: q.ParentID, ParentGiven: q.ParentGiven,
+		Content: q.Content, Parent: q.ParentID, ParentGiven: q.ParentGiven, Files: q.Files,
 	}
 	switch {
 	case q.Content == nil && q.ParentID == nil:
@@ -62,6 +64,10 @@ func (h *Hub) storedQuestion(ctx context.Context, user UserID, q Question, fresh
 		return sq, Invalid("content", "must not be empty")
 	case q.SessionID == nil && q.ParentID != nil:
 		return sq, Invalid("session_id", "is required with parent_id")
+	case q.Content == nil && len(q.Files) > 0:
+		return sq, Invalid("attachments", "go with content")
+	case len(q.Files) > h.opt.FilesPerPrompt:
+		return sq, Invalid("attachments", "are more than "+itoa(int64(h.opt.FilesPerPrompt)))
 	case q.MessageID != nil && q.AnswerID != nil && *q.MessageID == *q.AnswerID:
 		return sq, Invalid("answer_id", "must differ from message_id")
 	}
@@ -86,8 +92,28 @@ func (h *Hub) storedQuestion(ctx context.Context, user UserID, q Question, fresh
 		}
 	}
 	var err error
-	sq.Model, err = h.resolveModel(ctx, user, model)
-	return sq, err
+	if sq.Model, err = h.resolveModel(ctx, user, model); err != nil {
+		return sq, err
+	}
+	return sq, h.canSee(ctx, user, sq)
+}
+
+// canSee refuses images for a model that is known not to see them.
+func (h *Hub) canSee(ctx context.Context, user UserID, sq StoredQuestion) error {
+	m := h.modelLately(user, sq.Model)
+	if m.Vision == nil || *m.Vision {
+		return nil
+	}
+	for _, id := range sq.Files {
+		f, _, err := h.store.File(ctx, user, id)
+		if err != nil {
+			return err
+		}
+		if f.IsImage() {
+			return &Error{Code: CodeNoVision, Field: "attachments", Msg: "the model " + sq.Model + " cannot see images: choose another one, or remove the image"}
+		}
+	}
+	return nil
 }
 
 // titleOf is the first words of a question.
@@ -131,26 +157,6 @@ func (h *Hub) dismiss(user UserID) {
 	if h.answers--; h.answers == 0 && h.draining {
 		close(h.idle)
 	}
-}
-
-const continueText = "Continue exactly where you stopped. Do not repeat anything and do not comment on this request."
-
-// prompt is what the provider is asked: the branch that is shown.
-func (h *Hub) prompt(q Question, asked Asked) Prompt {
-	_, model, _ := strings.Cut(asked.Answer.Model, "/")
-	p := Prompt{Model: model, Temperature: q.Temperature, TopP: q.TopP, MaxTokens: q.MaxTokens, ReasoningEffort: q.ReasoningEffort}
-	if s := asked.Session.SystemPrompt; s != "" {
-		p.Turns = append(p.Turns, Turn{Role: RoleOfSystem, Content: s})
-	}
-	for _, m := range asked.Branch {
-		if m.Content != "" {
-			p.Turns = append(p.Turns, Turn{Role: m.Role, Content: m.Content})
-		}
-	}
-	if n := len(p.Turns); n > 0 && p.Turns[n-1].Role == RoleOfAssistant {
-		p.Turns = append(p.Turns, Turn{Role: RoleOfUser, Content: continueText})
-	}
-	return p
 }
 
 // Stop ends an answer and keeps what was shown of it. It returns nil, too, if

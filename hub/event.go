@@ -49,6 +49,11 @@ type finishEvent struct {
 	Usage     *Usage    `json:"usage"`
 	Error     *Failure  `json:"error"`
 	Version   int64     `json:"version,omitempty"` // absent if the message was deleted
+
+	Model      string     `json:"model,omitempty"` // which answered: start's, or the fallback
+	ToolCalls  []ToolCall `json:"tool_calls,omitempty"`
+	Notices    []Notice   `json:"notices,omitempty"`
+	ThinkingMS int64      `json:"thinking_ms,omitempty"`
 }
 
 type messageEvent struct {

@@ -9,10 +9,13 @@ import (
 )
 
 // generate runs an answer from its prompt to its stored end.
-func (h *Hub) generate(st *stream, p Prompt, provider Provider) {
+func (h *Hub) generate(st *stream, o order) {
 	defer h.dismiss(st.user)
 	defer st.cancel(nil)
-	end := h.consume(st, p, provider)
+	if o.title {
+		h.loops.Go(func() { h.makeTitle(st.user, o) })
+	}
+	end := h.consume(st, o)
 	if !st.close(h.base, end.Reason == ReasonStopped) {
 		return // Close: the next start settles it from the journal
 	}
@@ -20,34 +23,44 @@ func (h *Hub) generate(st *stream, p Prompt, provider Provider) {
 	st.feed.mu.Lock()
 	end.Content, end.Reasoning, end.Seq = st.log.contents()
 	st.feed.mu.Unlock()
-	end.Session, end.ID, end.Epoch, end.Seq = st.session, st.id, st.epoch, end.Seq+1
+	end.Session, end.ID, end.Epoch, end.Seq, end.User = st.session, st.id, st.epoch, end.Seq+1, st.user
+	h.bill(st, o.model, &end)
 	h.end(st, end)
 }
 
+// bill completes the usage of an answer that is about to end.
+func (h *Hub) bill(st *stream, model string, end *AnswerEnd) {
+	failed := end.Reason == ReasonError && end.Content == "" && end.Reasoning == ""
+	if end.Usage == nil && (failed || st.input == 0) {
+		return
+	}
+	if end.Model != "" {
+		model = end.Model
+	}
+	output := estimate(end.Content) + estimate(end.Reasoning)
+	for _, c := range end.ToolCalls {
+		output += estimate(c.Name) + estimate(c.Arguments)
+	}
+	whole := end.Reason.Status() == StatusComplete
+	ctx, cancel := context.WithTimeout(h.base, 2*time.Second)
+	defer cancel()
+	end.Usage = h.account(ctx, model, end.Usage, whole, st.input, output)
+}
+
 // consume reads the provider's answer into the stream and says how it ended.
-func (h *Hub) consume(st *stream, p Prompt, provider Provider) (end AnswerEnd) {
+func (h *Hub) consume(st *stream, o order) (end AnswerEnd) {
 	defer func() {
 		if r := recover(); r != nil {
 			h.log.Error("provider panicked", "message", st.id, "panic", r, "stack", string(debug.Stack()))
 			end.Reason, end.Error = ReasonError, &Failure{Code: CodeInternal, Detail: "Something went wrong here."}
 		}
 	}()
-	var failed error
-	for d, err := range provider.Stream(st.ctx, p) {
-		if err != nil {
-			failed = err
-			break
-		}
-		if d.Usage != nil {
-			end.Usage = d.Usage
-		}
-		if d.Finish != "" {
-			end.Reason = d.Finish
-		}
-		if !st.push(d.Reasoning, true) || !st.push(d.Text, false) {
-			end.Reason = ReasonLength
-			break
-		}
+	failed := h.withSettings(st, &o)
+	if failed == nil {
+		failed = h.read(st, o, o.model, o.provider, &end)
+	}
+	if failed != nil && end.Reason == "" && st.ctx.Err() == nil && st.pristine() {
+		failed = h.fallBack(st, o, failed, &end)
 	}
 	switch cause := context.Cause(st.ctx); {
 	case errors.Is(cause, errStopped), errors.Is(cause, errDeleted):
@@ -57,7 +70,8 @@ func (h *Hub) consume(st *stream, p Prompt, provider Provider) (end AnswerEnd) {
 	case cause != nil && end.Reason == "":
 		end.Reason = ReasonInterrupted
 	case failed != nil && end.Reason == "":
-		end.Reason, end.Error = ReasonError, h.failure(st, failed)
+		h.log.Warn("answer failed", "message", st.id, "code", CodeOf(failed), "err", failed)
+		end.Reason, end.Error = ReasonError, failure(failed)
 	case end.Reason == "":
 		end.Reason = ReasonError
 		end.Error = &Failure{Code: CodeProviderTruncated, Detail: "The answer broke off before its end."}
@@ -65,12 +79,107 @@ func (h *Hub) consume(st *stream, p Prompt, provider Provider) (end AnswerEnd) {
 	return end
 }
 
+// withSettings reads what the user has set for all sessions.
+func (h *Hub) withSettings(st *stream, o *order) error {
+	ctx, cancel := context.WithTimeout(st.ctx, 10*time.Second)
+	defer cancel()
+	var err error
+	if o.settings, err = h.store.UserSettings(ctx, st.user); err != nil {
+		return fmt.Errorf("read the user's settings: %w", err)
+	}
+	return nil
+}
+
+// read asks one model and pushes what it says into the stream.
+func (h *Hub) read(st *stream, o order, model string, provider Provider, end *AnswerEnd) error {
+	p, notices, err := h.prompt(st.ctx, st.user, o, h.modelLately(st.user, model))
+	if err != nil {
+		return err
+	}
+	end.Notices = append(end.Notices, notices...)
+	st.asks(estimatePrompt(p))
+	var thinking time.Time
+	for d, err := range provider.Stream(st.ctx, p) {
+		if err != nil {
+			return err
+		}
+		if d.Usage != nil {
+			end.Usage = d.Usage
+		}
+		if d.Tool != nil {
+			end.ToolCalls = addToolCall(end.ToolCalls, *d.Tool)
+		}
+		if d.Opaque != nil {
+			end.Opaque = append(end.Opaque, d.Opaque)
+		}
+		if d.Reasoning != "" && thinking.IsZero() {
+			thinking = time.Now()
+		}
+		if d.Text != "" && !thinking.IsZero() && end.ThinkingMS == 0 {
+			end.ThinkingMS = max(1, time.Since(thinking).Milliseconds())
+		}
+		if d.Finish != "" {
+			end.Reason = d.Finish
+		}
+		if !st.push(d.Reasoning, true) || !st.push(d.Text, false) {
+			end.Reason = ReasonLength
+			break
+		}
+	}
+	if !thinking.IsZero() && end.ThinkingMS == 0 {
+		end.ThinkingMS = max(1, time.Since(thinking).Milliseconds())
+	}
+	return nil
+}
+
+// fallBack asks the user's second model after the first one failed with
+// nothing to show, if there is one.
+func (h *Hub) fallBack(st *stream, o order, failed error, end *AnswerEnd) error {
+	model := o.settings.FallbackModel
+	if model == "" || model == o.model || CodeOf(failed) == CodeInternal || CodeOf(failed) == CodeUnavailable {
+		return failed
+	}
+	provider, _, err := h.providerOf(st.ctx, st.user, "fallback_model", model)
+	if err != nil {
+		return failed
+	}
+	h.log.Warn("answer failed; asking the fallback model", "message", st.id, "code", CodeOf(failed), "err", failed)
+	*end = AnswerEnd{Model: model, Notices: []Notice{{
+		Code: NoticeFallback, Detail: fmt.Sprintf("%s did not answer (%s) %s was asked instead.", o.model, failure(failed).Detail, model),
+	}}}
+	if err := h.read(st, o, model, provider, end); err != nil {
+		if st.pristine() && st.ctx.Err() == nil { // the first failure is what the person should act on
+			end.Model = ""
+			end.Notices = []Notice{{Code: NoticeFallbackFail, Detail: fmt.Sprintf("%s was asked instead, and failed, too: %s", model, failure(err).Detail)}}
+			return failed
+		}
+		return err
+	}
+	return nil
+}
+
+// addToolCall adds a part of a call to those there are.
+func addToolCall(calls []ToolCall, d ToolDelta) []ToolCall {
+	if d.Index < 0 || d.Index > 1000 {
+		return calls
+	}
+	for len(calls) <= d.Index {
+		calls = append(calls, ToolCall{})
+	}
+	c := &calls[d.Index]
+	c.ID += clean(d.ID)
+	c.Name += clean(d.Name)
+	if len(c.Arguments)+len(d.Arguments) <= answerMax {
+		c.Arguments += clean(d.Arguments)
+	}
+	return calls
+}
+
 // failure is what everyone may see of a provider's error.
-func (h *Hub) failure(st *stream, err error) *Failure {
-	h.log.Warn("answer failed", "message", st.id, "code", CodeOf(err), "err", err)
+func failure(err error) *Failure {
 	var e *Error
 	if errors.As(err, &e) {
-		return &Failure{Code: e.Code, Detail: e.Msg}
+		return &Failure{Code: e.Code, Detail: e.Msg, RetryAfter: int64((e.RetryAfter + time.Second - 1) / time.Second)}
 	}
 	return &Failure{Code: CodeProviderError, Detail: "The provider failed in an unexpected way."}
 }
@@ -109,9 +218,21 @@ func (h *Hub) insist(write func(ctx context.Context) error) error {
 	}
 }
 
+// finish is the event that tells an answer's end, the same as finishOf makes of
+// the stored message.
+func (e AnswerEnd) finish(asked string, version int64) finishEvent {
+	if e.Model == "" {
+		e.Model = asked
+	}
+	return finishEvent{
+		Type: "finish", MessageID: e.ID, Seq: e.Seq, Reason: e.Reason, Usage: e.Usage, Error: e.Error, Version: version,
+		Model: e.Model, ToolCalls: e.ToolCalls, Notices: e.Notices, ThinkingMS: e.ThinkingMS,
+	}
+}
+
 // tellEnd sends finish to everyone.
 func (h *Hub) tellEnd(st *stream, version int64, end AnswerEnd) {
-	finish := finishEvent{Type: "finish", MessageID: st.id, Seq: end.Seq, Reason: end.Reason, Usage: end.Usage, Error: end.Error, Version: version}
+	finish := end.finish(st.log.start.Model, version)
 	st.feed.mu.Lock()
 	st.log.end(encode(finish))
 	st.feed.add(entry{log: st.log, seq: st.log.last, version: version})
@@ -188,7 +309,7 @@ func (h *Hub) settle(ctx context.Context, o Orphan) error {
 	m := o.Message
 	end := AnswerEnd{
 		Session: m.SessionID, ID: m.ID, Epoch: m.Epoch, Seq: o.Seq + 1, Content: o.Content, Reasoning: o.Reasoning,
-		Reason: ReasonInterrupted, At: time.Now().UTC().Truncate(time.Microsecond),
+		Reason: ReasonInterrupted, At: time.Now().UTC().Truncate(time.Microsecond), User: o.User,
 	}
 	if h.opt.Bus != nil {
 		l, err := h.takeOver(ctx, m)
@@ -203,6 +324,9 @@ func (h *Hub) settle(ctx context.Context, o Orphan) error {
 			end.Seq += lostJump
 		}
 	}
+	if err := h.billOrphan(ctx, o, &end); err != nil {
+		return err
+	}
 	version, err := h.store.EndAnswer(ctx, end)
 	if errors.Is(err, ErrFenced) {
 		return nil
@@ -210,8 +334,24 @@ func (h *Hub) settle(ctx context.Context, o Orphan) error {
 	if err != nil {
 		return err
 	}
-	finish := finishEvent{Type: "finish", MessageID: m.ID, Seq: end.Seq, Reason: end.Reason, Version: version}
+	finish := end.finish(m.Model, version)
 	h.tellOthersEnd(m.SessionID, endNote{Stream: m.ID, Epoch: m.Epoch, Seq: end.Seq, Version: version, Finish: encode(finish)})
+	return nil
+}
+
+// billOrphan estimates what a dead owner's answer has used.
+func (h *Hub) billOrphan(ctx context.Context, o Orphan, end *AnswerEnd) error {
+	var input int64
+	if o.Message.ParentID != nil {
+		branch, err := h.store.Branch(ctx, o.User, *o.Message.ParentID)
+		if err != nil {
+			return err
+		}
+		for _, m := range branch {
+			input += estimateMessage(m)
+		}
+	}
+	end.Usage = h.account(ctx, o.Message.Model, nil, false, input, estimate(end.Content)+estimate(end.Reasoning))
 	return nil
 }
 

@@ -90,7 +90,10 @@ func finishOf(m Message) []byte {
 	if m.FinishReason != nil {
 		reason = *m.FinishReason
 	}
-	return encode(finishEvent{Type: "finish", MessageID: m.ID, Seq: m.Seq, Reason: reason, Usage: m.Usage, Error: m.Error, Version: m.Version})
+	return encode(finishEvent{
+		Type: "finish", MessageID: m.ID, Seq: m.Seq, Reason: reason, Usage: m.Usage, Error: m.Error, Version: m.Version,
+		Model: m.Model, ToolCalls: m.ToolCalls, Notices: m.Notices, ThinkingMS: m.ThinkingMS,
+	})
 }
 
 func (l *log) ended() bool { return l.finish != nil }

@@ -58,10 +58,7 @@ func (h *Hub) Models(ctx context.Context, user UserID) ([]Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	prices, err := h.customPrices(ctx)
-	if err != nil {
-		return nil, err
-	}
+	prices := h.customPrices(ctx)
 	names := make([]string, 0, len(providers))
 	for name := range providers {
 		names = append(names, name)
@@ -97,26 +94,29 @@ func (h *Hub) Models(ctx context.Context, user UserID) ([]Model, error) {
 	return items, nil
 }
 
-// customPrices are the admin's, as read lately.
-func (h *Hub) customPrices(ctx context.Context) ([]ModelPrice, error) {
-	if items, ok := h.prices.get(""); ok {
-		return items, nil
+// customPrices are the admin's, as read lately; while the database is away, as
+// read before.
+func (h *Hub) customPrices(ctx context.Context) []ModelPrice {
+	items, ok := h.prices.get("")
+	if ok {
+		return items
 	}
-	items, err := h.store.Prices(ctx)
-	if err == nil {
-		h.prices.put("", items)
+	fresh, err := h.store.Prices(ctx)
+	if err != nil {
+		h.log.Warn("read the prices", "err", err)
+		return items
 	}
-	return items, err
+	h.prices.put("", fresh)
+	return fresh
 }
 
-// model says what is known of a model without asking its provider when that
-// was done lately or the catalog knows it.
-func (h *Hub) model(ctx context.Context, user UserID, id string) Model {
-	if items, err := h.Models(ctx, user); err == nil {
-		for _, m := range items {
-			if m.ID == id {
-				return m
-			}
+// modelLately says what is known of a model without asking its provider: what
+// that said the last time, or the catalog.
+func (h *Hub) modelLately(user UserID, id string) Model {
+	items, _ := h.models.get(user)
+	for _, m := range items {
+		if m.ID == id {
+			return m
 		}
 	}
 	m := Model{ID: id}
@@ -150,13 +150,14 @@ func (h *Hub) providerOf(ctx context.Context, user UserID, field, id string) (Pr
 	return providers[name], model, nil
 }
 
-// resolveModel returns the model to ask, the default one for "".
+// resolveModel returns the model to ask, the default one for "". Whether there is
+// such a one is not looked at.
 func (h *Hub) resolveModel(ctx context.Context, user UserID, id string) (string, error) {
 	if id == "" {
 		id = h.opt.DefaultModel
 	}
 	if id != "" {
-		return id, h.knownModel(ctx, user, "model", id)
+		return id, nil
 	}
 	models, err := h.Models(ctx, user)
 	if err != nil {

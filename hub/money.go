@@ -11,6 +11,9 @@ import (
 // dollars.
 type Money int64
 
+// Dollars is an amount of US dollars.
+func Dollars(d float64) Money { return Money(math.Round(d * 1e9)) }
+
 // MarshalJSON writes dollars, exactly.
 func (m Money) MarshalJSON() ([]byte, error) {
 	sign := ""
@@ -31,7 +34,7 @@ func (m *Money) UnmarshalJSON(b []byte) error {
 	if err != nil {
 		return fmt.Errorf("amount of money: %w", err)
 	}
-	*m = Money(math.Round(dollars * 1e9))
+	*m = Dollars(dollars)
 	return nil
 }
 

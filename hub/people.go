@@ -54,7 +54,7 @@ var endpointKinds = []string{"openai", "anthropic", "gemini", "ollama"}
 // PutEndpoint adds or changes a provider: the owner's own, or everyone's.
 func (h *Hub) PutEndpoint(ctx context.Context, e Endpoint) error {
 	switch {
-	case !validEndpointName(e.Name):
+	case !ValidEndpointName(e.Name):
 		return Invalid("name", "must be 1 to 40 small letters, digits or -")
 	case !slices.Contains(endpointKinds, e.Kind):
 		return Invalid("kind", "must be one of "+strings.Join(endpointKinds, ", "))
@@ -78,7 +78,8 @@ func (h *Hub) DeleteEndpoint(ctx context.Context, owner UserID, name string) err
 	return err
 }
 
-func validEndpointName(name string) bool {
+// ValidEndpointName says whether a provider may be called so.
+func ValidEndpointName(name string) bool {
 	if name == "" || len(name) > 40 {
 		return false
 	}

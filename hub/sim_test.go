@@ -169,6 +169,14 @@ type simStore struct {
 	journal  []JournalEntry
 }
 
+func (*simStore) UserSettings(context.Context, UserID) (UserSettings, error) {
+	return UserSettings{}, nil
+}
+
+func (*simStore) Prices(context.Context) ([]ModelPrice, error) { return nil, nil }
+
+func (*simStore) Branch(context.Context, UserID, MessageID) ([]Message, error) { return nil, nil }
+
 // simDB is a replica's connection to it.
 type simDB struct {
 	*simStore
@@ -391,7 +399,7 @@ func newSim(seed uint64) *sim {
 		r := &simReplica{sim: s, name: fmt.Sprint("r", i)}
 		r.ctx, r.wires = context.WithCancel(context.Background())
 		db := simDB{simStore: s.store, r: r}
-		r.hub = New(db, db, map[string]Provider{"sim": simProvider{s}}, Options{
+		r.hub = New(db, db, Fixed{"sim": simProvider{s}}, Options{
 			Replica: r.name, Bus: simBus{Bus: s.bus.Client(), r: r}, Leases: db, Logger: slog.New(slog.DiscardHandler),
 		})
 		r.hub.commits.jitter = func(d time.Duration) time.Duration { return d }

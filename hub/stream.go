@@ -41,6 +41,7 @@ type stream struct {
 	inflight int   // chunks taken and not yet shown
 	pushed   int64 // seq of the newest delta that was taken
 	size     int
+	input    int64         // about how many tokens the prompt has
 	closed   bool          // nothing more is pushed
 	quiet    chan struct{} // closed when nothing is pending or in flight; nil if nobody waits
 }
@@ -62,6 +63,20 @@ func (st *stream) push(text string, reasoning bool) bool {
 		st.commits.mark(st)
 	}
 	return true
+}
+
+// pristine says that nothing was pushed.
+func (st *stream) pristine() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.size == 0
+}
+
+// asks notes the size of the prompt, in tokens.
+func (st *stream) asks(tokens int64) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.input = tokens
 }
 
 // takePending is the committer's: nil if there is nothing.

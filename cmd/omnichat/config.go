@@ -9,11 +9,14 @@ import (
 	"net/url"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/omnichat/omnichat/hub"
 )
 
 // errHelp says that the settings were listed and nothing is to be run.
@@ -32,12 +35,26 @@ type Config struct {
 	FirstByte  time.Duration `env:"OMNICHAT_FIRST_BYTE_TIMEOUT" envDefault:"120s" help:"how long a provider may take to begin an answer"`
 	Idle       time.Duration `env:"OMNICHAT_IDLE_TIMEOUT" envDefault:"60s" help:"how long a provider may be silent within an answer"`
 	Demo       string        `env:"OMNICHAT_DEMO" envDefault:"auto" help:"the demo provider: on, off, or auto for when no other is set"`
+	TitleModel string        `env:"OMNICHAT_TITLE_MODEL" envDefault:"auto" help:"provider/model that makes titles; off; or auto: the small model of the vendor that is asked, at its own address"`
+	FileBytes  int64         `env:"OMNICHAT_FILE_BYTES" envDefault:"10485760" help:"size of an attached file at most"`
+	FilesEach  int           `env:"OMNICHAT_FILES_PER_MESSAGE" envDefault:"8" help:"attached files of one message at most"`
+	FilesDir   string        `env:"OMNICHAT_FILES_DIR" help:"folder of attached files, which replicas must share; in the database if empty"`
+	DayTokens  int64         `env:"OMNICHAT_DAILY_TOKENS" envDefault:"0" help:"tokens that one user may use in a day, UTC; 0: no limit"`
+	DayCost    float64       `env:"OMNICHAT_DAILY_COST" envDefault:"0" help:"US dollars that one user may spend in a day, UTC; 0: no limit"`
+	KeySecret  string        `env:"OMNICHAT_KEY_SECRET" help:"encrypts API keys that are added in the page, 32 bytes or more; made from the signing key if empty, but for replicas that share that in the database"`
 	LogLevel   slog.Level    `env:"OMNICHAT_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
 
 	DatabaseURL   string `env:"DATABASE_URL" help:"postgres://… ; the embedded SQLite if empty"`
 	RedisURL      string `env:"REDIS_URL" help:"redis://… ; makes this one of several replicas on one PostgreSQL"`
 	OpenAIKey     string `env:"OPENAI_API_KEY" help:"turns the provider openai on"`
 	OpenAIBaseURL string `env:"OPENAI_BASE_URL" help:"any OpenAI-compatible server, with or without a key"`
+
+	AnthropicKey     string            `env:"ANTHROPIC_API_KEY" help:"turns the provider anthropic on"`
+	AnthropicBaseURL string            `env:"ANTHROPIC_BASE_URL" help:"where it is, if not at Anthropic"`
+	GeminiKey        string            `env:"GEMINI_API_KEY" help:"turns the provider gemini on"`
+	GeminiBaseURL    string            `env:"GEMINI_BASE_URL" help:"where it is, if not at Google"`
+	OllamaHost       string            `env:"OLLAMA_HOST" help:"turns the provider ollama on, as http://127.0.0.1:11434"`
+	Endpoints        map[string]string `env:"OMNICHAT_ENDPOINTS" envKeyValSeparator:"=" help:"more OpenAI-compatible servers, as groq=https://api.groq.com/openai/v1, separated by commas; the key of each is OMNICHAT_ENDPOINT_<NAME>_KEY"`
 }
 
 // parseConfig reads and checks the settings. All that is wrong is said at once.
@@ -87,8 +104,33 @@ func parseConfig(args []string, out io.Writer) (Config, error) {
 			bad("DATABASE_URL: must begin with postgres://")
 		}
 	}
-	if u, err := url.Parse(cfg.OpenAIBaseURL); cfg.OpenAIBaseURL != "" && (err != nil || u.Host == "") {
-		bad("OPENAI_BASE_URL: is not a URL")
+	for name, v := range map[string]string{"OPENAI_BASE_URL": cfg.OpenAIBaseURL, "ANTHROPIC_BASE_URL": cfg.AnthropicBaseURL, "GEMINI_BASE_URL": cfg.GeminiBaseURL} {
+		if v != "" && !isURL(v) {
+			bad("%s: is not a URL", name)
+		}
+	}
+	for name, v := range cfg.Endpoints {
+		if !hub.ValidEndpointName(name) || slices.Contains(vendorNames, name) {
+			bad("OMNICHAT_ENDPOINTS: %q must be small letters, digits or -, and not the name of a vendor", name)
+		}
+		if !isURL(v) {
+			bad("OMNICHAT_ENDPOINTS: %q of %s is not a URL", v, name)
+		}
+	}
+	if cfg.FileBytes < 1 || cfg.FileBytes > fileBytesMax {
+		bad("OMNICHAT_FILE_BYTES: must be from 1 to %d", fileBytesMax)
+	}
+	if cfg.FilesEach < 1 {
+		bad("OMNICHAT_FILES_PER_MESSAGE: must be at least 1")
+	}
+	if cfg.DayTokens < 0 || cfg.DayCost < 0 {
+		bad("OMNICHAT_DAILY_TOKENS, OMNICHAT_DAILY_COST: must not be below 0")
+	}
+	if n := len(cfg.KeySecret); n > 0 && n < 32 {
+		bad("OMNICHAT_KEY_SECRET: is shorter than 32 bytes")
+	}
+	if t := cfg.TitleModel; t != hub.TitleAuto && t != "off" && !strings.Contains(t, "/") {
+		bad("OMNICHAT_TITLE_MODEL: %q is not provider/model, auto or off", t)
 	}
 	if cfg.RedisURL != "" {
 		if u, err := url.Parse(cfg.RedisURL); err != nil || u.Host == "" || u.Scheme != "redis" && u.Scheme != "rediss" {
@@ -102,6 +144,14 @@ func parseConfig(args []string, out io.Writer) (Config, error) {
 		return cfg, errors.New(strings.Join(wrong, "; "))
 	}
 	return cfg, nil
+}
+
+// fileBytesMax bounds the setting: a file is held in memory.
+const fileBytesMax = 100 << 20
+
+func isURL(v string) bool {
+	u, err := url.Parse(v)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 }
 
 // printHelp lists all settings.

@@ -16,8 +16,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/omnichat/omnichat/hub"
-	"github.com/omnichat/omnichat/providers/demo"
-	"github.com/omnichat/omnichat/providers/openai"
 	"github.com/omnichat/omnichat/repo"
 	"github.com/omnichat/omnichat/repo/redisbus"
 	"github.com/omnichat/omnichat/transport"
@@ -32,7 +30,13 @@ const noticeAfter = 2 * time.Second
 // closed. It writes the address to open to out.
 func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
-	db, err := repo.Open(ctx, repo.Options{DatabaseURL: cfg.DatabaseURL, DataDir: cfg.DataDir, Shared: cfg.RedisURL != "", Logger: log})
+	seal, err := sealKey(cfg)
+	if err != nil {
+		return err
+	}
+	db, err := repo.Open(ctx, repo.Options{
+		DatabaseURL: cfg.DatabaseURL, DataDir: cfg.DataDir, Shared: cfg.RedisURL != "", FilesDir: cfg.FilesDir, SealKey: seal, Logger: log,
+	})
 	if err != nil {
 		return err
 	}
@@ -41,7 +45,15 @@ func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	options := hub.Options{DefaultModel: cfg.Model, MaxRunning: cfg.MaxRunning, Logger: log}
+	vendors := newVendors(cfg, log)
+	vendors.added = db
+	options := hub.Options{
+		DefaultModel: cfg.Model, MaxRunning: cfg.MaxRunning, FileBytes: cfg.FileBytes, FilesPerPrompt: cfg.FilesEach,
+		DailyTokens: cfg.DayTokens, DailyCost: hub.Dollars(cfg.DayCost), Builtin: vendors.infos, CheckEndpoint: checkEndpoint, Logger: log,
+	}
+	if cfg.TitleModel != "off" {
+		options.TitleModel = cfg.TitleModel
+	}
 	if cfg.RedisURL != "" {
 		bus, busErr := redisbus.Open(ctx, cfg.RedisURL, log)
 		if busErr != nil {
@@ -55,7 +67,7 @@ func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 		return fmt.Errorf("listen: %w", err)
 	}
 	defer listener.Close()
-	h := hub.New(db, db, vendors(cfg, log), options)
+	h := hub.New(db, db, vendors, options)
 	if err := h.Start(ctx); err != nil {
 		h.Close()
 		return err
@@ -63,7 +75,7 @@ func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 	defer h.Close()
 
 	server := transport.New(h, db, transport.Options{
-		Secret: key, Origins: cfg.Origins, TrustedProxies: cfg.Proxies, Web: web.Dist(), Logger: log,
+		Secret: key, Origins: cfg.Origins, TrustedProxies: cfg.Proxies, FileLimit: cfg.FileBytes, Web: web.Dist(), Logger: log,
 		Metrics: metrics(h),
 		Ready: func(ctx context.Context) error {
 			if h.Draining() {
@@ -109,20 +121,6 @@ func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 		err = errors.Join(err, end)
 	}
 	return err
-}
-
-// vendors lists the providers that are set up.
-func vendors(cfg Config, log *slog.Logger) hub.Fixed {
-	all := hub.Fixed{}
-	if cfg.OpenAIKey != "" || cfg.OpenAIBaseURL != "" {
-		all["openai"] = openai.New(openai.Options{
-			APIKey: cfg.OpenAIKey, BaseURL: cfg.OpenAIBaseURL, FirstByte: cfg.FirstByte, Idle: cfg.Idle, Logger: log,
-		})
-	}
-	if cfg.Demo == "on" || cfg.Demo == "auto" && len(all) == 0 {
-		all["demo"] = demo.New(demo.Options{})
-	}
-	return all
 }
 
 func asGauge(on bool) int {

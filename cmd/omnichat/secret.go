@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -56,4 +58,24 @@ func secretOf(ctx context.Context, cfg Config, db *repo.Repo) ([]byte, error) {
 	fresh := make([]byte, 32)
 	_, _ = rand.Read(fresh) // never fails
 	return db.SharedSecret(ctx, "jwt", fresh)
+}
+
+// sealKey is the key that encrypts API keys at rest; nil if the only secret
+// there is lies in the database with them.
+func sealKey(cfg Config) ([]byte, error) {
+	secret := []byte(cfg.KeySecret)
+	if len(secret) == 0 {
+		if cfg.JWTSecret == "" && cfg.RedisURL != "" {
+			return nil, nil
+		}
+		var err error
+		if secret, err = signingKey(cfg.JWTSecret, cfg.DataDir); err != nil {
+			return nil, err
+		}
+	}
+	key, err := hkdf.Key(sha256.New, secret, nil, "omnichat api keys", 32)
+	if err != nil {
+		return nil, fmt.Errorf("make the key that encrypts API keys: %w", err)
+	}
+	return key, nil
 }

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/providers/anthropic"
+	"github.com/omnichat/omnichat/providers/demo"
+	"github.com/omnichat/omnichat/providers/gemini"
+	"github.com/omnichat/omnichat/providers/ollama"
+	"github.com/omnichat/omnichat/providers/openai"
+)
+
+// vendorNames are the providers that the settings turn on.
+var vendorNames = []string{"openai", "anthropic", "gemini", "ollama", "demo"}
+
+// vendors is [hub.Vendors]: the providers of the settings, and those that were
+// added in the page.
+type vendors struct {
+	cfg      Config
+	log      *slog.Logger
+	settings map[string]hub.Provider
+	infos    []hub.EndpointInfo // of settings
+	added    interface {
+		Endpoints(ctx context.Context, user hub.UserID) ([]hub.Endpoint, error)
+	}
+
+	mu   sync.Mutex
+	made map[madeKey]made
+}
+
+type madeKey struct {
+	owner hub.UserID
+	name  string
+}
+
+type made struct {
+	at       time.Time // the endpoint's UpdatedAt
+	provider hub.Provider
+}
+
+func newVendors(cfg Config, log *slog.Logger) *vendors {
+	v := &vendors{cfg: cfg, log: log, settings: map[string]hub.Provider{}, made: map[madeKey]made{}}
+	add := func(name, kind, baseURL, key string) {
+		v.settings[name] = v.open(hub.Endpoint{Name: name, Kind: kind, BaseURL: baseURL, APIKey: key})
+		v.infos = append(v.infos, hub.EndpointInfo{Name: name, Kind: kind, BaseURL: baseURL, Source: hub.FromSettings, HasKey: key != ""})
+	}
+	if cfg.OpenAIKey != "" || cfg.OpenAIBaseURL != "" {
+		add("openai", "openai", cfg.OpenAIBaseURL, cfg.OpenAIKey)
+	}
+	if cfg.AnthropicKey != "" || cfg.AnthropicBaseURL != "" {
+		add("anthropic", "anthropic", cfg.AnthropicBaseURL, cfg.AnthropicKey)
+	}
+	if cfg.GeminiKey != "" || cfg.GeminiBaseURL != "" {
+		add("gemini", "gemini", cfg.GeminiBaseURL, cfg.GeminiKey)
+	}
+	if cfg.OllamaHost != "" {
+		add("ollama", "ollama", cfg.OllamaHost, "")
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Endpoints)) {
+		key := os.Getenv("OMNICHAT_ENDPOINT_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")) + "_KEY")
+		add(name, "openai", cfg.Endpoints[name], key)
+	}
+	if cfg.Demo == "on" || cfg.Demo == "auto" && len(v.settings) == 0 {
+		v.settings["demo"] = demo.New(demo.Options{})
+	}
+	return v
+}
+
+// open makes the provider of an endpoint. One that a user has added may not
+// reach the server's own network.
+func (v *vendors) open(e hub.Endpoint) hub.Provider {
+	guarded := e.Owner != ""
+	switch e.Kind {
+	case "anthropic":
+		return anthropic.New(anthropic.Options{APIKey: e.APIKey, BaseURL: e.BaseURL, FirstByte: v.cfg.FirstByte, Idle: v.cfg.Idle, Guarded: guarded, Logger: v.log})
+	case "gemini":
+		return gemini.New(gemini.Options{APIKey: e.APIKey, BaseURL: e.BaseURL, FirstByte: v.cfg.FirstByte, Idle: v.cfg.Idle, Guarded: guarded, Logger: v.log})
+	case "ollama":
+		return ollama.New(ollama.Options{APIKey: e.APIKey, BaseURL: e.BaseURL, FirstByte: v.cfg.FirstByte, Idle: v.cfg.Idle, Guarded: guarded, Logger: v.log})
+	}
+	return openai.New(openai.Options{APIKey: e.APIKey, BaseURL: e.BaseURL, FirstByte: v.cfg.FirstByte, Idle: v.cfg.Idle, Guarded: guarded, Logger: v.log})
+}
+
+// For is hub.Vendors': a user's own go before everyone's of the same name.
+func (v *vendors) For(ctx context.Context, user hub.UserID) (map[string]hub.Provider, error) {
+	list, err := v.added.Endpoints(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return v.settings, nil
+	}
+	all := maps.Clone(v.settings)
+	own := map[string]bool{}
+	for _, e := range list {
+		if e.Owner == "" && own[e.Name] {
+			continue
+		}
+		own[e.Name] = e.Owner != ""
+		all[e.Name] = v.provider(e)
+	}
+	return all, nil
+}
+
+// provider is the one made for the endpoint as it is now.
+func (v *vendors) provider(e hub.Endpoint) hub.Provider {
+	key := madeKey{e.Owner, e.Name}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if got, ok := v.made[key]; ok && got.at.Equal(e.UpdatedAt) {
+		return got.provider
+	}
+	p := v.open(e)
+	v.made[key] = made{at: e.UpdatedAt, provider: p}
+	return p
+}
+
+// checkEndpoint refuses an address that is none.
+func checkEndpoint(e hub.Endpoint) error {
+	if e.BaseURL != "" && !isURL(e.BaseURL) {
+		return hub.Invalid("base_url", "must be a URL such as https://api.example.org/v1")
+	}
+	return nil
+}

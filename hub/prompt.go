@@ -1,0 +1,169 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// order is an answer that is to be generated: what was asked, and of whom.
+type order struct {
+	question Question
+	asked    Asked
+	model    string // "provider/model"
+	provider Provider
+	settings UserSettings
+	title    bool // the session was opened by this question, and wants a title
+}
+
+const continueText = "Continue exactly where you stopped. Do not repeat anything and do not comment on this request."
+
+const (
+	// answerRoom is what is kept free of a model's context for the answer, in
+	// tokens, at most a quarter of the context.
+	answerRoom = 8192
+	// imageTokens is what an image counts for when a conversation is cut.
+	imageTokens = 1500
+)
+
+// prompt is what a model is asked: the branch that is shown, cut to what the
+// model can take, and what the person should know of that.
+func (h *Hub) prompt(ctx context.Context, user UserID, o order, model Model) (Prompt, []Notice, error) {
+	_, name, _ := strings.Cut(model.ID, "/")
+	q, s := o.question, o.asked.Session
+	p := Prompt{Model: name, Temperature: q.Temperature, TopP: q.TopP, MaxTokens: q.MaxTokens, ReasoningEffort: q.ReasoningEffort}
+	if p.Temperature == nil {
+		p.Temperature = s.Temperature
+	}
+	if p.MaxTokens == nil {
+		p.MaxTokens = s.MaxTokens
+	}
+	if p.ReasoningEffort == "" {
+		p.ReasoningEffort = s.ReasoningEffort
+	}
+	if _, ok := known(model.ID); ok && !model.Reasoning {
+		p.ReasoningEffort = "" // of a model chosen before
+	}
+	system := s.SystemPrompt
+	if system == "" {
+		system = o.settings.SystemPrompt
+	}
+	branch, notices := cut(o.asked.Branch, system, model, p.MaxTokens)
+	if system != "" {
+		p.Turns = append(p.Turns, Turn{Role: RoleOfSystem, Content: system})
+	}
+	unseen := 0
+	for _, m := range branch {
+		turn := Turn{Role: m.Role, Content: m.Content}
+		if m.Role == RoleOfAssistant && m.Model == model.ID {
+			turn.Reasoning, turn.Opaque = m.Reasoning, m.Opaque
+		}
+		left, err := h.attach(ctx, user, &turn, m.Files, model.Vision == nil || *model.Vision)
+		if err != nil {
+			return p, notices, err
+		}
+		unseen += left
+		if turn.Content != "" || len(turn.Images) > 0 {
+			p.Turns = append(p.Turns, turn)
+		}
+	}
+	if unseen > 0 {
+		notices = append(notices, Notice{Code: NoticeImagesLeft, Detail: "This model cannot see images: it was told their names only."})
+	}
+	if n := len(p.Turns); n > 0 && p.Turns[n-1].Role == RoleOfAssistant {
+		p.Turns = append(p.Turns, Turn{Role: RoleOfUser, Content: continueText})
+	}
+	return p, notices, nil
+}
+
+// attach adds a message's files to its turn, and says how many images the
+// model cannot see.
+func (h *Hub) attach(ctx context.Context, user UserID, turn *Turn, files []File, sees bool) (unseen int, err error) {
+	for _, f := range files {
+		if f.IsImage() && !sees {
+			turn.Content += fmt.Sprintf("\n\n[image: %s]", f.Name)
+			unseen++
+			continue
+		}
+		_, data, err := h.store.File(ctx, user, f.ID)
+		if err != nil {
+			return unseen, fmt.Errorf("read attachment %s: %w", f.ID, err)
+		}
+		if f.IsImage() {
+			turn.Images = append(turn.Images, Image{MediaType: f.MediaType, Data: data})
+			continue
+		}
+		fence := "```"
+		for strings.Contains(string(data), fence) {
+			fence += "`"
+		}
+		turn.Content += fmt.Sprintf("\n\nAttached file %s:\n%s\n%s\n%s", f.Name, fence, data, fence)
+	}
+	return unseen, nil
+}
+
+// cut leaves out the oldest messages of a branch until the rest fits into the
+// model's context. The last one stays.
+func cut(branch []Message, system string, model Model, maxTokens *int) ([]Message, []Notice) {
+	if model.Context == 0 {
+		return branch, nil
+	}
+	room := min(answerRoom, model.Context/4)
+	if maxTokens != nil {
+		room = min(int64(*maxTokens), model.Context/2)
+	}
+	budget := model.Context - room - estimate(system)
+	from := len(branch)
+	for from > 0 {
+		if budget -= estimateMessage(branch[from-1]); budget < 0 && from < len(branch) {
+			break
+		}
+		from--
+	}
+	for from > 0 && from < len(branch)-1 && branch[from].Role != RoleOfUser {
+		from++ // models want a person to begin
+	}
+	if from == 0 {
+		return branch, nil
+	}
+	noun := "messages do"
+	if from == 1 {
+		noun = "message does"
+	}
+	return branch[from:], []Notice{{Code: NoticeContextCut, Detail: fmt.Sprintf("The conversation is longer than this model can read: its oldest %d %s not count for this answer.", from, noun)}}
+}
+
+func estimateMessage(m Message) int64 {
+	n := estimate(m.Content) + 4
+	for _, f := range m.Files {
+		if f.IsImage() {
+			n += imageTokens
+		} else {
+			n += f.Size/3 + 10
+		}
+	}
+	return n
+}
+
+// estimate is about how many tokens a text has, rather too many than too few:
+// vendors count differently, and tell only afterwards.
+func estimate(text string) int64 {
+	wide := utf8.RuneCountInString(text)
+	ascii := 0
+	for i := range len(text) {
+		if text[i] < utf8.RuneSelf {
+			ascii++
+		}
+	}
+	return int64((ascii+3)/4 + wide - ascii)
+}
+
+// estimatePrompt is estimate for all of a prompt.
+func estimatePrompt(p Prompt) int64 {
+	var n int64
+	for _, t := range p.Turns {
+		n += estimate(t.Content) + 4 + int64(len(t.Images))*imageTokens
+	}
+	return n
+}

@@ -1,0 +1,63 @@
+package hub
+
+import (
+	"context"
+	"time"
+)
+
+// account completes what an answer used: what the provider did not report is
+// estimated, and all of it priced. An answer that failed before it began costs
+// nothing.
+func (h *Hub) account(ctx context.Context, model string, u *Usage, whole bool, input, output int64) *Usage {
+	switch {
+	case u == nil:
+		u = &Usage{InputTokens: input, OutputTokens: output, Estimated: true}
+	case !whole: // what came last was of a moment before the end
+		u.OutputTokens, u.Estimated = max(u.OutputTokens, output), true
+	}
+	if p := priceOf(h.customPrices(ctx), model); p != nil {
+		cost := p.Cost(*u)
+		u.Cost = &cost
+	}
+	return u
+}
+
+// withinLimit refuses when the user has used up what is allowed for today.
+func (h *Hub) withinLimit(ctx context.Context, user UserID) error {
+	if h.opt.DailyTokens == 0 && h.opt.DailyCost == 0 {
+		return nil
+	}
+	now := time.Now()
+	tokens, cost, err := h.store.UsedSince(ctx, user, today(now))
+	if err != nil {
+		return err
+	}
+	tokens += h.underWay(user)
+	what := ""
+	switch {
+	case h.opt.DailyTokens > 0 && tokens >= h.opt.DailyTokens:
+		what = "tokens"
+	case h.opt.DailyCost > 0 && cost >= h.opt.DailyCost:
+		what = "money"
+	default:
+		return nil
+	}
+	return &Error{
+		Code: CodeDailyLimit, Msg: "your " + what + " for today are used up; they are renewed at midnight, UTC",
+		RetryAfter: today(now).Add(24 * time.Hour).Sub(now),
+	}
+}
+
+// underWay is about how many tokens the user's answers have used that run here.
+func (h *Hub) underWay(user UserID) (tokens int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, st := range h.streams {
+		if st.log != nil && st.user == user && st.endedAt.IsZero() {
+			st.mu.Lock()
+			tokens += st.input + int64(st.size/4)
+			st.mu.Unlock()
+		}
+	}
+	return tokens
+}
