@@ -144,6 +144,26 @@ func (s *Server) private(f func(c echo.Context, who identity) error) echo.Handle
 	}
 }
 
+// admin wraps a handler that is for admins alone.
+func (s *Server) admin(f func(c echo.Context, who identity) error) echo.HandlerFunc {
+	return s.private(func(c echo.Context, who identity) error {
+		if err := s.checkAdmin(c.Request().Context(), who); err != nil {
+			return err
+		}
+		return f(c, who)
+	})
+}
+
+// checkAdmin refuses everyone but admins. The account says who is one, not the
+// token, which outlives a change.
+func (s *Server) checkAdmin(ctx context.Context, who identity) error {
+	u, err := s.accounts.User(ctx, who.user)
+	if err == nil && u.Role != hub.RoleAdmin {
+		err = &hub.Error{Code: hub.CodeForbidden, Msg: "only an admin may do this"}
+	}
+	return err
+}
+
 // watch returns once the login that who says does not hold any more, or when
 // ctx ends; only the first is true.
 func (s *Server) watch(ctx context.Context, who func() identity) bool {

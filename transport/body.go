@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -26,10 +27,20 @@ func (s *Server) readBody(c echo.Context, media string) ([]byte, error) {
 	if err != nil || got != media {
 		return nil, &hub.Error{Code: codeUnsupported, Msg: "the body must be " + media}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, s.opt.BodyLimit))
+	return readAll(c, s.opt.BodyLimit, &hub.Error{Code: hub.CodeTooLarge, Msg: fmt.Sprintf("the body is over %d bytes", s.opt.BodyLimit)})
+}
+
+// readAll reads a request's body. Of one over the limit it reads no more than
+// that, or nothing if the request says how long it is.
+func readAll(c echo.Context, limit int64, tooLarge *hub.Error) ([]byte, error) {
+	if c.Request().ContentLength > limit {
+		return nil, tooLarge
+	}
+	// The writer below echo's closes the connection instead of reading what is left.
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response().Writer, c.Request().Body, limit))
 	var big *http.MaxBytesError
 	if errors.As(err, &big) {
-		return nil, &hub.Error{Code: hub.CodeTooLarge, Msg: fmt.Sprintf("the body is over %d bytes", s.opt.BodyLimit)}
+		return nil, tooLarge
 	}
 	if err != nil {
 		return nil, &hub.Error{Code: hub.CodeInvalid, Msg: "the body broke off", Err: err}
@@ -66,7 +77,7 @@ func decode(body []byte, into any) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &wrong):
-		field := wrong.Field
+		field := strings.TrimPrefix(wrong.Field, "askBody.") // a command embeds it
 		return hub.Invalid(field, "must be "+kindOf(wrong.Type.Kind().String())+", not "+wrong.Value)
 	case strings.HasPrefix(err.Error(), "json: unknown field "):
 		field := strings.Trim(strings.TrimPrefix(err.Error(), "json: unknown field "), `"`)
@@ -174,6 +185,56 @@ func queryInt(c echo.Context, name string, least, most, otherwise int64) (int64,
 		return 0, hub.Invalid(name, fmt.Sprintf("must be a whole number from %d to %d", least, most))
 	}
 	return n, nil
+}
+
+// queryBool reads true or false from the query; absent, it is false.
+func queryBool(c echo.Context, name string) (bool, error) {
+	switch c.QueryParam(name) {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	}
+	return false, hub.Invalid(name, "must be true or false")
+}
+
+// optional is a field of a body of which absent, null and a value differ.
+type optional[T any] struct {
+	given bool
+	value *T // nil for null
+}
+
+// UnmarshalJSON is json.Unmarshaler's.
+func (o *optional[T]) UnmarshalJSON(b []byte) error {
+	o.given = true
+	return json.Unmarshal(b, &o.value)
+}
+
+// change is what a patch has for the field: nil leaves it as it is, a pointer
+// to nil takes it away.
+func (o *optional[T]) change() **T {
+	if !o.given {
+		return nil
+	}
+	return &o.value
+}
+
+// checkText refuses a text that is too long, and null.
+func checkText(field string, o optional[string], most int) error {
+	switch {
+	case o.given && o.value == nil:
+		return hub.Invalid(field, "must be a string, not null")
+	case o.given && utf8.RuneCountInString(*o.value) > most:
+		return hub.Invalid(field, fmt.Sprintf("must have at most %d characters", most))
+	}
+	return nil
+}
+
+// pathText reads a name from the path, which may be URL-encoded. What no name
+// can be is not ok.
+func pathText(escaped string) (string, bool) {
+	v, err := url.PathUnescape(escaped)
+	return v, err == nil && v != "" && utf8.ValidString(v) && !strings.ContainsRune(v, 0)
 }
 
 // pathID reads an id from the path. What is no UUID names nothing.

@@ -3,6 +3,7 @@ package transport
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"strconv"
@@ -24,6 +25,7 @@ type askBody struct {
 	TopP            *float64        `json:"top_p"`
 	MaxTokens       *int            `json:"max_tokens"`
 	ReasoningEffort *string         `json:"reasoning_effort"`
+	Attachments     []string        `json:"attachments"`
 }
 
 func (b askBody) question() (q hub.Question, err error) {
@@ -46,15 +48,19 @@ func (b askBody) question() (q hub.Question, err error) {
 		}
 		q.ParentGiven = true
 	}
+	if err := checkParameters(b.Temperature, b.MaxTokens, b.ReasoningEffort); err != nil {
+		return q, err
+	}
+	for _, v := range b.Attachments {
+		id, ok := hub.ParseID(v)
+		if !ok {
+			return q, hub.Invalid("attachments", "must be UUIDs")
+		}
+		q.Files = append(q.Files, hub.FileID(id))
+	}
 	switch {
-	case b.Temperature != nil && (*b.Temperature < 0 || *b.Temperature > 2):
-		return q, hub.Invalid("temperature", "must be from 0 to 2")
 	case b.TopP != nil && (*b.TopP < 0 || *b.TopP > 1):
 		return q, hub.Invalid("top_p", "must be from 0 to 1")
-	case b.MaxTokens != nil && *b.MaxTokens < 1:
-		return q, hub.Invalid("max_tokens", "must be at least 1")
-	case b.ReasoningEffort != nil && len(*b.ReasoningEffort) > 20:
-		return q, hub.Invalid("reasoning_effort", "is too long")
 	case b.Model != nil && len(*b.Model) > modelMax:
 		return q, hub.Invalid("model", "is too long")
 	}
@@ -66,6 +72,19 @@ func (b askBody) question() (q hub.Question, err error) {
 		q.ReasoningEffort = *b.ReasoningEffort
 	}
 	return q, nil
+}
+
+// checkParameters holds for a question's and a session's alike.
+func checkParameters(temperature *float64, maxTokens *int, effort *string) error {
+	switch {
+	case temperature != nil && (*temperature < 0 || *temperature > 2):
+		return hub.Invalid("temperature", "must be from 0 to 2")
+	case maxTokens != nil && (*maxTokens < 1 || *maxTokens > math.MaxInt32):
+		return hub.Invalid("max_tokens", fmt.Sprintf("must be from 1 to %d", math.MaxInt32))
+	case effort != nil && len(*effort) > effortMax:
+		return hub.Invalid("reasoning_effort", "is too long")
+	}
+	return nil
 }
 
 // ask is POST /chat/stream.

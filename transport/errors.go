@@ -35,6 +35,8 @@ var statuses = map[hub.Code]int{
 	codeMethod:              http.StatusMethodNotAllowed,
 	hub.CodeRateLimited:     http.StatusTooManyRequests,
 	hub.CodeTooManyRunning:  http.StatusTooManyRequests,
+	hub.CodeDailyLimit:      http.StatusTooManyRequests,
+	hub.CodeNoVision:        http.StatusBadRequest,
 	hub.CodeUnavailable:     http.StatusServiceUnavailable,
 }
 

@@ -12,25 +12,33 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// Parameters of argon2id, as OWASP's password storage cheat sheet has them.
+// argonCost is what argon2id is told to spend on a password.
+type argonCost struct {
+	memory  uint32 // KiB
+	time    uint32
+	threads uint8
+}
+
+// owasp is what OWASP's password storage cheat sheet has.
+var owasp = argonCost{memory: 19456, time: 2, threads: 1}
+
+// Bytes of a hash.
 const (
-	argonMemory  = 19456 // KiB
-	argonTime    = 2
-	argonThreads = 1
-	argonKey     = 32
-	argonSalt    = 16
+	argonKey  = 32
+	argonSalt = 16
 )
 
 // hasher hashes passwords, as many at a time as there are cores: each takes
 // 19 MiB and tens of milliseconds.
 type hasher struct {
+	cost  argonCost
 	slots chan struct{}
 	dummy string // what the password of a user that is not there is held against
 }
 
-func newHasher() *hasher {
-	h := &hasher{slots: make(chan struct{}, runtime.GOMAXPROCS(0))}
-	h.dummy = encodeHash(make([]byte, argonSalt), make([]byte, argonKey))
+func newHasher(cost argonCost) *hasher {
+	h := &hasher{cost: cost, slots: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	h.dummy = cost.encode(make([]byte, argonSalt), make([]byte, argonKey))
 	return h
 }
 
@@ -51,12 +59,16 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	defer func() { <-h.slots }()
 	salt := make([]byte, argonSalt)
 	rand.Read(salt) // never fails, see crypto/rand
-	return encodeHash(salt, argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonThreads, argonKey)), nil
+	return h.cost.encode(salt, h.cost.key(password, salt, argonKey)), nil
 }
 
-func encodeHash(salt, key []byte) string {
+func (c argonCost) key(password string, salt []byte, size int) []byte {
+	return argon2.IDKey([]byte(password), salt, c.time, c.memory, c.threads, uint32(size))
+}
+
+func (c argonCost) encode(salt, key []byte) string {
 	b64 := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonThreads,
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.memory, c.time, c.threads,
 		b64.EncodeToString(salt), b64.EncodeToString(key))
 }
 
@@ -71,9 +83,8 @@ func (h *hasher) check(ctx context.Context, password, hash string) (ok, old bool
 	if len(parts) != 6 || parts[1] != "argon2id" {
 		return false, false, fmt.Errorf("a stored password hash has an unknown form")
 	}
-	var memory, time uint32
-	var threads uint8
-	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &memory, &time, &threads); err != nil {
+	var cost argonCost
+	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &cost.memory, &cost.time, &cost.threads); err != nil {
 		return false, false, fmt.Errorf("a stored password hash: %w", err)
 	}
 	salt, err := base64.RawStdEncoding.DecodeString(parts[4])
@@ -84,7 +95,6 @@ func (h *hasher) check(ctx context.Context, password, hash string) (ok, old bool
 	if err != nil {
 		return false, false, fmt.Errorf("a stored password hash: %w", err)
 	}
-	got := argon2.IDKey([]byte(password), salt, time, memory, threads, uint32(len(want)))
-	ok = subtle.ConstantTimeCompare(got, want) == 1
-	return ok, ok && (memory != argonMemory || time != argonTime || threads != argonThreads), nil
+	ok = subtle.ConstantTimeCompare(cost.key(password, salt, len(want)), want) == 1
+	return ok, ok && cost != h.cost, nil
 }

@@ -26,6 +26,7 @@ type Options struct {
 	RefreshTTL     time.Duration                   // 30 days
 	Grace          time.Duration                   // for a refresh token just replaced; 10 s
 	BodyLimit      int64                           // bytes; 1 MiB
+	FileLimit      int64                           // bytes of an attached file, the hub's; 10 MiB
 	Heartbeat      time.Duration                   // 20 s
 	AuthTimeout    time.Duration                   // of a WebSocket; 5 s
 	Recheck        time.Duration                   // how often a long response looks whether its login holds; 20 s
@@ -35,6 +36,9 @@ type Options struct {
 	Degraded       func() error                    // what is away although questions are answered
 	Metrics        http.Handler
 	Logger         *slog.Logger
+
+	passwords argonCost        // what hashing a password costs; OWASP's
+	now       func() time.Time // the clock of failed logins
 }
 
 // Server answers everything that comes from outside.
@@ -75,6 +79,15 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 	if opt.BodyLimit == 0 {
 		opt.BodyLimit = 1 << 20
 	}
+	if opt.FileLimit == 0 {
+		opt.FileLimit = 10 << 20
+	}
+	if opt.passwords == (argonCost{}) {
+		opt.passwords = owasp
+	}
+	if opt.now == nil {
+		opt.now = time.Now
+	}
 	if opt.Web == nil {
 		opt.Web = noPage{}
 	}
@@ -83,9 +96,9 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 	}
 	s := &Server{
 		hub: h, accounts: accounts, opt: opt, log: opt.Logger, logins: newLogins(opt.Secret, opt.AccessTTL, accounts),
-		hasher: newHasher(), csrf: http.NewCrossOriginProtection(), origins: map[string]bool{}, sockets: newSockets(),
+		hasher: newHasher(opt.passwords), csrf: http.NewCrossOriginProtection(), origins: map[string]bool{}, sockets: newSockets(),
 		proxies: parseNetworks(opt.TrustedProxies),
-		perIP:   newThrottle(time.Second, 60), perAccount: newThrottle(3*time.Second, 10),
+		perIP:   newThrottle(time.Second, 60, opt.now), perAccount: newThrottle(3*time.Second, 10, opt.now),
 	}
 	for _, o := range opt.Origins {
 		s.origins[o] = true
@@ -118,9 +131,22 @@ func (s *Server) routes() *echo.Echo {
 
 	e.POST("/users", s.register)
 	e.GET("/users/me", s.private(s.me))
+	e.GET("/users/me/settings", s.private(s.userSettings))
+	e.PATCH("/users/me/settings", s.private(s.patchUserSettings))
 	e.POST("/token", s.token)
 	e.POST("/token/revoke", s.revoke)
 	e.GET("/models", s.private(s.models))
+	e.GET("/providers", s.private(s.listProviders))
+	e.PUT("/providers/:name", s.private(s.putProvider))
+	e.DELETE("/providers/:name", s.private(s.deleteProvider))
+	e.GET("/prices", s.private(s.listPrices))
+	e.PUT("/prices/*", s.admin(s.putPrice))
+	e.DELETE("/prices/*", s.admin(s.deletePrice))
+	e.GET("/usage", s.private(s.usage))
+	e.GET("/limits", s.private(s.limits))
+	e.POST("/attachments", s.private(s.createAttachment))
+	e.GET("/attachments/:id", s.private(s.getAttachment))
+	e.DELETE("/attachments/:id", s.private(s.deleteAttachment))
 	e.POST("/sessions", s.private(s.createSession))
 	e.GET("/sessions", s.private(s.listSessions))
 	e.GET("/sessions/:id", s.private(s.getSession))
@@ -243,7 +269,7 @@ func (s *Server) cors(c echo.Context) bool {
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
 		return false
 	}
-	h.Set("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE")
+	h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE")
 	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID")
 	h.Set("Access-Control-Max-Age", "600")
 	return true

@@ -16,20 +16,21 @@ const throttleMax = 10_000
 type throttle struct {
 	every time.Duration
 	burst int
+	now   func() time.Time
 
 	mu   sync.Mutex
 	keys map[string]*rate.Limiter
 }
 
-func newThrottle(every time.Duration, burst int) *throttle {
-	return &throttle{every: every, burst: burst, keys: map[string]*rate.Limiter{}}
+func newThrottle(every time.Duration, burst int, now func() time.Time) *throttle {
+	return &throttle{every: every, burst: burst, now: now, keys: map[string]*rate.Limiter{}}
 }
 
 // check refuses a key that has failed too often.
 func (t *throttle) check(key string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if l := t.keys[key]; l != nil && l.Tokens() < 1 {
+	if l := t.keys[key]; l != nil && l.TokensAt(t.now()) < 1 {
 		return &hub.Error{Code: hub.CodeRateLimited, Msg: "too many attempts; wait a little", RetryAfter: t.every}
 	}
 	return nil
@@ -47,13 +48,13 @@ func (t *throttle) failed(key string) {
 		l = rate.NewLimiter(rate.Every(t.every), t.burst)
 		t.keys[key] = l
 	}
-	l.Allow()
+	l.AllowN(t.now(), 1)
 }
 
 // sweep forgets keys that are as good as new, or all if there are none.
 func (t *throttle) sweep() {
 	for key, l := range t.keys {
-		if l.Tokens() >= float64(t.burst) {
+		if l.TokensAt(t.now()) >= float64(t.burst) {
 			delete(t.keys, key)
 		}
 	}

@@ -236,7 +236,7 @@ var fields = map[string][]string{
 	"subscribe":   {"session_id", "positions"},
 	"unsubscribe": {"session_id"},
 	"send": {"session_id", "message_id", "answer_id", "parent_id", "content", "model", "temperature", "top_p",
-		"max_tokens", "reasoning_effort"},
+		"max_tokens", "reasoning_effort", "attachments"},
 	"stop": {"message_id"},
 	"ping": {},
 }

@@ -1,0 +1,100 @@
+package transport
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+// uploadTimeout is how long an upload may take.
+const uploadTimeout = 5 * time.Minute
+
+// filePolicy makes of a file that is opened by itself a page that may nothing.
+const filePolicy = "sandbox; default-src 'none'"
+
+// createAttachment is POST /attachments.
+func (s *Server) createAttachment(c echo.Context, who identity) error {
+	name := c.QueryParam("name")
+	switch {
+	case name == "":
+		return hub.Invalid("name", "is required")
+	case strings.ContainsFunc(name, unicode.IsControl):
+		return hub.Invalid("name", "must not contain control characters")
+	}
+	tooLarge := &hub.Error{Code: hub.CodeTooLarge, Field: "file", Msg: "the file is over " + sizeOf(s.opt.FileLimit)}
+	if err := http.NewResponseController(c.Response().Writer).SetReadDeadline(time.Now().Add(uploadTimeout)); err != nil {
+		return err
+	}
+	data, err := readAll(c, s.opt.FileLimit, tooLarge)
+	if err != nil {
+		return err
+	}
+	f, err := s.hub.CreateFile(c.Request().Context(), who.user, name, data)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusCreated, f)
+}
+
+// sizeOf says a limit as people know it.
+func sizeOf(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	return fmt.Sprintf("%d MiB", n>>20)
+}
+
+// getAttachment is GET /attachments/{id}.
+func (s *Server) getAttachment(c echo.Context, who identity) error {
+	id, err := pathID(c, "id", "file")
+	if err != nil {
+		return err
+	}
+	f, data, err := s.hub.File(c.Request().Context(), who.user, hub.FileID(id))
+	if err != nil {
+		return err
+	}
+	h := c.Response().Header()
+	h.Set("Content-Security-Policy", filePolicy)
+	h.Set("Content-Disposition", disposition(f.Name))
+	h.Set("Cache-Control", "private, max-age=31536000, immutable") // a file never changes
+	return c.Blob(http.StatusOK, contentType(f), data)
+}
+
+// contentType names what a file may be shown as: a picture or plain text.
+// Anything else is bytes.
+func contentType(f hub.File) string {
+	switch f.MediaType {
+	case "image/png", "image/jpeg", "image/gif", "image/webp":
+		return f.MediaType
+	case "text/plain":
+		return "text/plain; charset=utf-8"
+	}
+	return echo.MIMEOctetStream
+}
+
+// disposition gives a file its name (RFC 6266), as RFC 8187, which has replaced
+// RFC 5987, encodes it.
+func disposition(name string) string {
+	// What QueryEscape leaves is a part of the RFC's attr-char, but for the +.
+	return "inline; filename*=UTF-8''" + strings.ReplaceAll(url.QueryEscape(name), "+", "%20")
+}
+
+// deleteAttachment is DELETE /attachments/{id}.
+func (s *Server) deleteAttachment(c echo.Context, who identity) error {
+	id, err := pathID(c, "id", "file")
+	if err != nil {
+		return err
+	}
+	if err := s.hub.DeleteFile(c.Request().Context(), who.user, hub.FileID(id)); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}

@@ -1,0 +1,80 @@
+package transport
+
+import (
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+// priceMax is dollars for a million tokens.
+const priceMax = 1_000_000
+
+// listPrices is GET /prices.
+func (s *Server) listPrices(c echo.Context, _ identity) error {
+	items, err := s.hub.Prices(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	if items == nil {
+		items = []hub.ModelPrice{}
+	}
+	return c.JSON(http.StatusOK, map[string]any{"items": items})
+}
+
+// pricedModel reads the model from the path: all that follows, for it may have
+// slashes, encoded or not.
+func pricedModel(c echo.Context) (string, bool) {
+	_, escaped, _ := strings.Cut(c.Request().URL.EscapedPath(), "/prices/")
+	model, ok := pathText(escaped)
+	return model, ok && utf8.RuneCountInString(model) <= modelMax
+}
+
+// putPrice is PUT /prices/{model}.
+func (s *Server) putPrice(c echo.Context, _ identity) error {
+	var in struct {
+		Input       *float64 `json:"input"`
+		CachedInput *float64 `json:"cached_input"`
+		Output      *float64 `json:"output"`
+	}
+	if err := s.readJSON(c, &in); err != nil {
+		return err
+	}
+	model, ok := pricedModel(c)
+	if !ok {
+		return hub.Invalid("model", "must have 1 to 200 characters of UTF-8 without U+0000")
+	}
+	p := hub.ModelPrice{Model: model}
+	for _, f := range []struct {
+		name string
+		from *float64
+		to   *float64
+	}{{"input", in.Input, &p.Input}, {"cached_input", in.CachedInput, &p.CachedInput}, {"output", in.Output, &p.Output}} {
+		if f.from == nil {
+			return hub.Invalid(f.name, "is required")
+		}
+		if *f.from < 0 || *f.from > priceMax {
+			return hub.Invalid(f.name, "must be from 0 to 1000000 dollars for a million tokens")
+		}
+		*f.to = *f.from
+	}
+	if err := s.hub.PutPrice(c.Request().Context(), p); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+// deletePrice is DELETE /prices/{model}.
+func (s *Server) deletePrice(c echo.Context, _ identity) error {
+	model, ok := pricedModel(c)
+	if !ok {
+		return hub.NotFound("price")
+	}
+	if err := s.hub.DeletePrice(c.Request().Context(), model); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}

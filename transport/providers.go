@@ -1,0 +1,119 @@
+package transport
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+// Limits of a provider's fields, in bytes.
+const (
+	baseURLMax = 500
+	keyMax     = 4000
+)
+
+type providerBody struct {
+	Kind    *string `json:"kind"`
+	BaseURL *string `json:"base_url"`
+	APIKey  *string `json:"api_key"`
+	Shared  bool    `json:"shared"`
+}
+
+// endpoint checks what every kind of provider needs. No word of an error has
+// the key in it.
+func (b providerBody) endpoint(name string) (hub.Endpoint, error) {
+	e := hub.Endpoint{Name: name}
+	if b.Kind == nil {
+		return e, hub.Invalid("kind", "is required")
+	}
+	e.Kind = *b.Kind
+	if b.BaseURL != nil {
+		e.BaseURL = *b.BaseURL
+	}
+	if b.APIKey != nil {
+		e.APIKey = *b.APIKey
+	}
+	notPlain := func(r rune) bool { return r <= ' ' || r > unicode.MaxASCII || unicode.IsControl(r) }
+	switch {
+	case len(e.APIKey) > keyMax:
+		return e, hub.Invalid("api_key", "is too long")
+	case strings.ContainsFunc(e.APIKey, notPlain): // it becomes a header
+		return e, hub.Invalid("api_key", "must be plain characters without spaces")
+	case len(e.BaseURL) > baseURLMax:
+		return e, hub.Invalid("base_url", "is too long")
+	case e.BaseURL != "" && !validBaseURL(e.BaseURL):
+		return e, hub.Invalid("base_url", "must be an http or https URL without a name, password, query or fragment")
+	}
+	return e, nil
+}
+
+// validBaseURL says whether requests can be sent below a URL. A password in it
+// would be shown to everyone who may see the provider.
+func validBaseURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
+		u.User == nil && u.RawQuery == "" && !u.ForceQuery && !strings.Contains(s, "#")
+}
+
+// listProviders is GET /providers.
+func (s *Server) listProviders(c echo.Context, who identity) error {
+	items, err := s.hub.Endpoints(c.Request().Context(), who.user)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, map[string]any{"items": items})
+}
+
+// putProvider is PUT /providers/{name}.
+func (s *Server) putProvider(c echo.Context, who identity) error {
+	name, _ := pathText(c.Param("name")) // what is no name, hub refuses
+	var in providerBody
+	if err := s.readJSON(c, &in); err != nil {
+		return err
+	}
+	e, err := in.endpoint(name)
+	if err != nil {
+		return err
+	}
+	if e.Owner, err = s.endpointOwner(c, who, in.Shared); err != nil {
+		return err
+	}
+	if err := s.hub.PutEndpoint(c.Request().Context(), e); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+// endpointOwner is whose a provider is: the user's own, or everyone's, which is
+// the admin's business.
+func (s *Server) endpointOwner(c echo.Context, who identity, shared bool) (hub.UserID, error) {
+	if !shared {
+		return who.user, nil
+	}
+	return "", s.checkAdmin(c.Request().Context(), who)
+}
+
+// deleteProvider is DELETE /providers/{name}.
+func (s *Server) deleteProvider(c echo.Context, who identity) error {
+	shared, err := queryBool(c, "shared")
+	if err != nil {
+		return err
+	}
+	owner, err := s.endpointOwner(c, who, shared)
+	if err != nil {
+		return err
+	}
+	name, ok := pathText(c.Param("name"))
+	if !ok {
+		return hub.NotFound("provider")
+	}
+	if err := s.hub.DeleteEndpoint(c.Request().Context(), owner, name); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
