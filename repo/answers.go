@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -14,6 +13,10 @@ import (
 
 // Ask is hub.AnswerStore's.
 func (r *Repo) Ask(ctx context.Context, q hub.StoredQuestion) (hub.Asked, error) {
+	var err error
+	if q.Files, err = fileIDs(q.Files); err != nil {
+		return hub.Asked{}, err
+	}
 	for tries := 0; ; tries++ {
 		var out hub.Asked
 		err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
@@ -123,7 +126,7 @@ func sameQuestion(q hub.StoredQuestion, question, answer *messageRow) bool {
 	if q.Content == nil {
 		return question == nil && answer.ParentID != nil && q.Parent != nil && *answer.ParentID == *q.Parent
 	}
-	if question == nil || !madeWith(answer, question) || question.Content != *q.Content {
+	if question == nil || !madeWith(answer, question) || question.Content != *q.Content || !sameFiles(q.Files, question.Attachments) {
 		return false
 	}
 	return !q.ParentGiven || equal(q.Parent, question.ParentID)
@@ -152,7 +155,6 @@ func (r *Repo) ask(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (hub.As
 		return out, err
 	}
 	session.UpdatedAt = at
-	provider, _, _ := strings.Cut(q.Model, "/")
 	var parentID *hub.MessageID
 	if parent != nil {
 		parentID = &parent.ID
@@ -169,7 +171,7 @@ func (r *Repo) ask(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (hub.As
 	session.Version++
 	rows = append(rows, messageRow{
 		ID: q.AnswerID, SessionID: session.ID, ParentID: parentID, Role: hub.RoleOfAssistant, Status: hub.StatusStreaming,
-		Provider: provider, Model: q.Model, Version: session.Version, Added: session.Version, Epoch: 1, Owner: q.Owner, CreatedAt: at,
+		Provider: providerOf(q.Model), Model: q.Model, Version: session.Version, Added: session.Version, Epoch: 1, Owner: q.Owner, CreatedAt: at,
 	})
 	if q.NewSession {
 		_, err = tx.NewInsert().Model(&session).Exec(ctx)
@@ -178,6 +180,11 @@ func (r *Repo) ask(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (hub.As
 	}
 	if err != nil {
 		return out, err
+	}
+	if len(rows) == 2 {
+		if rows[0].Attachments, err = bindFiles(ctx, tx, q); err != nil {
+			return out, err
+		}
 	}
 	for i := range rows { // one by one: a child needs its parent
 		if _, err := tx.NewInsert().Model(&rows[i]).Exec(ctx); err != nil {
@@ -189,7 +196,7 @@ func (r *Repo) ask(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (hub.As
 		m := rows[0].message()
 		out.Question = &m
 	}
-	out.Branch, err = branch(ctx, tx, *parentID)
+	out.Branch, err = branch(ctx, tx, q.User, *parentID)
 	return out, err
 }
 
@@ -223,15 +230,23 @@ func findParent(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (*messageR
 	return &row, nil
 }
 
-// branch is the conversation from its root to a message.
-func branch(ctx context.Context, tx bun.Tx, id hub.MessageID) ([]hub.Message, error) {
+// branch is the conversation from its root to a message of the user.
+func branch(ctx context.Context, db bun.IDB, user hub.UserID, id hub.MessageID) ([]hub.Message, error) {
 	var rows []messageRow
-	err := tx.NewRaw(`WITH RECURSIVE branch (id, parent_id) AS (
-		SELECT id, parent_id FROM messages WHERE id = ?
+	err := db.NewRaw(`WITH RECURSIVE branch (id, parent_id) AS (
+		SELECT m.id, m.parent_id FROM messages AS m JOIN sessions AS s ON s.id = m.session_id WHERE m.id = ? AND s.user_id = ?
 		UNION ALL
 		SELECT m.id, m.parent_id FROM messages AS m JOIN branch AS b ON m.id = b.parent_id
-	) SELECT m.* FROM messages AS m JOIN branch AS b ON b.id = m.id ORDER BY m.added`, id).Scan(ctx, &rows)
-	return messagesOf(rows), err
+	) SELECT m.* FROM messages AS m JOIN branch AS b ON b.id = m.id ORDER BY m.added`, id, user).Scan(ctx, &rows)
+	if err == nil && len(rows) == 0 {
+		err = hub.NotFound("message")
+	}
+	return messagesOf(rows), fail(err)
+}
+
+// Branch is hub.AnswerStore's.
+func (r *Repo) Branch(ctx context.Context, user hub.UserID, id hub.MessageID) ([]hub.Message, error) {
+	return branch(ctx, r.db, user, id)
 }
 
 // RequestStop is hub.AnswerStore's.
@@ -259,21 +274,19 @@ func (r *Repo) EndAnswer(ctx context.Context, e hub.AnswerEnd) (version int64, e
 		if err != nil {
 			return err
 		}
-		up := tx.NewUpdate().Model((*messageRow)(nil)).
-			Set("content = ?, reasoning = ?, seq = ?, version = ?", e.Content, e.Reasoning, e.Seq, version).
-			Set("status = ?, finish_reason = ?, finished_at = ?", e.Reason.Status(), e.Reason, e.At)
-		if u := e.Usage; u != nil {
-			up.Set("input_tokens = ?, output_tokens = ?, cached_tokens = ?, reasoning_tokens = ?", u.InputTokens, u.OutputTokens, u.CachedTokens, u.ReasoningTokens)
+		row := messageRow{Version: version}
+		columns := row.end(e)
+		err = tx.NewUpdate().Model(&row).Column(columns...).
+			Where("id = ? AND status = ? AND epoch = ?", e.ID, hub.StatusStreaming, e.Epoch).
+			Returning("model").Scan(ctx, &row.Model)
+		if errors.Is(err, sql.ErrNoRows) {
+			return hub.ErrFenced
 		}
-		if e.Error != nil {
-			up.Set("error_code = ?, error_detail = ?", e.Error.Code, e.Error.Detail)
-		}
-		res, err := up.Where("id = ? AND status = ? AND epoch = ?", e.ID, hub.StatusStreaming, e.Epoch).Exec(ctx)
 		if err != nil {
 			return err
 		}
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, hub.ErrFenced)
+		if err := spend(ctx, tx, e, row.Model); err != nil {
+			return err
 		}
 		return deleteJournal(ctx, tx, drop)
 	})

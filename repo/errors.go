@@ -70,3 +70,15 @@ func found(err error, noun string) error {
 	}
 	return fail(err)
 }
+
+// someRow is found for a statement that changes what it finds.
+func someRow(res sql.Result, err error, noun string) error {
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	if err == nil && n == 0 {
+		return hub.NotFound(noun)
+	}
+	return err
+}

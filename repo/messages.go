@@ -38,7 +38,10 @@ func (r *Repo) MessageChanges(ctx context.Context, user hub.UserID, session hub.
 			return found(err, "session")
 		}
 		var rows []messageRow
-		if err := tx.NewSelect().Model(&rows).Where("session_id = ? AND version > ?", session, after).Order("added").Scan(ctx); err != nil {
+		// What only the provider reads may be long.
+		err := tx.NewSelect().Model(&rows).ExcludeColumn("opaque").
+			Where("session_id = ? AND version > ?", session, after).Order("added").Scan(ctx)
+		if err != nil {
 			return err
 		}
 		out.Items = messagesOf(rows)
@@ -53,6 +56,7 @@ func (r *Repo) MessageChanges(ctx context.Context, user hub.UserID, session hub.
 // DeleteMessage is hub.MessageStore's.
 func (r *Repo) DeleteMessage(ctx context.Context, user hub.UserID, session hub.SessionID, id hub.MessageID) ([]hub.Deletion, error) {
 	var out []hub.Deletion
+	var unnamed []hub.FileID
 	err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
 		row, err := r.lockSession(ctx, tx, user, session)
 		if err != nil {
@@ -88,9 +92,15 @@ func (r *Repo) DeleteMessage(ctx context.Context, user hub.UserID, session hub.S
 		if _, err := tx.NewDelete().Model((*messageRow)(nil)).Where("id = ?", id).Exec(ctx); err != nil {
 			return err
 		}
+		if unnamed, err = deleteUnnamed(ctx, tx, session); err != nil {
+			return err
+		}
 		_, err = tx.NewUpdate().Model(&row).Column("version").WherePK().Exec(ctx)
 		return err
 	})
+	if err == nil {
+		r.removeFiles(unnamed)
+	}
 	return out, err
 }
 

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"crypto/cipher"
 	"database/sql"
 	"embed"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -34,6 +36,8 @@ type Options struct {
 	DatabaseURL string       // postgres://…; SQLite in DataDir if empty
 	DataDir     string       // made if it is missing
 	Shared      bool         // other replicas run on the database, too; PostgreSQL only
+	FilesDir    string       // attached files lie there, which replicas share; in the database if empty
+	SealKey     []byte       // 32 bytes, encrypts the keys of providers; without it none is kept
 	Logger      *slog.Logger // slog.Default() if nil
 }
 
@@ -46,6 +50,9 @@ type Repo struct {
 	folder  *os.File
 	journal ledger
 	shared  bool
+	files   *fileFolder // nil: files lie in the database
+	seal    cipher.AEAD // nil: no keys are kept
+	warned  sync.Map    // endpoints whose key cannot be opened, as the log knows
 	log     *slog.Logger
 }
 
@@ -62,10 +69,18 @@ func Open(ctx context.Context, opt Options) (r *Repo, err error) {
 			r = nil
 		}
 	}()
-	if opt.DatabaseURL == "" {
-		return r, r.openSQLite(ctx, opt.DataDir)
+	if r.seal, err = newSeal(opt.SealKey); err != nil {
+		return r, err
 	}
-	return r, r.openPostgres(ctx, opt.DatabaseURL)
+	if opt.DatabaseURL == "" {
+		err = r.openSQLite(ctx, opt.DataDir)
+	} else {
+		err = r.openPostgres(ctx, opt.DatabaseURL)
+	}
+	if err == nil && opt.FilesDir != "" {
+		err = r.openFiles(ctx, opt.FilesDir)
+	}
+	return r, err
 }
 
 func (r *Repo) openSQLite(ctx context.Context, dir string) error {

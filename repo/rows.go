@@ -1,6 +1,10 @@
 package repo
 
 import (
+	"database/sql/driver"
+	"encoding/json"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -51,16 +55,22 @@ type sessionRow struct {
 	Title        string
 	Model        string
 	SystemPrompt string
-	Version      int64
-	ListVersion  int64
-	CreatedAt    time.Time
-	UpdatedAt    time.Time
+
+	Temperature     *float64
+	MaxTokens       *int
+	ReasoningEffort string
+
+	Version     int64
+	ListVersion int64
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
 }
 
 func (s *sessionRow) session() hub.Session {
 	return hub.Session{
-		ID: s.ID, Title: s.Title, Model: s.Model, SystemPrompt: s.SystemPrompt, Version: s.Version,
-		CreatedAt: s.CreatedAt.UTC(), UpdatedAt: s.UpdatedAt.UTC(),
+		ID: s.ID, Title: s.Title, Model: s.Model, SystemPrompt: s.SystemPrompt,
+		Parameters: hub.Parameters{Temperature: s.Temperature, MaxTokens: s.MaxTokens, ReasoningEffort: s.ReasoningEffort},
+		Version:    s.Version, CreatedAt: s.CreatedAt.UTC(), UpdatedAt: s.UpdatedAt.UTC(),
 	}
 }
 
@@ -97,8 +107,16 @@ type messageRow struct {
 	OutputTokens    *int64
 	CachedTokens    *int64
 	ReasoningTokens *int64
+	Cost            *hub.Money
+	UsageEstimated  bool
 	ErrorCode       *hub.Code
 	ErrorDetail     *string
+	ErrorRetryAfter int64 // seconds
+	Attachments     jsonList[hub.File]
+	ToolCalls       jsonList[hub.ToolCall]
+	Notices         jsonList[hub.Notice]
+	ThinkingMS      int64 `bun:"thinking_ms"`
+	Opaque          jsonList[json.RawMessage]
 	Seq             int64
 	Version         int64
 	Added           int64
@@ -120,9 +138,13 @@ func (m *messageRow) message() hub.Message {
 		ID: m.ID, SessionID: m.SessionID, ParentID: m.ParentID, Role: m.Role, Content: m.Content, Reasoning: m.Reasoning,
 		Status: m.Status, FinishReason: m.FinishReason, Provider: m.Provider, Model: m.Model, Seq: m.Seq, Version: m.Version,
 		Added: m.Added, Epoch: m.Epoch, CreatedAt: m.CreatedAt.UTC(),
+		Files: m.Attachments, ToolCalls: m.ToolCalls, Notices: m.Notices, ThinkingMS: m.ThinkingMS, Opaque: m.Opaque,
+	}
+	if out.Files == nil {
+		out.Files = []hub.File{}
 	}
 	if m.InputTokens != nil && m.OutputTokens != nil {
-		out.Usage = &hub.Usage{InputTokens: *m.InputTokens, OutputTokens: *m.OutputTokens}
+		out.Usage = &hub.Usage{InputTokens: *m.InputTokens, OutputTokens: *m.OutputTokens, Estimated: m.UsageEstimated, Cost: m.Cost}
 		if m.CachedTokens != nil {
 			out.Usage.CachedTokens = *m.CachedTokens
 		}
@@ -131,7 +153,7 @@ func (m *messageRow) message() hub.Message {
 		}
 	}
 	if m.ErrorCode != nil && m.ErrorDetail != nil {
-		out.Error = &hub.Failure{Code: *m.ErrorCode, Detail: *m.ErrorDetail}
+		out.Error = &hub.Failure{Code: *m.ErrorCode, Detail: *m.ErrorDetail, RetryAfter: m.ErrorRetryAfter}
 	}
 	if m.FinishedAt != nil {
 		at := m.FinishedAt.UTC()
@@ -146,6 +168,43 @@ func messagesOf(rows []messageRow) []hub.Message {
 		out[i] = rows[i].message()
 	}
 	return out
+}
+
+// end puts the end of an answer into its row, and returns the columns that it
+// changes.
+func (m *messageRow) end(e hub.AnswerEnd) []string {
+	m.Content, m.Reasoning, m.Seq = e.Content, e.Reasoning, e.Seq
+	m.Status, m.FinishReason, m.FinishedAt = e.Reason.Status(), &e.Reason, &e.At
+	m.ToolCalls, m.Notices, m.ThinkingMS = e.ToolCalls, e.Notices, e.ThinkingMS
+	for _, part := range e.Opaque {
+		if json.Valid(part) { // a broken one would keep the answer from ending
+			m.Opaque = append(m.Opaque, part)
+		}
+	}
+	columns := []string{
+		"content", "reasoning", "seq", "version", "status", "finish_reason", "finished_at",
+		"tool_calls", "notices", "thinking_ms", "opaque",
+	}
+	if u := e.Usage; u != nil {
+		m.InputTokens, m.OutputTokens, m.CachedTokens, m.ReasoningTokens = &u.InputTokens, &u.OutputTokens, &u.CachedTokens, &u.ReasoningTokens
+		m.Cost, m.UsageEstimated = u.Cost, u.Estimated
+		columns = append(columns, "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost", "usage_estimated")
+	}
+	if e.Error != nil {
+		m.ErrorCode, m.ErrorDetail, m.ErrorRetryAfter = &e.Error.Code, &e.Error.Detail, e.Error.RetryAfter
+		columns = append(columns, "error_code", "error_detail", "error_retry_after")
+	}
+	if e.Model != "" {
+		m.Provider, m.Model = providerOf(e.Model), e.Model
+		columns = append(columns, "provider", "model")
+	}
+	return columns
+}
+
+// providerOf is the provider in "provider/model".
+func providerOf(model string) string {
+	provider, _, _ := strings.Cut(model, "/")
+	return provider
 }
 
 type messageTombstone struct {
@@ -166,3 +225,30 @@ type journalRow struct {
 
 // now is the time as both databases keep it.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// jsonList is a list as JSON in a column of text, NULL if it is empty. Text, as
+// bun changes the \u0000 in what it knows to be JSON.
+type jsonList[T any] []T
+
+// Value is driver.Valuer's.
+func (l jsonList[T]) Value() (driver.Value, error) {
+	if len(l) == 0 {
+		return nil, nil
+	}
+	b, err := json.Marshal([]T(l))
+	return string(b), err
+}
+
+// Scan is sql.Scanner's.
+func (l *jsonList[T]) Scan(src any) error {
+	*l = nil
+	switch text := src.(type) {
+	case nil:
+		return nil
+	case string:
+		return json.Unmarshal([]byte(text), (*[]T)(l))
+	case []byte:
+		return json.Unmarshal(text, (*[]T)(l))
+	}
+	return fmt.Errorf("a list of %T", src)
+}

@@ -27,7 +27,11 @@ func (r *Repo) lockSession(ctx context.Context, tx bun.Tx, user hub.UserID, id h
 // CreateSession is hub.SessionStore's.
 func (r *Repo) CreateSession(ctx context.Context, user hub.UserID, d hub.SessionDraft) (hub.Session, int64, error) {
 	at := now()
-	row := sessionRow{ID: d.ID, UserID: user, Title: d.Title, Model: d.Model, SystemPrompt: d.SystemPrompt, Version: 1, CreatedAt: at, UpdatedAt: at}
+	row := sessionRow{
+		ID: d.ID, UserID: user, Title: d.Title, Model: d.Model, SystemPrompt: d.SystemPrompt,
+		Temperature: d.Parameters.Temperature, MaxTokens: d.Parameters.MaxTokens, ReasoningEffort: d.Parameters.ReasoningEffort,
+		Version: 1, CreatedAt: at, UpdatedAt: at,
+	}
 	err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) (err error) {
 		if row.ListVersion, err = r.raiseUser(ctx, tx, user); err != nil {
 			return err
@@ -119,15 +123,45 @@ func (r *Repo) SessionChanges(ctx context.Context, user hub.UserID, after int64)
 
 // UpdateSession is hub.SessionStore's.
 func (r *Repo) UpdateSession(ctx context.Context, user hub.UserID, id hub.SessionID, p hub.SessionPatch) (hub.Session, int64, error) {
+	return r.changeSession(ctx, user, id, func(row *sessionRow) error {
+		for _, c := range []struct{ field, value *string }{
+			{&row.Title, p.Title}, {&row.Model, p.Model}, {&row.SystemPrompt, p.SystemPrompt}, {&row.ReasoningEffort, p.ReasoningEffort},
+		} {
+			if c.value != nil {
+				*c.field = *c.value
+			}
+		}
+		if p.Temperature != nil {
+			row.Temperature = *p.Temperature
+		}
+		if p.MaxTokens != nil {
+			row.MaxTokens = *p.MaxTokens
+		}
+		return nil
+	})
+}
+
+// RetitleSession is hub.SessionStore's.
+func (r *Repo) RetitleSession(ctx context.Context, user hub.UserID, id hub.SessionID, from, to string) (hub.Session, int64, error) {
+	return r.changeSession(ctx, user, id, func(row *sessionRow) error {
+		if row.Title != from {
+			return hub.NotFound("session with this title")
+		}
+		row.Title = to
+		return nil
+	})
+}
+
+// changeSession makes a change unless it returns an error, and raises both
+// versions.
+func (r *Repo) changeSession(ctx context.Context, user hub.UserID, id hub.SessionID, change func(row *sessionRow) error) (hub.Session, int64, error) {
 	var row sessionRow
 	err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) (err error) {
 		if row, err = r.lockSession(ctx, tx, user, id); err != nil {
 			return err
 		}
-		for _, c := range []struct{ field, value *string }{{&row.Title, p.Title}, {&row.Model, p.Model}, {&row.SystemPrompt, p.SystemPrompt}} {
-			if c.value != nil {
-				*c.field = *c.value
-			}
+		if err := change(&row); err != nil {
+			return err
 		}
 		row.Version++
 		if row.ListVersion, err = r.raiseUser(ctx, tx, user); err != nil {
@@ -141,6 +175,7 @@ func (r *Repo) UpdateSession(ctx context.Context, user hub.UserID, id hub.Sessio
 
 // DeleteSession is hub.SessionStore's.
 func (r *Repo) DeleteSession(ctx context.Context, user hub.UserID, id hub.SessionID) (version int64, err error) {
+	var files []hub.FileID
 	err = r.write(ctx, true, func(ctx context.Context, tx bun.Tx) (err error) {
 		row, err := r.lockSession(ctx, tx, user, id)
 		if err != nil {
@@ -149,12 +184,18 @@ func (r *Repo) DeleteSession(ctx context.Context, user hub.UserID, id hub.Sessio
 		if version, err = r.raiseUser(ctx, tx, user); err != nil {
 			return err
 		}
+		if err := tx.NewRaw("DELETE FROM files WHERE session_id = ? RETURNING id", id).Scan(ctx, &files); err != nil {
+			return err
+		}
 		if _, err = tx.NewDelete().Model(&row).WherePK().Exec(ctx); err != nil {
 			return err
 		}
 		_, err = tx.NewInsert().Model(&sessionTombstone{SessionID: id, UserID: user, Version: version}).Exec(ctx)
 		return err
 	})
+	if err == nil {
+		r.removeFiles(files)
+	}
 	return version, err
 }
 

@@ -1,0 +1,75 @@
+package repo
+
+import (
+	"context"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+type endpointRow struct {
+	bun.BaseModel `bun:"table:endpoints"`
+
+	Owner     hub.UserID `bun:",pk"`
+	Name      string     `bun:",pk"`
+	UserID    hub.UserID `bun:",nullzero"` // Owner again, for the database
+	Kind      string
+	BaseURL   string `bun:"base_url"`
+	SealedKey []byte
+	UpdatedAt time.Time
+}
+
+func (e *endpointRow) endpoint() hub.Endpoint {
+	return hub.Endpoint{Name: e.Name, Kind: e.Kind, BaseURL: e.BaseURL, Owner: e.Owner, UpdatedAt: e.UpdatedAt.UTC()}
+}
+
+// Endpoints is hub.SettingsStore's. One whose key cannot be opened has none.
+func (r *Repo) Endpoints(ctx context.Context, user hub.UserID) ([]hub.Endpoint, error) {
+	var rows []endpointRow
+	if err := r.db.NewSelect().Model(&rows).Where("owner IN ('', ?)", user).Order("owner", "name").Scan(ctx); err != nil {
+		return nil, fail(err)
+	}
+	out := make([]hub.Endpoint, len(rows))
+	for i := range rows {
+		e := rows[i].endpoint()
+		key, err := openKey(r.seal, rows[i].SealedKey, e)
+		if err != nil {
+			if _, known := r.warned.LoadOrStore([2]string{string(e.Owner), e.Name}, true); !known {
+				r.log.Warn("the key of a provider cannot be opened; it must be entered again", "provider", e.Name, "owner", e.Owner, "err", err)
+			}
+		}
+		e.APIKey = key
+		out[i] = e
+	}
+	return out, nil
+}
+
+// PutEndpoint is hub.SettingsStore's.
+func (r *Repo) PutEndpoint(ctx context.Context, e hub.Endpoint) error {
+	row := endpointRow{Owner: e.Owner, Name: e.Name, UserID: e.Owner, Kind: e.Kind, BaseURL: e.BaseURL, UpdatedAt: now()}
+	if e.APIKey != "" {
+		var err error
+		if row.SealedKey, err = sealKey(r.seal, e); err != nil {
+			return err
+		}
+	}
+	return r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewInsert().Model(&row).On("CONFLICT (owner, name) DO UPDATE").
+			Set("kind = excluded.kind, base_url = excluded.base_url, updated_at = excluded.updated_at").
+			Set(`sealed_key = CASE
+				WHEN excluded.sealed_key IS NULL AND ?TableAlias.kind = excluded.kind AND ?TableAlias.base_url = excluded.base_url
+				THEN ?TableAlias.sealed_key ELSE excluded.sealed_key END`).
+			Exec(ctx)
+		return err
+	})
+}
+
+// DeleteEndpoint is hub.SettingsStore's.
+func (r *Repo) DeleteEndpoint(ctx context.Context, owner hub.UserID, name string) error {
+	return r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
+		res, err := tx.NewDelete().Model((*endpointRow)(nil)).Where("owner = ? AND name = ?", owner, name).Exec(ctx)
+		return someRow(res, err, "provider")
+	})
+}
