@@ -53,7 +53,7 @@ func sizeOf(n int64) string {
 
 // getAttachment is GET /attachments/{id}.
 func (s *Server) getAttachment(c echo.Context, who identity) error {
-	id, err := pathID(c, "id", "file")
+	id, err := pathID(c, "id", "attachment")
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func disposition(name string) string {
 
 // deleteAttachment is DELETE /attachments/{id}.
 func (s *Server) deleteAttachment(c echo.Context, who identity) error {
-	id, err := pathID(c, "id", "file")
+	id, err := pathID(c, "id", "attachment")
 	if err != nil {
 		return err
 	}

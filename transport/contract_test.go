@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +18,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
+
+	"github.com/omnichat/omnichat/transport"
 )
 
 // contract holds every request that succeeds, and every response, against the
@@ -133,6 +137,30 @@ func checkFrame(t *testing.T, event map[string]any) {
 	}
 }
 
+// TestCommandsAreInTheDocument holds the fields of commands and the document
+// together, both ways.
+func TestCommandsAreInTheDocument(t *testing.T) {
+	schemas, err := frames()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, fields := range transport.Fields {
+		if schemas[name] == nil {
+			t.Errorf("no schema for %s", name)
+			continue
+		}
+		got := slices.Sorted(maps.Keys(schemas[name].Value.Properties))
+		want := slices.Sorted(slices.Values(append([]string{"type", "ref"}, fields...)))
+		if !slices.Equal(got, want) {
+			t.Errorf("%s has %v in the document, the server takes %v", name, got, want)
+		}
+	}
+	question := schemas["Question"].Value.Properties
+	if got, want := slices.Sorted(maps.Keys(question)), slices.Sorted(slices.Values(transport.Fields["send"])); !slices.Equal(got, want) {
+		t.Errorf("a question has %v in the document, send takes %v", got, want)
+	}
+}
+
 // TestWebSocketEventsAreInTheDocument sees every kind of event that a session
 // and a user's list bring.
 func TestWebSocketEventsAreInTheDocument(t *testing.T) {
@@ -191,7 +219,7 @@ func TestWebSocketEventsAreInTheDocument(t *testing.T) {
 func TestOperationIsInTheDocument(t *testing.T) {
 	s := open(t, transportDefaults).users()
 	_, session, _ := s.ask(s.ann, map[string]any{"content": "one"})
-	for _, path := range []string{"/users/me", "/models", "/sessions", "/sessions?limit=1&q=one", "/sessions?after_version=0",
+	for _, path := range []string{"/users/me", "/users/me/settings", "/models", "/providers", "/prices", "/limits", "/usage", "/sessions", "/sessions?limit=1&q=one", "/sessions?after_version=0",
 		"/sessions/" + session, "/sessions/" + session + "/messages", "/sessions/" + session + "/messages?after_version=1", "/healthz", "/readyz", "/config.json"} {
 		s.do("GET", path, s.ann, nil, 200)
 	}

@@ -2,7 +2,9 @@ package transport
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
+	"mime"
 	"strings"
 	"testing"
 
@@ -43,6 +45,52 @@ func FuzzResumeFrom(f *testing.F) {
 			t.Errorf("resumeFrom(%q, %q) = %d", header, query, n)
 		}
 	})
+}
+
+func TestProblemOfACommandNamesItsField(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"type":"send","content":5}`:                     "content",
+		`{"type":"send","content":"x","attachments":[5]}`: "attachments",
+		`{"type":"send","attachments":{"a":[]}}`:          "attachments",
+		`{"type":"send","max_tokens":"many"}`:             "max_tokens",
+		`{"type":"subscribe","positions":{"a":"b"}}`:      "positions",
+		`{"type":"stop","attachments":[]}`:                "attachments",
+		`{"type":7}`:                                      "type",
+	} {
+		_, err := parseCommand([]byte(in))
+		var e *hub.Error
+		if !errors.As(err, &e) || e.Code != hub.CodeInvalid || e.Field != want || strings.Contains(e.Msg, "Body") {
+			t.Errorf("%s: %v, want the field %s", in, err, want)
+		}
+	}
+}
+
+func TestDisposition(t *testing.T) {
+	for _, name := range []string{"cat.png", "a b+c.txt", `"; filename=x`, "Übung 日本.txt", "50%'*(1).txt", "a\r\nb", "", "\u202egnp.exe"} {
+		h := disposition(name)
+		for _, c := range h {
+			if c < ' ' || c > '~' {
+				t.Errorf("%q: a header %q", name, h)
+			}
+		}
+		kind, params, err := mime.ParseMediaType(h)
+		if err != nil || kind != "inline" || params["filename"] != name || len(params) > 1 {
+			t.Errorf("%q became %s: %s, %v, %v", name, h, kind, params, err)
+		}
+	}
+}
+
+func TestValidBaseURL(t *testing.T) {
+	for in, want := range map[string]bool{
+		"https://api.example.org": true, "http://192.168.1.7:11434/v1": true, "https://api.example.org/v1/": true, "HTTPS://api.example.org": true,
+		"ftp://example.org": false, "example.org/v1": false, "//example.org": false, "https://": false, "https://:443": false,
+		"https://ann:secret@example.org": false, "https://example.org?key=1": false, "https://example.org?": false,
+		"https://example.org#x": false, "https://example.org/#": false, "javascript:alert(1)": false, "https://exa mple.org": false, "": false,
+	} {
+		if got := validBaseURL(in); got != want {
+			t.Errorf("validBaseURL(%q) = %v", in, got)
+		}
+	}
 }
 
 // FuzzParseCommand holds that whatever a client sends is a command of a known

@@ -8,7 +8,32 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/omnichat/omnichat/hub"
 )
+
+func TestEveryCodeHasAStatusAndIsInTheDocument(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromData(openAPI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{string(hub.CodeInternal)} // the one without a status: 500
+	for code := range statuses {
+		got = append(got, string(code))
+	}
+	var want []string
+	for _, v := range doc.Components.Schemas["Problem"].Value.Properties["code"].Value.Enum {
+		want = append(want, v.(string))
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the document has\n%v\nthe server has\n%v", want, got)
+	}
+	if statuses[hub.CodeDailyLimit] != http.StatusTooManyRequests || statuses[hub.CodeNoVision] != http.StatusBadRequest {
+		t.Error("a daily limit is 429, a model without eyes 400")
+	}
+}
 
 // TestEveryRouteIsInTheDocument holds server and document together, both ways.
 func TestEveryRouteIsInTheDocument(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -53,10 +54,17 @@ func (echoes) Stream(ctx context.Context, p hub.Prompt) iter.Seq2[hub.Delta, err
 	}
 }
 
+// still is a clock that moves when it is told to.
+type still struct{ at atomic.Int64 }
+
+func (c *still) now() time.Time          { return time.Unix(0, c.at.Load()) }
+func (c *still) advance(d time.Duration) { c.at.Add(int64(d)) }
+
 // site is a running server with a client of its own.
 type site struct {
 	t      *testing.T
 	server *transport.Server
+	still  *still // what failed logins are forgotten by
 	url    string
 	client *http.Client
 	ann    string // access tokens
@@ -65,12 +73,12 @@ type site struct {
 
 func open(t *testing.T, opt transport.Options, of ...hub.Options) *site {
 	t.Helper()
-	db, err := repo.Open(t.Context(), repo.Options{DataDir: t.TempDir()})
+	db, err := repo.Open(t.Context(), repo.Options{DataDir: t.TempDir(), SealKey: secret})
 	if err != nil {
 		t.Fatal(err)
 	}
 	of = append(of, hub.Options{})
-	h := hub.New(db, db, map[string]hub.Provider{"fake": echoes{}}, of[0])
+	h := hub.New(db, db, hub.Fixed{"fake": echoes{}}, of[0])
 	if err := h.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +89,8 @@ func open(t *testing.T, opt transport.Options, of ...hub.Options) *site {
 			"assets/a-1.js.gz": {Data: []byte("gzipped")}, "assets/a-1.js.br": {Data: []byte("brotli")}, "favicon.svg": {Data: []byte("<svg/>")},
 		}
 	}
-	s := transport.New(h, db, opt)
+	clock := &still{}
+	s := transport.New(h, db, transport.Cheap(opt, clock.now))
 	srv := httptest.NewServer(s.Handler())
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -100,17 +109,20 @@ func open(t *testing.T, opt transport.Options, of ...hub.Options) *site {
 			t.Error(err)
 		}
 	})
-	return &site{t: t, server: s, url: srv.URL, client: client}
+	return &site{t: t, server: s, still: clock, url: srv.URL, client: client}
 }
 
-// users registers ann and bob and logs them in.
+// users registers ann, who is the admin, and bob, and logs them in.
 func (s *site) users() *site {
 	s.t.Helper()
-	for name, token := range map[string]*string{"ann": &s.ann, "bob": &s.bob} {
-		s.do("POST", "/users", "", map[string]string{"username": name, "password": "correct horse"}, 201)
-		*token = s.token(url.Values{"username": {name}, "password": {"correct horse"}}, 200)["access_token"].(string)
-	}
+	s.ann, s.bob = s.user("ann"), s.user("bob")
 	return s
+}
+
+func (s *site) user(name string) (token string) {
+	s.t.Helper()
+	s.do("POST", "/users", "", map[string]string{"username": name, "password": "correct horse"}, 201)
+	return s.token(url.Values{"username": {name}, "password": {"correct horse"}}, 200)["access_token"].(string)
 }
 
 func (s *site) send(method, path, token, media string, body io.Reader) *http.Response {
@@ -192,61 +204,73 @@ func TestBadInputGetsAProblemThatNamesIt(t *testing.T) {
 	s := open(t, transport.Options{}).users()
 	_, session, answer := s.ask(s.ann, map[string]any{"content": "one two"})
 	deep := strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100)
-	tests := map[string]struct {
-		method, path, media, body string
-		status                    int
-		code                      hub.Code
-		field                     string
-	}{
-		"malformed":             {body: `{"content":`, status: 400, code: "invalid"},
-		"not an object":         {body: `[1]`, status: 400, code: "invalid"},
-		"empty":                 {body: ``, status: 400, code: "invalid"},
-		"trailing":              {body: `{"content":"x"} {}`, status: 400, code: "invalid"},
-		"wrong type":            {body: `{"content":5}`, status: 400, code: "invalid", field: "content"},
-		"unknown field":         {body: `{"content":"x","contents":1}`, status: 400, code: "invalid", field: "contents"},
-		"invalid UTF-8":         {body: "{\"content\":\"\xff\"}", status: 400, code: "invalid"},
-		"NUL":                   {body: `{"content":"a\u0000b"}`, status: 400, code: "invalid", field: "content"},
-		"10 MB":                 {body: `{"content":"` + strings.Repeat("x", 10<<20) + `"}`, status: 413, code: "too_large"},
-		"deep nesting":          {body: deep, status: 400, code: "invalid", field: "a"},
-		"bad UUID":              {body: `{"content":"x","message_id":"7"}`, status: 400, code: "invalid", field: "message_id"},
-		"bad parent":            {body: `{"content":"x","parent_id":7}`, status: 400, code: "invalid", field: "parent_id"},
-		"no content":            {body: `{}`, status: 400, code: "invalid", field: "content"},
-		"blank content":         {body: `{"content":"  "}`, status: 400, code: "invalid", field: "content"},
-		"unknown provider":      {body: `{"content":"x","model":"nobody/m"}`, status: 400, code: "invalid", field: "model"},
-		"temperature":           {body: `{"content":"x","temperature":3}`, status: 400, code: "invalid", field: "temperature"},
-		"max_tokens":            {body: `{"content":"x","max_tokens":1.5}`, status: 400, code: "invalid", field: "max_tokens"},
-		"no JSON":               {media: "text/plain", body: `x`, status: 415, code: "unsupported_media_type"},
-		"missing session":       {body: `{"content":"x","session_id":"` + hub.NewID() + `"}`, status: 404, code: "not_found"},
-		"missing parent":        {body: `{"content":"x","session_id":"` + session + `","parent_id":"` + hub.NewID() + `"}`, status: 404, code: "not_found", field: "parent_id"},
-		"other content":         {body: `{"content":"x","answer_id":"` + answer + `"}`, status: 409, code: "id_conflict", field: "answer_id"},
-		"query":                 {method: "GET", path: "/sessions?limit=0", status: 400, code: "invalid", field: "limit"},
-		"cursor":                {method: "GET", path: "/sessions?cursor=x", status: 400, code: "invalid", field: "cursor"},
-		"after_version":         {method: "GET", path: "/sessions/" + session + "/messages?after_version=-1", status: 400, code: "invalid", field: "after_version"},
-		"resume":                {method: "GET", path: "/chat/stream/" + answer + "?after=99999999999999999999", status: 400, code: "invalid", field: "after"},
-		"no path":               {method: "GET", path: "/nowhere", status: 404, code: "not_found"},
-		"no method":             {method: "PUT", path: "/sessions", status: 405, code: "method_not_allowed"},
-		"short password":        {path: "/users", body: `{"username":"x","password":"short"}`, status: 400, code: "invalid", field: "password"},
-		"strange name":          {path: "/users", body: `{"username":"a b","password":"long enough"}`, status: 400, code: "invalid", field: "username"},
-		"taken name":            {path: "/users", body: `{"username":"ANN","password":"long enough"}`, status: 409, code: "username_taken", field: "username"},
-		"unknown grant type":    {path: "/token", media: "application/x-www-form-urlencoded", body: "grant_type=magic", status: 400, code: "invalid", field: "grant_type"},
-		"token as JSON":         {path: "/token", body: `{"username":"ann"}`, status: 415, code: "unsupported_media_type"},
-		"wrong password":        {path: "/token", media: "application/x-www-form-urlencoded", body: "username=ann&password=x", status: 401, code: "invalid_grant"},
-		"unknown user":          {path: "/token", media: "application/x-www-form-urlencoded", body: "username=eve&password=x", status: 401, code: "invalid_grant"},
-		"unknown refresh":       {path: "/token", media: "application/x-www-form-urlencoded", body: "grant_type=refresh_token&refresh_token=x", status: 401, code: "invalid_grant"},
-		"unknown session field": {path: "/sessions", body: `{"name":"x"}`, status: 400, code: "invalid", field: "name"},
-	}
+	s.refuses(map[string]refusal{
+		"malformed":              {body: `{"content":`, status: 400, code: "invalid"},
+		"not an object":          {body: `[1]`, status: 400, code: "invalid"},
+		"empty":                  {body: ``, status: 400, code: "invalid"},
+		"trailing":               {body: `{"content":"x"} {}`, status: 400, code: "invalid"},
+		"wrong type":             {body: `{"content":5}`, status: 400, code: "invalid", field: "content"},
+		"unknown field":          {body: `{"content":"x","contents":1}`, status: 400, code: "invalid", field: "contents"},
+		"invalid UTF-8":          {body: "{\"content\":\"\xff\"}", status: 400, code: "invalid"},
+		"NUL":                    {body: `{"content":"a\u0000b"}`, status: 400, code: "invalid", field: "content"},
+		"10 MB":                  {body: `{"content":"` + strings.Repeat("x", 10<<20) + `"}`, status: 413, code: "too_large"},
+		"deep nesting":           {body: deep, status: 400, code: "invalid", field: "a"},
+		"bad UUID":               {body: `{"content":"x","message_id":"7"}`, status: 400, code: "invalid", field: "message_id"},
+		"bad parent":             {body: `{"content":"x","parent_id":7}`, status: 400, code: "invalid", field: "parent_id"},
+		"no content":             {body: `{}`, status: 400, code: "invalid", field: "content"},
+		"blank content":          {body: `{"content":"  "}`, status: 400, code: "invalid", field: "content"},
+		"unknown provider":       {body: `{"content":"x","model":"nobody/m"}`, status: 400, code: "invalid", field: "model"},
+		"temperature":            {body: `{"content":"x","temperature":3}`, status: 400, code: "invalid", field: "temperature"},
+		"max_tokens":             {body: `{"content":"x","max_tokens":1.5}`, status: 400, code: "invalid", field: "max_tokens"},
+		"no JSON":                {media: "text/plain", body: `x`, status: 415, code: "unsupported_media_type"},
+		"missing session":        {body: `{"content":"x","session_id":"` + hub.NewID() + `"}`, status: 404, code: "not_found"},
+		"missing parent":         {body: `{"content":"x","session_id":"` + session + `","parent_id":"` + hub.NewID() + `"}`, status: 404, code: "not_found", field: "parent_id"},
+		"other content":          {body: `{"content":"x","answer_id":"` + answer + `"}`, status: 409, code: "id_conflict", field: "answer_id"},
+		"query":                  {method: "GET", path: "/sessions?limit=0", status: 400, code: "invalid", field: "limit"},
+		"cursor":                 {method: "GET", path: "/sessions?cursor=x", status: 400, code: "invalid", field: "cursor"},
+		"after_version":          {method: "GET", path: "/sessions/" + session + "/messages?after_version=-1", status: 400, code: "invalid", field: "after_version"},
+		"resume":                 {method: "GET", path: "/chat/stream/" + answer + "?after=99999999999999999999", status: 400, code: "invalid", field: "after"},
+		"no path":                {method: "GET", path: "/nowhere", status: 404, code: "not_found"},
+		"no method":              {method: "PUT", path: "/sessions", status: 405, code: "method_not_allowed"},
+		"short password":         {path: "/users", body: `{"username":"x","password":"short"}`, status: 400, code: "invalid", field: "password"},
+		"strange name":           {path: "/users", body: `{"username":"a b","password":"long enough"}`, status: 400, code: "invalid", field: "username"},
+		"taken name":             {path: "/users", body: `{"username":"ANN","password":"long enough"}`, status: 409, code: "username_taken", field: "username"},
+		"unknown grant type":     {path: "/token", media: "application/x-www-form-urlencoded", body: "grant_type=magic", status: 400, code: "invalid", field: "grant_type"},
+		"token as JSON":          {path: "/token", body: `{"username":"ann"}`, status: 415, code: "unsupported_media_type"},
+		"wrong password":         {path: "/token", media: "application/x-www-form-urlencoded", body: "username=ann&password=x", status: 401, code: "invalid_grant"},
+		"unknown user":           {path: "/token", media: "application/x-www-form-urlencoded", body: "username=eve&password=x", status: 401, code: "invalid_grant"},
+		"unknown refresh":        {path: "/token", media: "application/x-www-form-urlencoded", body: "grant_type=refresh_token&refresh_token=x", status: 401, code: "invalid_grant"},
+		"unknown session field":  {path: "/sessions", body: `{"name":"x"}`, status: 400, code: "invalid", field: "name"},
+		"attachments of no list": {body: `{"content":"x","attachments":"y"}`, status: 400, code: "invalid", field: "attachments"},
+		"attachments of objects": {body: `{"content":"x","attachments":[{"id":"y"}]}`, status: 400, code: "invalid", field: "attachments"},
+		"attachments of null":    {body: `{"content":"x","attachments":[null]}`, status: 400, code: "invalid", field: "attachments"},
+		"attachments of no ids":  {body: `{"content":"x","attachments":["y"]}`, status: 400, code: "invalid", field: "attachments"},
+	})
+	s.do("GET", "/healthz", "", nil, 200)
+}
+
+// refusal is a call and the problem it gets.
+type refusal struct {
+	method, path, media, body string // a question as JSON if left out
+	token                     string // ann's if left out
+	status                    int
+	code                      hub.Code
+	field                     string
+}
+
+func (s *site) refuses(tests map[string]refusal) {
+	s.t.Helper()
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			if tt.method == "" {
-				tt.method = "POST"
+		s.t.Run(name, func(t *testing.T) {
+			or := func(v, otherwise string) string {
+				if v == "" {
+					return otherwise
+				}
+				return v
 			}
-			if tt.path == "" {
-				tt.path = "/chat/stream"
-			}
-			if tt.media == "" {
-				tt.media = "application/json"
-			}
-			res := s.send(tt.method, tt.path, s.ann, tt.media, strings.NewReader(tt.body))
+			s := *s
+			s.t = t
+			res := s.send(or(tt.method, "POST"), or(tt.path, "/chat/stream"), or(tt.token, s.ann), or(tt.media, "application/json"), strings.NewReader(tt.body))
 			p := s.read(res, tt.status)
 			field, _ := p["field"].(string)
 			if p["code"] != string(tt.code) || field != tt.field || p["detail"] == "" {
@@ -254,12 +278,12 @@ func TestBadInputGetsAProblemThatNamesIt(t *testing.T) {
 			}
 		})
 	}
-	s.do("GET", "/healthz", "", nil, 200)
 }
 
 func TestForeignLooksLikeMissing(t *testing.T) {
 	s := open(t, transport.Options{}).users()
 	_, session, answer := s.ask(s.ann, map[string]any{"content": "one two"})
+	file := s.upload(s.ann, "a.txt", "text/plain", "a")
 	body := func(method, path, media string) string {
 		res := s.send(method, path, s.bob, media, strings.NewReader(`{}`))
 		defer res.Body.Close()
@@ -273,10 +297,11 @@ func TestForeignLooksLikeMissing(t *testing.T) {
 	for _, call := range []struct{ method, path string }{
 		{"GET", "/sessions/S"}, {"PATCH", "/sessions/S"}, {"DELETE", "/sessions/S"}, {"GET", "/sessions/S/messages"},
 		{"DELETE", "/sessions/S/messages/M"}, {"GET", "/chat/stream/M"}, {"DELETE", "/chat/stream/M"},
+		{"GET", "/attachments/F"}, {"DELETE", "/attachments/F"},
 	} {
 		var bodies []string
-		for _, ids := range [][2]string{{session, answer}, {missing, missing}, {"nonsense", "nonsense"}} {
-			path := strings.NewReplacer("/S", "/"+ids[0], "/M", "/"+ids[1]).Replace(call.path)
+		for _, ids := range [][3]string{{session, answer, file}, {missing, missing, missing}, {"nonsense", "nonsense", "nonsense"}} {
+			path := strings.NewReplacer("/S", "/"+ids[0], "/M", "/"+ids[1], "/F", "/"+ids[2]).Replace(call.path)
 			bodies = append(bodies, body(call.method, path, "application/json"))
 		}
 		if bodies[0] != bodies[1] || bodies[1] != bodies[2] {
@@ -367,13 +392,20 @@ func TestCookiesAreForThePageAlone(t *testing.T) {
 func TestFailedLoginsAreSlowedDown(t *testing.T) {
 	s := open(t, transport.Options{}).users()
 	wrong := url.Values{"username": {"ann"}, "password": {"guess"}}
+	right := url.Values{"username": {"ann"}, "password": {"correct horse"}}
 	for range 10 {
 		s.token(wrong, 401)
 	}
 	if p := s.token(wrong, 429); p["code"] != "rate_limited" {
 		t.Errorf("problem %v", p)
 	}
+	s.token(right, 429)
 	s.token(url.Values{"username": {"bob"}, "password": {"correct horse"}}, 200)
+	s.still.advance(3 * time.Second)
+	s.token(wrong, 401)
+	s.token(right, 429)
+	s.still.advance(3 * time.Second)
+	s.token(right, 200)
 }
 
 func TestStreamIsPlainEvents(t *testing.T) {
@@ -433,7 +465,7 @@ func TestOtherOriginsAreAllowedByName(t *testing.T) {
 			t.Fatal(err)
 		}
 		req.Header.Set("Origin", origin)
-		req.Header.Set("Access-Control-Request-Method", "POST")
+		req.Header.Set("Access-Control-Request-Method", "PUT")
 		res, err := s.client.Do(req)
 		if err != nil {
 			t.Fatal(err)
@@ -441,6 +473,9 @@ func TestOtherOriginsAreAllowedByName(t *testing.T) {
 		res.Body.Close()
 		if got := res.Header.Get("Access-Control-Allow-Origin"); (got == origin) != allowed {
 			t.Errorf("%s: allowed %q", origin, got)
+		}
+		if got := res.Header.Get("Access-Control-Allow-Methods"); strings.Contains(got, "PUT") != allowed {
+			t.Errorf("%s: methods %q", origin, got)
 		}
 		conn, res, err := websocket.Dial(t.Context(), s.url+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {origin}}, HTTPClient: s.client})
 		if err == nil {
