@@ -1,117 +1,69 @@
-// Package openai asks any server that speaks OpenAI's chat completions.
+// Package openai asks OpenAI, and any server that speaks its chat completions.
 package openai
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
-	"io"
 	"iter"
 	"log/slog"
 	"net/http"
-	"slices"
 	"time"
 
-	api "github.com/sashabaranov/go-openai"
-
 	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/providers/internal/chat"
 	"github.com/omnichat/omnichat/providers/internal/wire"
 )
 
-// Options says which server is asked.
+// Options says which server is asked. There may be any number of them.
 type Options struct {
 	APIKey    string        // may be empty for servers that need none
 	BaseURL   string        // with the /v1; OpenAI's own if empty
 	Models    []string      // what is listed; the server is asked if empty
 	FirstByte time.Duration // 120 s if 0
 	Idle      time.Duration // 60 s if 0
+	Guarded   bool          // the base URL is a user's: only the open internet is reached
 	Logger    *slog.Logger  // slog.Default() if nil
 }
 
 // Provider is one such server.
 type Provider struct {
-	opt    Options
-	base   string
 	client *wire.Client
-	api    *api.Client // for everything but the stream, whose reader hides errors
-	log    *slog.Logger
+	header http.Header
+	models []string
+	own    bool // OpenAI's own server
 }
 
 // New returns a provider. It makes no connection yet.
 func New(opt Options) *Provider {
-	cfg := api.DefaultConfig(opt.APIKey)
-	if opt.BaseURL != "" {
-		cfg.BaseURL = opt.BaseURL
+	opt.BaseURL = cmp.Or(opt.BaseURL, baseURL)
+	p := &Provider{header: http.Header{}, models: opt.Models, own: own(opt.BaseURL), client: wire.NewClient(wire.Options{
+		APIKey: opt.APIKey, BaseURL: opt.BaseURL, FirstByte: opt.FirstByte, Idle: opt.Idle, Guarded: opt.Guarded, Logger: opt.Logger,
+	})}
+	if opt.APIKey != "" {
+		p.header.Set("Authorization", "Bearer "+opt.APIKey)
 	}
-	client := wire.NewClient(opt.FirstByte, opt.Idle)
-	cfg.HTTPClient = client
-	if opt.Logger == nil {
-		opt.Logger = slog.Default()
-	}
-	return &Provider{opt: opt, base: cfg.BaseURL, client: client, api: api.NewClientWithConfig(cfg), log: opt.Logger}
-}
-
-// Models lists what the server has, within 5 s.
-func (p *Provider) Models(ctx context.Context) ([]hub.Model, error) {
-	ids := p.opt.Models
-	if len(ids) == 0 {
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-		defer cancel()
-		list, err := p.api.ListModels(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, m := range list.Models {
-			ids = append(ids, m.ID)
-		}
-		slices.Sort(ids)
-	}
-	models := make([]hub.Model, len(ids))
-	for i, id := range ids {
-		models[i] = hub.Model{ID: id, Name: id}
-	}
-	return models, nil
+	return p
 }
 
 // Stream answers a prompt. It asks again only while nothing has arrived.
 func (p *Provider) Stream(ctx context.Context, prompt hub.Prompt) iter.Seq2[hub.Delta, error] {
-	return func(yield func(hub.Delta, error) bool) {
-		body, err := json.Marshal(request(prompt))
-		if err != nil {
-			yield(hub.Delta{}, wire.Fail(hub.CodeProviderInvalid, err))
-			return
-		}
-		a := answer{yield: yield}
-		err = wire.Retry(ctx, func() (bool, error) {
-			err := p.client.Stream(ctx, func(ctx context.Context) (io.ReadCloser, error) { return p.send(ctx, body) }, a.event)
-			return a.shown, err
-		})
-		if a.left || ctx.Err() != nil {
-			return
-		}
-		if err == nil {
-			err = a.end()
-		}
-		if err != nil {
-			yield(hub.Delta{}, err)
-		}
-	}
+	return p.client.Answer(ctx, "/chat/completions", p.header, request(prompt, p.own), chat.NewDecoder)
 }
 
-// send asks for a stream and returns its body.
-func (p *Provider) send(ctx context.Context, body []byte) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.base+"/chat/completions", bytes.NewReader(body))
-	if err != nil {
-		return nil, wire.Fail(hub.CodeProviderInvalid, err)
+// Models lists what the server has, within 5 s.
+func (p *Provider) Models(ctx context.Context) ([]hub.Model, error) {
+	if len(p.models) > 0 {
+		list := make([]hub.Model, len(p.models))
+		for i, id := range p.models {
+			list[i] = model(listed{ID: id}, p.own)
+		}
+		return list, nil
 	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "text/event-stream")
-	if p.opt.APIKey != "" {
-		req.Header.Set("Authorization", "Bearer "+p.opt.APIKey)
-	}
-	res, err := p.client.Do(req)
-	if err != nil {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var answer listing
+	if err := p.client.JSON(ctx, http.MethodGet, "/models", p.header, nil, &answer); err != nil {
 		return nil, err
 	}
-	return res.Body, nil
+	return answer.models(p.own), nil
 }

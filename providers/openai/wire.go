@@ -1,141 +1,113 @@
 package openai
 
 import (
+	"cmp"
 	"encoding/json"
-	"fmt"
-
-	api "github.com/sashabaranov/go-openai"
+	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/omnichat/omnichat/hub"
-	"github.com/omnichat/omnichat/providers/internal/wire"
+	"github.com/omnichat/omnichat/providers/internal/chat"
 )
 
-// chatRequest is the library's request, with the fields that it drops when they
-// are zero although zero means something.
-type chatRequest struct {
-	api.ChatCompletionRequest
-	Messages    []chatMessage `json:"messages"`
-	Temperature *float64      `json:"temperature,omitempty"`
-	TopP        *float64      `json:"top_p,omitempty"`
+const baseURL = "https://api.openai.com/v1"
+
+// own says whether a base URL is OpenAI's, in any of its regions.
+func own(base string) bool {
+	u, err := url.Parse(base)
+	return err == nil && (u.Hostname() == "api.openai.com" || strings.HasSuffix(u.Hostname(), ".api.openai.com"))
 }
 
-// chatMessage always has content, which the library leaves out when it is empty.
-type chatMessage struct {
-	Role    string `json:"role"`
-	Content string `json:"content"`
+// thinks says whether a model of OpenAI's reasons: it takes an effort, the
+// newer name of max_tokens, and no temperature.
+func thinks(id string) bool {
+	return len(id) > 1 && id[0] == 'o' && id[1] >= '1' && id[1] <= '9' ||
+		strings.HasPrefix(id, "gpt-5") && !strings.Contains(id, "chat")
 }
 
-func request(p hub.Prompt) chatRequest {
-	r := chatRequest{
-		ChatCompletionRequest: api.ChatCompletionRequest{
-			Model: p.Model, Stream: true, StreamOptions: &api.StreamOptions{IncludeUsage: true}, ReasoningEffort: p.ReasoningEffort,
-		},
-		Messages: make([]chatMessage, len(p.Turns)), Temperature: p.Temperature, TopP: p.TopP,
-	}
-	if p.MaxTokens != nil {
-		r.MaxTokens = *p.MaxTokens //nolint:staticcheck // compatible servers know this name, and few the new one
-	}
-	for i, t := range p.Turns {
-		r.Messages[i] = chatMessage{Role: string(t.Role), Content: t.Content}
-	}
-	return r
+func request(p hub.Prompt, own bool) chat.Request {
+	special := own && thinks(p.Model)
+	return chat.NewRequest(p, chat.Quirks{MaxCompletionTokens: special, NoSampling: special})
 }
 
-// chunk is one event of an answer. Thinking has two names among servers.
-type chunk struct {
-	Choices []struct {
-		Delta struct {
-			Content          string `json:"content"`
-			Refusal          string `json:"refusal"`
-			Reasoning        string `json:"reasoning"`
-			ReasoningContent string `json:"reasoning_content"`
-		} `json:"delta"`
-		FinishReason string `json:"finish_reason"`
-	} `json:"choices"`
-	Usage *struct {
-		PromptTokens     int64 `json:"prompt_tokens"`
-		CompletionTokens int64 `json:"completion_tokens"`
-		PromptDetails    struct {
-			CachedTokens int64 `json:"cached_tokens"`
-		} `json:"prompt_tokens_details"`
-		CompletionDetails struct {
-			ReasoningTokens int64 `json:"reasoning_tokens"`
-		} `json:"completion_tokens_details"`
-	} `json:"usage"`
+// listing is what a server has, as an object or, at Together, a bare list.
+type listing struct {
+	Data []listed `json:"data"`
 }
 
-// answer turns events into deltas.
-type answer struct {
-	yield  func(hub.Delta, error) bool
-	shown  bool // a delta was yielded
-	left   bool // the caller wants no more
-	done   bool // [DONE] was seen
-	finish hub.Reason
-	usage  *hub.Usage
+// UnmarshalJSON reads both forms.
+func (l *listing) UnmarshalJSON(raw []byte) error {
+	if strings.HasPrefix(string(raw), "[") {
+		return json.Unmarshal(raw, &l.Data)
+	}
+	type plain listing
+	return json.Unmarshal(raw, (*plain)(l))
 }
 
-func (a *answer) event(e wire.Event) (more bool, err error) {
-	if string(e.Data) == "[DONE]" {
-		a.done = true
-		return false, nil
-	}
-	var c chunk
-	if err := json.Unmarshal(e.Data, &c); err != nil {
-		return false, wire.Fail(hub.CodeProviderError, fmt.Errorf("malformed chunk: %w", err))
-	}
-	if u := c.Usage; u != nil {
-		a.usage = &hub.Usage{
-			InputTokens: u.PromptTokens, OutputTokens: u.CompletionTokens,
-			CachedTokens: u.PromptDetails.CachedTokens, ReasoningTokens: u.CompletionDetails.ReasoningTokens,
+// listed is a model with all that compatible servers add to its id.
+type listed struct {
+	ID            string `json:"id"`
+	Name          string `json:"name"`
+	Type          string `json:"type"`               // LM Studio: llm, vlm, embeddings; Together: chat, image, …
+	ContextLength int64  `json:"context_length"`     // OpenRouter, Together
+	ContextWindow int64  `json:"context_window"`     // Groq
+	MaxModelLen   int64  `json:"max_model_len"`      // vLLM
+	MaxContext    int64  `json:"max_context_length"` // Mistral, LM Studio
+	Architecture  struct {
+		Input  []string `json:"input_modalities"`
+		Output []string `json:"output_modalities"`
+	} `json:"architecture"` // OpenRouter
+	Parameters   []string        `json:"supported_parameters"` // OpenRouter
+	Capabilities json.RawMessage `json:"capabilities"`         // Mistral; a list elsewhere
+	Meta         struct {
+		Trained int64 `json:"n_ctx_train"`
+	} `json:"meta"` // llama.cpp
+}
+
+func (l listing) models(own bool) []hub.Model {
+	list := []hub.Model{}
+	for _, m := range l.Data {
+		if !m.other(own) {
+			list = append(list, model(m, own))
 		}
 	}
-	if len(c.Choices) == 0 {
-		return true, nil
-	}
-	choice := &c.Choices[0]
-	d := &choice.Delta
-	if d.Reasoning == "" {
-		d.Reasoning = d.ReasoningContent
-	}
-	if !a.tell(hub.Delta{Reasoning: d.Reasoning}) || !a.tell(hub.Delta{Text: d.Content}) || !a.tell(hub.Delta{Text: d.Refusal}) {
-		return false, nil
-	}
-	if choice.FinishReason != "" {
-		a.finish = reason(choice.FinishReason)
-	}
-	return true, nil
+	slices.SortFunc(list, func(a, b hub.Model) int { return cmp.Compare(a.ID, b.ID) })
+	return slices.CompactFunc(list, func(a, b hub.Model) bool { return a.ID == b.ID })
 }
 
-func (a *answer) tell(d hub.Delta) bool {
-	if d.Text == "" && d.Reasoning == "" {
+// other says whether a model is for something else than chat.
+func (m listed) other(own bool) bool {
+	if out := m.Architecture.Output; len(out) > 0 && !slices.Contains(out, "text") {
 		return true
 	}
-	a.shown = true
-	a.left = !a.yield(d, nil)
-	return !a.left
+	if slices.Contains([]string{"embedding", "embeddings", "image", "audio", "rerank", "moderation", "transcribe", "video"}, m.Type) {
+		return true
+	}
+	return own && slices.ContainsFunc([]string{
+		"embedding", "whisper", "tts", "dall-e", "moderation", "transcribe", "realtime", "audio", "image", "sora", "davinci", "babbage", "instruct",
+	}, func(part string) bool { return strings.Contains(m.ID, part) })
 }
 
-// end yields the finish of a whole answer.
-func (a *answer) end() error {
-	if a.finish == "" && !a.done {
-		return wire.Fail(hub.CodeProviderTruncated, fmt.Errorf("no finish_reason and no [DONE]"))
+func model(m listed, own bool) hub.Model {
+	out := hub.Model{
+		ID: m.ID, Name: cmp.Or(m.Name, m.ID),
+		Context:   cmp.Or(m.ContextLength, m.ContextWindow, m.MaxModelLen, m.MaxContext, m.Meta.Trained),
+		Reasoning: own && thinks(m.ID) || slices.Contains(m.Parameters, "reasoning") || slices.Contains(m.Parameters, "reasoning_effort"),
 	}
-	if a.finish == "" {
-		a.finish = hub.ReasonStop
+	var can struct {
+		Vision *bool `json:"vision"`
 	}
-	a.yield(hub.Delta{Finish: a.finish, Usage: a.usage}, nil)
-	return nil
-}
-
-// reason maps finish_reason.
-func reason(s string) hub.Reason {
-	switch s {
-	case "length", "max_tokens":
-		return hub.ReasonLength
-	case "content_filter":
-		return hub.ReasonContentFilter
-	case "tool_calls", "function_call":
-		return hub.ReasonToolCalls
+	if json.Unmarshal(m.Capabilities, &can) == nil { // else it says nothing that we know
+		out.Vision = can.Vision
 	}
-	return hub.ReasonStop
+	if in := m.Architecture.Input; len(in) > 0 {
+		sees := slices.Contains(in, "image")
+		out.Vision = &sees
+	}
+	if m.Type == "vlm" {
+		sees := true
+		out.Vision = &sees
+	}
+	return out
 }

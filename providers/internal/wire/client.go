@@ -1,80 +1,187 @@
 package wire
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/omnichat/omnichat/hub"
 )
 
-// errSilent is why a request is cancelled by the client itself.
-var errSilent = errors.New("the provider was silent for too long")
+// Options has what every vendor can be told; zero values work.
+type Options struct {
+	APIKey    string        // never found in an error
+	BaseURL   string        // http or https, without a query
+	FirstByte time.Duration // 120 s if 0
+	Idle      time.Duration // between two reads; 60 s if 0
+	Guarded   bool          // for a base URL that a user gave: only the open internet is reached
+	Logger    *slog.Logger  // slog.Default() if nil
+}
+
+const (
+	runMax   = 15 * time.Minute       // of an answer, with its retries
+	drainMax = 100 * time.Millisecond // for the end of a response whose last event was seen
+)
+
+// Why a request is cancelled by the client itself.
+var (
+	errSilent  = errors.New("the provider was silent for too long")
+	errEndless = errors.New("the answer took longer than allowed")
+)
 
 // Client makes a vendor's requests.
 type Client struct {
-	HTTP      *http.Client
-	FirstByte time.Duration // to the response's first line of events
-	Idle      time.Duration // between two lines
+	http *http.Client
+	opt  Options
+	base string
+	bad  error // of the base URL
+	run  time.Duration
 }
 
-// NewClient returns a client with a transport of its own. Zero times are 120 s
-// and 60 s.
-func NewClient(firstByte, idle time.Duration) *Client {
-	if firstByte == 0 {
-		firstByte = 120 * time.Second
+// NewClient returns a client with a transport of its own.
+func NewClient(opt Options) *Client {
+	if opt.FirstByte == 0 {
+		opt.FirstByte = 120 * time.Second
 	}
-	if idle == 0 {
-		idle = 60 * time.Second
+	if opt.Idle == 0 {
+		opt.Idle = 60 * time.Second
+	}
+	if opt.Logger == nil {
+		opt.Logger = slog.Default()
 	}
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}
-	return &Client{
-		FirstByte: firstByte, Idle: idle,
-		HTTP: &http.Client{
-			Transport: &http.Transport{
-				Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, ForceAttemptHTTP2: true,
-				TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 64,
-				DisableCompression: true, // a compressed stream would arrive in clumps
-			},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, ForceAttemptHTTP2: true,
+		TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 64,
+		DisableCompression: true, // a compressed stream would arrive in clumps
+		// A connection that died in silence would take all its streams with it.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
 	}
+	if opt.Guarded {
+		dialer.Control = guard
+		transport.Proxy = nil // it would make the connection for us, unseen
+	}
+	c := &Client{opt: opt, run: runMax, http: &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+	c.base, c.bad = base(opt.BaseURL)
+	return c
 }
 
-// Do sends a request and turns every failure into a typed error. It is what
-// vendors' libraries are given as their HTTP client.
+// base checks a base URL and returns it without a slash at its end.
+func base(given string) (string, error) {
+	u, err := url.Parse(given)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		failed := Fail(hub.CodeProviderInvalid, nil) // the URL is left out: it may hold a key
+		failed.Msg = "The provider's base URL is not valid: it must be like https://host/path."
+		return "", failed
+	}
+	return strings.TrimRight(given, "/"), nil
+}
+
+// Do sends a request and turns every failure into a typed error.
 func (c *Client) Do(req *http.Request) (*http.Response, error) {
-	res, err := c.HTTP.Do(req)
+	res, err := c.http.Do(req)
 	if err != nil {
+		var at *url.Error // whose text has the whole URL
+		if errors.As(err, &at) {
+			err = at.Err
+		}
+		if errors.Is(err, errNotAllowed) {
+			failed := Fail(hub.CodeProviderInvalid, err)
+			failed.Msg = "The provider's address is not allowed: it lies in a private network."
+			return nil, failed
+		}
 		return nil, Fail(hub.CodeProviderNetwork, err)
 	}
 	if res.StatusCode >= 300 {
 		defer res.Body.Close()
-		body, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10)) // what came is enough
+		body, _ := io.ReadAll(io.LimitReader(res.Body, bodyMax)) // what came is enough
 		return nil, statusError(res, body)
 	}
 	return res, nil
 }
 
-// Stream sends a request and hands every event to got until it returns false or
-// an error. It returns nil at the end of the response. The connection has been
-// let go of when it returns.
-func (c *Client) Stream(ctx context.Context, send func(ctx context.Context) (io.ReadCloser, error), got func(Event) (bool, error)) error {
+// JSON sends a request to a path below the base URL, with body unless it is nil,
+// and reads the answer into answer. It is for what is no stream; ctx has its
+// time limit.
+func (c *Client) JSON(ctx context.Context, method, path string, header http.Header, body, answer any) error {
+	return c.scrub(c.json(ctx, method, path, header, body, answer))
+}
+
+func (c *Client) json(ctx context.Context, method, path string, header http.Header, body, answer any) error {
+	if c.bad != nil {
+		return c.bad
+	}
+	var sent io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return Fail(hub.CodeProviderInvalid, err)
+		}
+		sent = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, sent)
+	if err != nil {
+		return Fail(hub.CodeProviderInvalid, errors.New("the URL is not valid"))
+	}
+	req.Header = header
+	res, err := c.Do(req)
+	if err != nil {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return Fail(hub.CodeProviderTimeout, err)
+		}
+		return err
+	}
+	defer res.Body.Close()
+	if err := json.NewDecoder(io.LimitReader(res.Body, eventMax)).Decode(answer); err != nil {
+		return Fail(hub.CodeProviderError, fmt.Errorf("malformed answer: %w", err))
+	}
+	return nil
+}
+
+// scrub takes the API key out of an error: some servers repeat it.
+func (c *Client) scrub(err error) error {
+	if err == nil || c.opt.APIKey == "" || !strings.Contains(err.Error(), c.opt.APIKey) {
+		return err
+	}
+	clean := func(s string) string { return strings.ReplaceAll(s, c.opt.APIKey, "[key]") }
+	var e *hub.Error
+	if !errors.As(err, &e) {
+		return errors.New(clean(err.Error()))
+	}
+	failed := *e
+	failed.Msg = clean(e.Msg)
+	if e.Err != nil {
+		failed.Err = errors.New(clean(e.Err.Error()))
+	}
+	return &failed
+}
+
+// stream sends a request and hands every event to got until that says it was
+// the last one, or fails. It returns nil at the end of the response. The
+// connection has been let go of when it returns.
+func (c *Client) stream(ctx context.Context, req *http.Request, got func(Event) (last bool, err error)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	silence := time.AfterFunc(c.FirstByte, func() { cancel(errSilent) })
+	silence := time.AfterFunc(c.opt.FirstByte, func() { cancel(errSilent) })
 	defer silence.Stop()
-	body, err := send(ctx)
+	res, err := c.Do(req.WithContext(ctx))
 	if err != nil {
 		return explain(ctx, err)
 	}
-	defer body.Close()
-	r := NewReader(body, func() { silence.Reset(c.Idle) })
+	defer res.Body.Close()
+	r := NewReader(&lively{r: res.Body, silence: silence, idle: c.opt.Idle})
 	for {
 		e, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -83,13 +190,32 @@ func (c *Client) Stream(ctx context.Context, send func(ctx context.Context) (io.
 		if err != nil {
 			return explain(ctx, err)
 		}
-		if err := EventError(e); err != nil {
+		last, err := got(e)
+		if err != nil {
 			return err
 		}
-		if more, err := got(e); err != nil || !more {
-			return err
+		if last {
+			// Read to its end, the connection can be used again.
+			silence.Reset(drainMax)
+			_, _ = io.CopyN(io.Discard, res.Body, 4<<10)
+			return nil
 		}
 	}
+}
+
+// lively puts off the end of patience with every read.
+type lively struct {
+	r       io.Reader
+	silence *time.Timer
+	idle    time.Duration
+}
+
+func (l *lively) Read(b []byte) (int, error) {
+	n, err := l.r.Read(b)
+	if n > 0 {
+		l.silence.Reset(l.idle)
+	}
+	return n, err
 }
 
 // explain says what an error of the connection was.
@@ -97,6 +223,10 @@ func explain(ctx context.Context, err error) error {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errSilent):
 		return Fail(hub.CodeProviderTimeout, cause)
+	case errors.Is(cause, errEndless):
+		failed := Fail(hub.CodeProviderTimeout, cause)
+		failed.Msg = "The answer took too long and was ended."
+		return failed
 	case cause != nil:
 		return cause
 	}
@@ -108,36 +238,4 @@ func explain(ctx context.Context, err error) error {
 		return Fail(hub.CodeProviderError, err)
 	}
 	return Fail(hub.CodeProviderTruncated, fmt.Errorf("read the answer: %w", err))
-}
-
-const (
-	retries  = 2
-	waitMax  = 30 * time.Second // a longer Retry-After is told, not waited for
-	waitBase = 500 * time.Millisecond
-)
-
-// Retry calls try again while it fails in a way that may pass and has shown
-// nothing, which try says. The waits are 500 ms doubling, ±20 %, or what the
-// vendor asks for.
-func Retry(ctx context.Context, try func() (shown bool, err error)) error {
-	for n := 0; ; n++ {
-		shown, err := try()
-		if err == nil || shown || n == retries || !Retryable(err) || ctx.Err() != nil {
-			return err
-		}
-		wait := time.Duration(float64(waitBase<<n) * (0.8 + 0.4*rand.Float64()))
-		var e *hub.Error
-		if errors.As(err, &e) && e.RetryAfter > 0 {
-			if wait = e.RetryAfter; wait > waitMax {
-				return err
-			}
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return context.Cause(ctx)
-		case <-t.C:
-		}
-	}
 }

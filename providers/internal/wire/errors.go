@@ -1,8 +1,7 @@
-// Package wire is the HTTP side that all vendors share: one client wrapper that
-// sees what their libraries hide, and a reader of Server-Sent Events.
 package wire
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -13,9 +12,12 @@ import (
 	"github.com/omnichat/omnichat/hub"
 )
 
+// bodyMax is how much of an error's text is read.
+const bodyMax = 64 << 10
+
 // messages is what a person is told, by code.
 var messages = map[hub.Code]string{
-	hub.CodeProviderAuth:       "The provider refused the API key. Check the key in the server's settings.",
+	hub.CodeProviderAuth:       "The provider refused the API key. Check the key in the settings.",
 	hub.CodeProviderPermission: "The API key may not use this model.",
 	hub.CodeProviderQuota:      "The provider account's credit or quota is used up.",
 	hub.CodeProviderRateLimit:  "The provider's rate limit is reached. Wait a little and try again.",
@@ -35,77 +37,125 @@ func Fail(code hub.Code, err error) *hub.Error {
 	return &hub.Error{Code: code, Msg: messages[code], Err: err}
 }
 
-// apiError is an error object in the shapes that vendors use.
+// apiError is what an error object says, in whatever shape.
 type apiError struct {
-	Message string `json:"message"`
-	Type    string `json:"type"`
-	Code    any    `json:"code"`
-	Status  string `json:"status"`
+	Message string
+	words   string // all that tells its kind, in lower case
+	status  int    // the HTTP status it names, if any
+	wait    time.Duration
 }
 
-// parseError reads {"error":{…}}, {"error":"text"} and [{"error":…}], and says
-// whether data was one of them.
+// parseError reads {"error":{…}}, {"error":"text"}, [{"error":…}] and
+// {"object":"error",…}, and says whether data was one of them.
 func parseError(data []byte) (apiError, bool) {
 	var list []json.RawMessage
 	if json.Unmarshal(data, &list) == nil && len(list) > 0 {
 		data = list[0]
 	}
 	var body struct {
-		Error json.RawMessage `json:"error"`
+		Object string          `json:"object"`
+		Code   any             `json:"code"`
+		Error  json.RawMessage `json:"error"`
 	}
-	if json.Unmarshal(data, &body) != nil || len(body.Error) == 0 || string(body.Error) == "null" {
+	if json.Unmarshal(data, &body) != nil {
 		return apiError{}, false
 	}
-	var e apiError
-	if json.Unmarshal(body.Error, &e) != nil {
-		if json.Unmarshal(body.Error, &e.Message) != nil {
-			e.Message = "an error in an unknown shape"
+	switch string(body.Error) {
+	case "", "null", `""`:
+		if body.Object != "error" {
+			return apiError{}, false
+		}
+		body.Error = data // vLLM and Mistral
+	}
+	var e struct {
+		Message  json.RawMessage `json:"message"`
+		Type     string          `json:"type"`
+		Code     any             `json:"code"`
+		Status   string          `json:"status"`
+		Metadata struct {
+			Raw json.RawMessage `json:"raw"` // what OpenRouter was told by others
+		} `json:"metadata"`
+		Details []struct {
+			Reason     string `json:"reason"`
+			RetryDelay string `json:"retryDelay"`
+			Violations []struct {
+				QuotaID string `json:"quotaId"`
+			} `json:"violations"`
+		} `json:"details"`
+	}
+	var out apiError
+	if err := json.Unmarshal(body.Error, &e); err == nil {
+		out.Message = plain(e.Message)
+	} else if json.Unmarshal(body.Error, &out.Message) != nil {
+		out.Message = cmp.Or(plain(e.Message), "an error in an unknown shape")
+	}
+	words := []string{out.Message, e.Type, e.Status, string(e.Metadata.Raw)}
+	for _, code := range []any{e.Code, body.Code} {
+		switch c := code.(type) {
+		case string:
+			words = append(words, c)
+		case float64:
+			out.status = int(c)
 		}
 	}
-	return e, true
+	for _, d := range e.Details {
+		words = append(words, d.Reason)
+		if wait, err := time.ParseDuration(d.RetryDelay); err == nil && wait > 0 {
+			out.wait = wait
+		}
+		for _, v := range d.Violations {
+			words = append(words, v.QuotaID)
+		}
+	}
+	out.words = strings.ToLower(strings.Join(words, " "))
+	return out, true
 }
 
-// classify finds the code of an error by its words, and by the HTTP status if
-// there is one.
-func classify(status int, e apiError) hub.Code {
-	code := ""
-	switch c := e.Code.(type) {
-	case string:
-		code = c
-	case float64:
-		if status == 0 {
-			status = int(c)
-		}
+// plain is a JSON string's text, or any other JSON as it is.
+func plain(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		return string(raw)
 	}
-	words := strings.ToLower(e.Type + " " + code + " " + e.Status + " " + e.Message)
+	return s
+}
+
+// code finds the kind of an error by its words, and by the HTTP status if there
+// is one. Words go first: vendors use one status for many things.
+func (e apiError) code(status int) hub.Code {
+	status = cmp.Or(status, e.status)
 	has := func(parts ...string) bool {
 		for _, p := range parts {
-			if strings.Contains(words, p) {
+			if strings.Contains(e.words, p) {
 				return true
 			}
 		}
 		return false
 	}
 	switch {
-	case has("insufficient_quota", "billing", "credit balance"):
+	// Google names a plan and billing for limits by the minute, too.
+	case has("resource_exhausted") && !has("perday", "limit: 0"):
+		return hub.CodeProviderRateLimit
+	case has("insufficient_quota", "billing", "credit balance", "insufficient balance", "insufficient credits", "perday"):
 		return hub.CodeProviderQuota
-	case has("context_length", "context length", "maximum context", "prompt is too long", "too many tokens"):
+	case status == http.StatusRequestEntityTooLarge,
+		has("context_length", "context length", "context limit", "context size", "context window", "maximum context", "prompt is too long", "too many tokens", "input token count"):
 		return hub.CodeContextLength
-	case has("content_filter", "content_policy", "content management policy"):
+	case has("content_filter", "content_policy", "content policy", "content management policy", "was flagged"):
 		return hub.CodeContentFilter
-	case status == 529, status == http.StatusServiceUnavailable, has("overloaded", "server_is_busy"):
+	case status == 529, status == http.StatusServiceUnavailable, has("overloaded", "server_is_busy", "server busy"):
 		return hub.CodeProviderOverloaded
 	case status == http.StatusTooManyRequests, has("rate_limit", "rate limit", "resource_exhausted"):
 		return hub.CodeProviderRateLimit
-	case status == http.StatusUnauthorized, has("invalid_api_key", "authentication_error", "unauthenticated"):
+	case status == http.StatusUnauthorized, has("invalid_api_key", "api_key_invalid", "incorrect api key", "api key not valid", "authentication_error", "unauthenticated"):
 		return hub.CodeProviderAuth
 	case status == http.StatusPaymentRequired:
 		return hub.CodeProviderQuota
-	case status == http.StatusForbidden, has("permission_error", "permission_denied"):
+	case status == http.StatusForbidden, has("permission_error", "permission_denied", "location is not supported"):
 		return hub.CodeProviderPermission
 	case status == http.StatusNotFound, has("model_not_found", "not_found_error"):
 		return hub.CodeModelNotFound
-	case status == http.StatusRequestTimeout, status == http.StatusGatewayTimeout:
+	case status == http.StatusRequestTimeout, status == http.StatusGatewayTimeout, has("timeout_error"):
 		return hub.CodeProviderTimeout
 	case status >= 400 && status < 500, has("invalid_request"):
 		return hub.CodeProviderInvalid
@@ -113,14 +163,33 @@ func classify(status int, e apiError) hub.Code {
 	return hub.CodeProviderError
 }
 
+// fail is e as an error of ours. Of a request that was invalid only the vendor
+// can say what is wrong with it.
+func (e apiError) fail(status int, err error) *hub.Error {
+	failed := Fail(e.code(status), err)
+	failed.RetryAfter = e.wait
+	if failed.Code == hub.CodeProviderInvalid && e.Message != "" {
+		said := []rune(e.Message)
+		failed.Msg = "The provider refused the request: " + string(said[:min(len(said), 300)])
+	}
+	return failed
+}
+
 // statusError is the error of a response that is none of success.
 func statusError(r *http.Response, body []byte) *hub.Error {
 	e, ok := parseError(body)
 	if !ok {
-		e.Message = http.StatusText(r.StatusCode)
+		var other struct {
+			Message, Detail json.RawMessage
+		}
+		_ = json.Unmarshal(body, &other) // then the status must do
+		e.Message = cmp.Or(plain(other.Message), plain(other.Detail))
+		e.words = strings.ToLower(e.Message)
 	}
-	failed := Fail(classify(r.StatusCode, e), &StatusError{Status: r.StatusCode, Detail: e.Message})
-	failed.RetryAfter = retryAfter(r.Header.Get("Retry-After"), time.Now())
+	failed := e.fail(r.StatusCode, &StatusError{Status: r.StatusCode, Detail: cmp.Or(e.Message, http.StatusText(r.StatusCode))})
+	if failed.RetryAfter == 0 {
+		failed.RetryAfter = retryAfter(r.StatusCode, r.Header, time.Now())
+	}
 	return failed
 }
 
@@ -134,26 +203,59 @@ func (e *StatusError) Error() string {
 	return "HTTP " + strconv.Itoa(e.Status) + ": " + e.Detail
 }
 
-// retryAfter reads the header in both of its forms (RFC 9110, section 10.2.3).
-func retryAfter(v string, now time.Time) time.Duration {
-	if s, err := strconv.Atoi(v); err == nil && s > 0 && s < 1<<20 {
-		return time.Duration(s) * time.Second
+// retryAfter is how long the vendor wants us to wait.
+func retryAfter(status int, h http.Header, now time.Time) time.Duration {
+	if ms, err := strconv.ParseFloat(h.Get("Retry-After-Ms"), 64); err == nil && ms > 0 && ms < 1e9 {
+		return time.Duration(ms * float64(time.Millisecond))
 	}
-	if t, err := http.ParseTime(v); err == nil && t.After(now) {
-		return t.Sub(now)
+	if wait := moment(h.Get("Retry-After"), now); wait > 0 || status != http.StatusTooManyRequests {
+		return wait
+	}
+	// Without it, the limits that are used up say when they are whole again.
+	wait := moment(h.Get("X-Ratelimit-Reset"), now)
+	for _, name := range []string{"X-Ratelimit-%-Requests", "X-Ratelimit-%-Tokens", "Anthropic-Ratelimit-Requests-%", "Anthropic-Ratelimit-Tokens-%"} {
+		if h.Get(strings.Replace(name, "%", "Remaining", 1)) == "0" {
+			wait = max(wait, moment(h.Get(strings.Replace(name, "%", "Reset", 1)), now))
+		}
+	}
+	return wait
+}
+
+// moment is the time until what a header says: seconds, a duration such as
+// 6m0s, a Unix time in seconds or milliseconds, or a date (RFC 9110, section
+// 10.2.3, and RFC 3339).
+func moment(v string, now time.Time) time.Duration {
+	if s, err := strconv.ParseFloat(v, 64); err == nil {
+		switch {
+		case s > 0 && s < 1e8:
+			return time.Duration(s * float64(time.Second))
+		case s >= 1e11 && s < 1e14:
+			return max(0, time.UnixMilli(int64(s)).Sub(now))
+		case s >= 1e9 && s < 1e11:
+			return max(0, time.Unix(int64(s), 0).Sub(now))
+		}
+		return 0
+	}
+	if d, err := time.ParseDuration(v); err == nil {
+		return max(0, d)
+	}
+	for _, parse := range []func(string) (time.Time, error){http.ParseTime, func(s string) (time.Time, error) { return time.Parse(time.RFC3339, s) }} {
+		if t, err := parse(v); err == nil {
+			return max(0, t.Sub(now))
+		}
 	}
 	return 0
 }
 
-// Retryable says whether a call that showed nothing yet may be repeated.
+// Retryable says whether a call that showed nothing yet may be repeated. Silence
+// is not: whoever waited for two minutes wants to know, not to wait for six.
 func Retryable(err error) bool {
-	var s *StatusError
-	if errors.As(err, &s) && (s.Status >= 500 || s.Status == http.StatusRequestTimeout) {
-		return true
-	}
 	switch hub.CodeOf(err) {
-	case hub.CodeProviderRateLimit, hub.CodeProviderOverloaded, hub.CodeProviderNetwork:
+	case hub.CodeProviderRateLimit, hub.CodeProviderOverloaded, hub.CodeProviderNetwork, hub.CodeProviderTruncated:
 		return true
+	case hub.CodeProviderError, hub.CodeProviderTimeout:
+		var s *StatusError
+		return errors.As(err, &s) && (s.Status >= 500 || s.Status == http.StatusRequestTimeout)
 	}
 	return false
 }

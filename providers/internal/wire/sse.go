@@ -3,6 +3,7 @@ package wire
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +17,7 @@ const eventMax = 8 << 20
 // errTooLong says that a vendor's event is over the limit.
 var errTooLong = errors.New("event is larger than 8 MB")
 
-// Event is one event of a stream.
+// Event is one event of a stream. Its data is valid until the next one is read.
 type Event struct {
 	Name string
 	Data []byte
@@ -28,20 +29,23 @@ type Event struct {
 // plain-text errors into a stream.
 type Reader struct {
 	r     *bufio.Reader
-	alive func() // called for every line, comments too
+	data  []byte // of the event that is being read
+	name  string // the last event's: most are called like the one before
+	long  []byte // a line that came in several reads
 	first bool
 	skip  bool // a line ended in CR: a LF that follows belongs to it
 }
 
-// NewReader reads from r; alive, if not nil, is called for every line.
-func NewReader(r io.Reader, alive func()) *Reader {
-	return &Reader{r: bufio.NewReaderSize(r, 16<<10), alive: alive, first: true}
+// NewReader reads from r.
+func NewReader(r io.Reader) *Reader {
+	return &Reader{r: bufio.NewReaderSize(r, 4<<10), first: true}
 }
 
 // Next returns the next event that has data. At the end it returns io.EOF.
 func (r *Reader) Next() (Event, error) {
 	var e Event
 	some := false
+	r.data = r.data[:0]
 	for {
 		line, err := r.line()
 		if err != nil && (!errors.Is(err, io.EOF) || len(line) == 0) {
@@ -49,9 +53,6 @@ func (r *Reader) Next() (Event, error) {
 				return e, nil
 			}
 			return Event{}, err
-		}
-		if r.alive != nil {
-			r.alive()
 		}
 		if len(line) == 0 {
 			if some {
@@ -66,67 +67,110 @@ func (r *Reader) Next() (Event, error) {
 		case "":
 		case "data":
 			if some {
-				e.Data = append(e.Data, '\n')
+				r.data = append(r.data, '\n')
 			}
-			e.Data = append(e.Data, value...)
-			some = true
-			if len(e.Data) > eventMax {
+			if len(r.data)+len(value) > eventMax {
 				return Event{}, errTooLong
 			}
+			r.data = append(r.data, value...)
+			e.Data, some = r.data, true
 		case "event":
-			e.Name = string(value)
+			if r.name != string(value) {
+				r.name = string(value)
+			}
+			e.Name = r.name
 		case "id", "retry":
 		default:
-			if parsed, ok := parseError(line); ok {
-				return Event{}, inBand(parsed)
-			}
-			if !colon || bytes.ContainsAny(field, " {<") {
-				return Event{}, Fail(hub.CodeProviderError, fmt.Errorf("text between events: %.80q", line))
+			if !colon || bytes.ContainsAny(field, " \t{[<\"") {
+				return Event{}, r.text(line)
 			}
 		}
 	}
 }
 
-// line returns a line without its end: LF, CR or CRLF.
+// line returns a line without its end: LF, CR or CRLF. It is valid until the
+// next call.
 func (r *Reader) line() ([]byte, error) {
-	var line []byte
+	r.long = r.long[:0]
 	for {
-		b, err := r.r.ReadByte()
-		if err != nil {
-			return line, err
+		if _, err := r.r.Peek(1); err != nil {
+			return r.long, err
 		}
+		b, _ := r.r.Peek(r.r.Buffered()) // never fails: it is there
 		if r.skip {
 			r.skip = false
-			if b == '\n' {
+			if b[0] == '\n' {
+				r.drop(1)
 				continue
 			}
 		}
-		if b == '\n' || b == '\r' {
-			r.skip = b == '\r'
-			if r.first {
-				r.first = false
-				line = bytes.TrimPrefix(line, []byte("\ufeff"))
-			}
-			return line, nil
+		end := bytes.IndexByte(b, '\n')
+		head := b
+		if end >= 0 {
+			head = b[:end]
 		}
-		if line = append(line, b); len(line) > eventMax {
-			return nil, errTooLong
+		if cr := bytes.IndexByte(head, '\r'); cr >= 0 {
+			end, head = cr, b[:cr]
+		}
+		if end < 0 || len(r.long) > 0 {
+			if r.long = append(r.long, head...); len(r.long) > eventMax {
+				return nil, errTooLong
+			}
+			head = r.long
+		}
+		if end < 0 {
+			r.drop(len(b))
+			continue
+		}
+		r.skip = b[end] == '\r'
+		r.drop(end + 1)
+		if r.first {
+			r.first = false
+			head = bytes.TrimPrefix(head, []byte("\ufeff"))
+		}
+		return head, nil
+	}
+}
+
+// drop forgets n bytes that were looked at.
+func (r *Reader) drop(n int) { _, _ = r.r.Discard(n) } // never fails: they are there
+
+// text is the error that a line is which no event stream has. A JSON object may
+// go on over many lines.
+func (r *Reader) text(line []byte) error {
+	start := bytes.TrimLeft(line, " \t")
+	if len(start) > 0 && (start[0] == '{' || start[0] == '[') {
+		var whole json.RawMessage
+		rest := io.MultiReader(bytes.NewReader(bytes.Clone(line)), bytes.NewReader([]byte("\n")), io.LimitReader(r.r, bodyMax))
+		if json.NewDecoder(rest).Decode(&whole) == nil {
+			if e, ok := parseError(whole); ok {
+				return inBand(e)
+			}
 		}
 	}
+	return Fail(hub.CodeProviderError, fmt.Errorf("text between events: %.80q", line))
 }
 
 // inBand is the error that a vendor sent inside of a stream.
 func inBand(e apiError) *hub.Error {
-	return Fail(classify(0, e), errors.New(e.Message))
+	return e.fail(0, errors.New(e.Message))
 }
 
-// EventError returns the error that an event is, or nil.
-func EventError(e Event) error {
+// Decode reads the event into v, whose member "error" is failed. It returns the
+// error that the event is instead, if it is one.
+func (e Event) Decode(v any, failed *json.RawMessage) error {
+	err := json.Unmarshal(e.Data, v)
+	if err == nil && e.Name != "error" && (len(*failed) == 0 || string(*failed) == "null") {
+		return nil
+	}
 	if parsed, ok := parseError(e.Data); ok {
 		return inBand(parsed)
 	}
 	if e.Name == "error" {
-		return Fail(hub.CodeProviderError, errors.New("an error event without an error object"))
+		return Fail(hub.CodeProviderError, fmt.Errorf("an error event without an error object: %.200q", e.Data))
 	}
-	return nil
+	if err == nil { // an error member that says nothing, like ""
+		return nil
+	}
+	return Fail(hub.CodeProviderError, fmt.Errorf("malformed chunk: %w", err))
 }

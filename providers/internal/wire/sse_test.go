@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-	"time"
 )
 
 func TestReaderFollowsTheSpecification(t *testing.T) {
@@ -24,12 +23,14 @@ func TestReaderFollowsTheSpecification(t *testing.T) {
 		"several lines":          {"data: a\ndata: b\n\n", []string{"a\nb"}},
 		"comments and ids":       {": x\nid: 1\nretry: 5\ndata: a\n\n", []string{"a"}},
 		"no data is no event":    {"event: x\n\ndata: a\n\n", []string{"a"}},
+		"CR and LF in turns":     {"data: a\r\rdata: b\n\ndata: c\r\n\r\n", []string{"a", "b", "c"}},
+		"a line over many reads": {"data: " + strings.Repeat("x", 9000) + "\n\n", []string{strings.Repeat("x", 9000)}},
 		"end without empty line": {"data: a\n\ndata: b", []string{"a", "b"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			for _, r := range []io.Reader{strings.NewReader(tt.in), iotest.OneByteReader(strings.NewReader(tt.in))} {
-				reader := NewReader(r, nil)
+				reader := NewReader(r)
 				for _, want := range tt.want {
 					e, err := reader.Next()
 					if err != nil || string(e.Data) != want {
@@ -45,20 +46,9 @@ func TestReaderFollowsTheSpecification(t *testing.T) {
 }
 
 func TestReaderRefusesEndlessEvents(t *testing.T) {
-	r := NewReader(io.MultiReader(strings.NewReader("data: "), bytes.NewReader(make([]byte, eventMax+1))), nil)
+	r := NewReader(io.MultiReader(strings.NewReader("data: "), bytes.NewReader(make([]byte, eventMax+1))))
 	if _, err := r.Next(); !errors.Is(err, errTooLong) {
 		t.Errorf("Next = %v", err)
-	}
-}
-
-func TestRetryAfter(t *testing.T) {
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	for in, want := range map[string]time.Duration{
-		"": 0, "7": 7 * time.Second, "-1": 0, "x": 0, "Thu, 01 Jan 2026 00:00:30 GMT": 30 * time.Second, "Wed, 31 Dec 2025 00:00:00 GMT": 0,
-	} {
-		if got := retryAfter(in, now); got != want {
-			t.Errorf("retryAfter(%q) = %s, want %s", in, got, want)
-		}
 	}
 }
 
@@ -69,7 +59,7 @@ func FuzzReader(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	read := func(r io.Reader) (events []string, failed bool) {
-		reader := NewReader(r, nil)
+		reader := NewReader(r)
 		for {
 			e, err := reader.Next()
 			if err != nil {

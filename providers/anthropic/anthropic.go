@@ -1,0 +1,74 @@
+// Package anthropic asks Claude by Anthropic's own Messages API.
+//
+// The adapter is ours: against the official SDK it adds no megabytes to the
+// binary, costs a fraction of the CPU per token, and sees a stream that breaks
+// off, which the SDK reports as whole.
+package anthropic
+
+import (
+	"cmp"
+	"context"
+	"iter"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/providers/internal/wire"
+)
+
+// Options says which server is asked.
+type Options struct {
+	APIKey    string
+	BaseURL   string        // with or without the /v1; https://api.anthropic.com if empty
+	FirstByte time.Duration // 120 s if 0
+	Idle      time.Duration // 60 s if 0
+	Guarded   bool          // the base URL is a user's: only the open internet is reached
+	Logger    *slog.Logger  // slog.Default() if nil
+}
+
+// Provider is one such server.
+type Provider struct {
+	client *wire.Client
+	header http.Header
+}
+
+// New returns a provider. It makes no connection yet.
+func New(opt Options) *Provider {
+	opt.BaseURL = strings.TrimSuffix(strings.TrimRight(cmp.Or(opt.BaseURL, "https://api.anthropic.com"), "/"), "/v1")
+	p := &Provider{client: wire.NewClient(wire.Options(opt)), header: http.Header{}}
+	p.header.Set("Anthropic-Version", "2023-06-01")
+	if opt.APIKey != "" {
+		p.header.Set("X-Api-Key", opt.APIKey)
+	}
+	return p
+}
+
+// Stream answers a prompt. It asks again only while nothing has arrived.
+func (p *Provider) Stream(ctx context.Context, prompt hub.Prompt) iter.Seq2[hub.Delta, error] {
+	return p.client.Answer(ctx, "/v1/messages", p.header, newRequest(prompt), newDecoder)
+}
+
+// Models lists what the key may ask, newest first as Anthropic does, within 5 s.
+func (p *Provider) Models(ctx context.Context) ([]hub.Model, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	list := []hub.Model{}
+	for after := ""; ; {
+		query := url.Values{"limit": {"100"}}
+		if after != "" {
+			query.Set("after_id", after)
+		}
+		var page page
+		if err := p.client.JSON(ctx, http.MethodGet, "/v1/models?"+query.Encode(), p.header, nil, &page); err != nil {
+			return nil, err
+		}
+		list = append(list, page.models()...)
+		if !page.HasMore || page.LastID == "" || page.LastID == after {
+			return list, nil
+		}
+		after = page.LastID
+	}
+}

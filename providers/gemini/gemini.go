@@ -1,0 +1,71 @@
+// Package gemini asks Gemini by Google's own generateContent API.
+//
+// The adapter is ours: the official SDK costs several times the CPU per token
+// and megabytes of binary, and takes a stream that breaks off for whole.
+package gemini
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/providers/internal/wire"
+)
+
+// Options says which server is asked.
+type Options struct {
+	APIKey    string
+	BaseURL   string        // with or without the version; https://generativelanguage.googleapis.com if empty
+	FirstByte time.Duration // 120 s if 0
+	Idle      time.Duration // 60 s if 0
+	Guarded   bool          // the base URL is a user's: only the open internet is reached
+	Logger    *slog.Logger  // slog.Default() if nil
+}
+
+// Provider is one such server.
+type Provider struct {
+	client *wire.Client
+	header http.Header
+}
+
+// New returns a provider. It makes no connection yet.
+func New(opt Options) *Provider {
+	opt.BaseURL = base(opt.BaseURL)
+	p := &Provider{client: wire.NewClient(wire.Options(opt)), header: http.Header{}}
+	if opt.APIKey != "" {
+		p.header.Set("X-Goog-Api-Key", opt.APIKey) // never in the URL, which is logged
+	}
+	return p
+}
+
+// Stream answers a prompt. It asks again only while nothing has arrived.
+func (p *Provider) Stream(ctx context.Context, prompt hub.Prompt) iter.Seq2[hub.Delta, error] {
+	path := "/models/" + url.PathEscape(prompt.Model) + ":streamGenerateContent?alt=sse"
+	return p.client.Answer(ctx, path, p.header, newRequest(prompt), newDecoder)
+}
+
+// Models lists what the key may ask, within 5 s.
+func (p *Provider) Models(ctx context.Context) ([]hub.Model, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	list := []hub.Model{}
+	for token := ""; ; {
+		query := url.Values{"pageSize": {"1000"}}
+		if token != "" {
+			query.Set("pageToken", token)
+		}
+		var page page
+		if err := p.client.JSON(ctx, http.MethodGet, "/models?"+query.Encode(), p.header, nil, &page); err != nil {
+			return nil, err
+		}
+		list = append(list, page.models()...)
+		if page.NextPageToken == "" || page.NextPageToken == token {
+			return list, nil
+		}
+		token = page.NextPageToken
+	}
+}
