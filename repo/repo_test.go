@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -34,9 +35,19 @@ var databases = map[string]func(t testing.TB) repo.Options{
 
 // both runs a test on either database.
 func both(t *testing.T, f func(t *testing.T, s *suite)) {
+	bothWith(t, repo.Options{}, f)
+}
+
+// bothWith runs a test on either database, opened with further options.
+func bothWith(t *testing.T, opt repo.Options, f func(t *testing.T, s *suite)) {
 	for name, options := range databases {
 		t.Run(name, func(t *testing.T) {
-			s := &suite{t: t, opt: options(t)}
+			s := &suite{t: t, opt: opt}
+			database := options(t)
+			s.opt.DataDir, s.opt.DatabaseURL = database.DataDir, database.DatabaseURL
+			if opt.FilesDir != "" {
+				s.opt.FilesDir = filepath.Join(opt.FilesDir, name)
+			}
 			s.open()
 			defer func() { s.ok(s.r.Close()) }()
 			s.alice, s.bob = s.user("alice"), s.user("bob")

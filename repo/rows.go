@@ -107,7 +107,7 @@ type messageRow struct {
 	OutputTokens    *int64
 	CachedTokens    *int64
 	ReasoningTokens *int64
-	Cost            *hub.Money
+	Cost            *int64 // a hub.Money, which bun would write as JSON
 	UsageEstimated  bool
 	ErrorCode       *hub.Code
 	ErrorDetail     *string
@@ -144,7 +144,7 @@ func (m *messageRow) message() hub.Message {
 		out.Files = []hub.File{}
 	}
 	if m.InputTokens != nil && m.OutputTokens != nil {
-		out.Usage = &hub.Usage{InputTokens: *m.InputTokens, OutputTokens: *m.OutputTokens, Estimated: m.UsageEstimated, Cost: m.Cost}
+		out.Usage = &hub.Usage{InputTokens: *m.InputTokens, OutputTokens: *m.OutputTokens, Estimated: m.UsageEstimated, Cost: (*hub.Money)(m.Cost)}
 		if m.CachedTokens != nil {
 			out.Usage.CachedTokens = *m.CachedTokens
 		}
@@ -187,7 +187,7 @@ func (m *messageRow) end(e hub.AnswerEnd) []string {
 	}
 	if u := e.Usage; u != nil {
 		m.InputTokens, m.OutputTokens, m.CachedTokens, m.ReasoningTokens = &u.InputTokens, &u.OutputTokens, &u.CachedTokens, &u.ReasoningTokens
-		m.Cost, m.UsageEstimated = u.Cost, u.Estimated
+		m.Cost, m.UsageEstimated = (*int64)(u.Cost), u.Estimated
 		columns = append(columns, "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost", "usage_estimated")
 	}
 	if e.Error != nil {

@@ -20,7 +20,7 @@ type spendingRow struct {
 	OutputTokens    int64
 	CachedTokens    int64
 	ReasoningTokens int64
-	Cost            *hub.Money
+	Cost            *int64 // as in messageRow
 	Estimated       bool
 	At              time.Time
 }
@@ -29,7 +29,7 @@ func spendingOf(s hub.Spending) *spendingRow {
 	return &spendingRow{
 		ID: s.ID, UserID: s.User, SessionID: s.Session, Model: s.Model,
 		InputTokens: s.Usage.InputTokens, OutputTokens: s.Usage.OutputTokens, CachedTokens: s.Usage.CachedTokens,
-		ReasoningTokens: s.Usage.ReasoningTokens, Cost: s.Usage.Cost, Estimated: s.Usage.Estimated, At: s.At,
+		ReasoningTokens: s.Usage.ReasoningTokens, Cost: (*int64)(s.Usage.Cost), Estimated: s.Usage.Estimated, At: s.At,
 	}
 }
 

@@ -1,0 +1,159 @@
+package repo_test
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+func TestAnswerComesBackWithAllThatItEndedWith(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		ctx, at := t.Context(), time.Now().UTC().Truncate(time.Microsecond)
+		end := func(change func(e *hub.AnswerEnd)) (hub.Message, hub.AnswerEnd) {
+			t.Helper()
+			a := s.ask(s.question("x"))
+			e := hub.AnswerEnd{Session: a.Session.ID, ID: a.Answer.ID, Epoch: 1, Seq: 9, Content: "text", Reasoning: "thought", Reason: hub.ReasonStop, At: at, User: s.alice}
+			change(&e)
+			v, err := s.r.EndAnswer(ctx, e)
+			s.ok(err)
+			branch, err := s.r.Branch(ctx, s.alice, a.Answer.ID)
+			s.ok(err)
+			m, err := s.r.Message(ctx, s.alice, a.Answer.ID)
+			s.ok(err)
+			if !reflect.DeepEqual(m, branch[1]) || m.Version != v {
+				t.Errorf("alone it is %+v, in its branch %+v", m, branch[1])
+			}
+			changes, err := s.r.MessageChanges(ctx, s.alice, a.Session.ID, 0)
+			s.ok(err)
+			shown := m
+			shown.Opaque = nil
+			if !reflect.DeepEqual(changes.Items[1], shown) {
+				t.Errorf("shown it is %+v, want %+v", changes.Items[1], shown)
+			}
+			return m, e
+		}
+		got, e := end(func(e *hub.AnswerEnd) {
+			e.Usage = &hub.Usage{InputTokens: 1, OutputTokens: 2, CachedTokens: 3, ReasoningTokens: 4, Estimated: true, Cost: money(1<<53 + 1)}
+			e.Reason = hub.ReasonError
+			e.Error = &hub.Failure{Code: hub.CodeProviderRateLimit, Detail: "slow down", RetryAfter: 17}
+			e.Model = "other/vendor/m"
+			e.ToolCalls = []hub.ToolCall{{ID: "c1", Name: "find", Arguments: `{"q":"it's \u0000 <b> 日本 \\u0000 ?"}`}, {ID: "c2"}}
+			e.Notices = []hub.Notice{{Code: hub.NoticeFallback, Detail: "'?0' \x00"}}
+			e.ThinkingMS = 1234
+			e.Opaque = []json.RawMessage{[]byte(`{"signature":"a\u0000b","n":12345678901234567890}`), []byte(`"x"`)}
+		})
+		if got.Provider != "other" || got.Model != e.Model || !reflect.DeepEqual(got.Usage, e.Usage) || !reflect.DeepEqual(got.Error, e.Error) ||
+			!reflect.DeepEqual(got.ToolCalls, e.ToolCalls) || !reflect.DeepEqual(got.Notices, e.Notices) || got.ThinkingMS != 1234 ||
+			!reflect.DeepEqual(got.Opaque, e.Opaque) || !got.FinishedAt.Equal(at) || got.Status != hub.StatusError || *got.FinishReason != hub.ReasonError ||
+			got.Content != "text" || got.Reasoning != "thought" || got.Seq != 9 {
+			t.Errorf("it came back as %+v", got)
+		}
+		got, _ = end(func(e *hub.AnswerEnd) {})
+		if got.Provider != "fake" || got.Model != "fake/m" || got.Usage != nil || got.Error != nil || got.ToolCalls != nil || got.Notices != nil || got.ThinkingMS != 0 || got.Opaque != nil {
+			t.Errorf("a plain one came back as %+v", got)
+		}
+		got, _ = end(func(e *hub.AnswerEnd) {
+			e.Usage = &hub.Usage{}
+			e.Opaque = []json.RawMessage{[]byte(`{"cut`), []byte(`1`)}
+		})
+		if got.Usage == nil || *got.Usage != (hub.Usage{}) || len(got.Opaque) != 1 {
+			t.Errorf("a free one with a broken part came back as %+v", got)
+		}
+	})
+}
+
+func TestBranchIsTheUsersOwn(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		q := s.question("one")
+		a := s.ask(q)
+		s.end(a, "1")
+		b := s.ask(s.follow(q, "two"))
+		var texts []string
+		branch, err := s.r.Branch(t.Context(), s.alice, b.Question.ID)
+		s.ok(err)
+		for _, m := range branch {
+			texts = append(texts, m.Content)
+		}
+		if got := strings.Join(texts, " "); got != "one 1 two" {
+			t.Errorf("branch %s", got)
+		}
+		_, err = s.r.Branch(t.Context(), s.bob, b.Question.ID)
+		s.code(err, hub.CodeNotFound)
+		_, err = s.r.Branch(t.Context(), s.alice, hub.MessageID(hub.NewID()))
+		s.code(err, hub.CodeNotFound)
+	})
+}
+
+func TestSessionParameters(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		ctx := t.Context()
+		warm, many := 0.7, 4096
+		all := hub.Parameters{Temperature: &warm, MaxTokens: &many, ReasoningEffort: "high"}
+		made, _, err := s.r.CreateSession(ctx, s.alice, hub.SessionDraft{ID: hub.SessionID(hub.NewID()), Title: "t", Parameters: all})
+		s.ok(err)
+		plain, _, err := s.r.CreateSession(ctx, s.alice, hub.SessionDraft{ID: hub.SessionID(hub.NewID())})
+		s.ok(err)
+		is := func(id hub.SessionID, want hub.Parameters) {
+			t.Helper()
+			got, err := s.r.Session(ctx, s.alice, id)
+			s.ok(err)
+			if !reflect.DeepEqual(got.Parameters, want) {
+				t.Errorf("parameters %+v, want %+v", got.Parameters, want)
+			}
+		}
+		is(made.ID, all)
+		is(plain.ID, hub.Parameters{})
+		title, zero, low, none := "u", 0.0, "low", ""
+		cold, noTokens := &zero, (*int)(nil)
+		noTemperature := (*float64)(nil)
+		for _, step := range []struct {
+			patch hub.SessionPatch
+			want  hub.Parameters
+		}{
+			{hub.SessionPatch{Title: &title}, all},
+			{hub.SessionPatch{Temperature: &cold}, hub.Parameters{Temperature: &zero, MaxTokens: &many, ReasoningEffort: "high"}},
+			{hub.SessionPatch{MaxTokens: &noTokens, ReasoningEffort: &low}, hub.Parameters{Temperature: &zero, ReasoningEffort: "low"}},
+			{hub.SessionPatch{Temperature: &noTemperature, ReasoningEffort: &none}, hub.Parameters{}},
+		} {
+			got, _, err := s.r.UpdateSession(ctx, s.alice, made.ID, step.patch)
+			s.ok(err)
+			if !reflect.DeepEqual(got.Parameters, step.want) {
+				t.Errorf("changed to %+v, want %+v", got.Parameters, step.want)
+			}
+			is(made.ID, step.want)
+		}
+	})
+}
+
+func TestRetitleOnlyFromTheTitleItHad(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		ctx := t.Context()
+		made, v, err := s.r.CreateSession(ctx, s.alice, hub.SessionDraft{ID: hub.SessionID(hub.NewID()), Title: "first words"})
+		s.ok(err)
+		for name, tt := range map[string]struct {
+			user hub.UserID
+			id   hub.SessionID
+			from string
+		}{
+			"another title": {s.alice, made.ID, "a person's"}, "somebody else's": {s.bob, made.ID, "first words"}, "missing": {s.alice, hub.SessionID(hub.NewID()), "first words"},
+		} {
+			if _, _, err := s.r.RetitleSession(ctx, tt.user, tt.id, tt.from, "x"); hub.CodeOf(err) != hub.CodeNotFound {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		got, v2, err := s.r.RetitleSession(ctx, s.alice, made.ID, "first words", "A model's title")
+		s.ok(err)
+		if got.Title != "A model's title" || got.Version != made.Version+1 || v2 != v+1 || !got.UpdatedAt.Equal(made.UpdatedAt) {
+			t.Errorf("retitled %+v, user version %d after %d", got, v2, v)
+		}
+		changes, err := s.r.SessionChanges(ctx, s.alice, v)
+		s.ok(err)
+		if len(changes.Items) != 1 || !reflect.DeepEqual(changes.Items[0], got) {
+			t.Errorf("changes of the list %+v", changes)
+		}
+	})
+}
