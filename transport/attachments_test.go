@@ -3,6 +3,7 @@ package transport_test
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"image"
 	"image/png"
@@ -121,6 +122,51 @@ func TestUploadOverTheLimitIsRefusedBeforeItIsRead(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAttachmentGoesWithItsQuestion(t *testing.T) {
+	s := open(t, transportDefaults, hub.Options{FilesPerPrompt: 2}).users()
+	text, cat := s.upload(s.ann, "a.txt", "text/plain", "a"), s.upload(s.ann, "cat.png", "image/png", picture(t))
+	foreign := s.upload(s.bob, "b.txt", "text/plain", "b")
+	s.do("GET", "/models", s.ann, nil, 200) // says who is blind
+	body := func(rest string) string { return `{"content":"see",` + rest + `}` }
+	s.refuses(map[string]refusal{
+		"foreign":      {body: body(`"attachments":["` + text + `","` + foreign + `"]`), status: 404, code: "not_found", field: "attachments"},
+		"missing":      {body: body(`"attachments":["` + hub.NewID() + `"]`), status: 404, code: "not_found", field: "attachments"},
+		"too many":     {body: body(`"attachments":["` + text + `","` + cat + `","` + foreign + `"]`), status: 400, code: "invalid", field: "attachments"},
+		"to the blind": {body: body(`"model":"fake/blind","attachments":["` + cat + `"]`), status: 400, code: "no_vision", field: "attachments"},
+	})
+	_, session, _ := s.ask(s.ann, map[string]any{"content": "see", "model": "fake/echo", "attachments": []string{text, cat}})
+	files := func(token, session string) string {
+		messages := s.list("/sessions/"+session+"/messages", token)
+		b, err := json.Marshal(messages[0]["attachments"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	for _, part := range []string{`"id":"` + text + `"`, `"id":"` + cat + `"`, `"name":"cat.png"`, `"media_type":"image/png"`} {
+		if got := files(s.ann, session); !strings.Contains(got, part) {
+			t.Errorf("attachments %s, want %s", got, part)
+		}
+	}
+	_, plain, answer := s.ask(s.ann, map[string]any{"content": "x"})
+	if got := files(s.ann, plain); got != "[]" {
+		t.Errorf("without attachments: %s", got)
+	}
+	s.refuses(map[string]refusal{
+		"without content":      {body: `{"session_id":"` + plain + `","parent_id":"` + answer + `","attachments":["` + cat + `"]}`, status: 400, code: "invalid", field: "attachments"},
+		"of another session":   {body: body(`"session_id":"` + plain + `","attachments":["` + cat + `"]`), status: 404, code: "not_found", field: "attachments"},
+		"deleted from its own": {method: "DELETE", path: "/attachments/" + cat, status: 404, code: "not_found"},
+	})
+	conn := s.connect(s.bob)
+	if e := s.tell(conn, `{"type":"send","ref":1,"content":"x","attachments":["`+cat+`"]}`); e["code"] != "not_found" {
+		t.Errorf("a foreign attachment got %v", e)
+	}
+	s.answered(conn, `{"type":"send","ref":2,"content":"x","attachments":["`+foreign+`"]}`)
+	s.do("GET", "/attachments/"+cat, s.ann, nil, 200)
+	s.do("DELETE", "/sessions/"+session, s.ann, nil, 204)
+	s.do("GET", "/attachments/"+cat, s.ann, nil, 404)
 }
 
 func TestDeletedAttachmentIsGone(t *testing.T) {

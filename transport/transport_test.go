@@ -35,14 +35,25 @@ var transportDefaults = transport.Options{}
 type echoes struct{}
 
 func (echoes) Models(context.Context) ([]hub.Model, error) {
-	return []hub.Model{{ID: "echo", Name: "Echo"}}, nil
+	return []hub.Model{{ID: "echo", Name: "Echo"}, {ID: "blind", Name: "Blind", Vision: new(false)}}, nil
 }
 
 func (echoes) Stream(ctx context.Context, p hub.Prompt) iter.Seq2[hub.Delta, error] {
 	return func(yield func(hub.Delta, error) bool) {
 		text := p.Turns[len(p.Turns)-1].Content
-		if text == "wait" {
+		switch text {
+		case "wait":
 			<-ctx.Done()
+			return
+		case "all":
+			for _, d := range everything {
+				if !yield(d, nil) {
+					return
+				}
+			}
+			return
+		case "fail":
+			yield(hub.Delta{}, &hub.Error{Code: hub.CodeProviderRateLimit, Msg: "the provider is busy", RetryAfter: 7 * time.Second})
 			return
 		}
 		for _, w := range strings.SplitAfter(text, " ") {
@@ -52,6 +63,13 @@ func (echoes) Stream(ctx context.Context, p hub.Prompt) iter.Seq2[hub.Delta, err
 		}
 		yield(hub.Delta{Finish: hub.ReasonStop, Usage: &hub.Usage{InputTokens: 1, OutputTokens: 1}}, nil)
 	}
+}
+
+// everything is an answer with all that a provider may send.
+var everything = []hub.Delta{
+	{Reasoning: "Hm."}, {Opaque: json.RawMessage(`{"signature":"x"}`)}, {Text: "Let me look."},
+	{Tool: &hub.ToolDelta{ID: "call_1", Name: "look", Arguments: `{"at":`}}, {Tool: &hub.ToolDelta{Arguments: `"it"}`}},
+	{Finish: hub.ReasonToolCalls, Usage: &hub.Usage{InputTokens: 1000, OutputTokens: 100, CachedTokens: 10, ReasoningTokens: 5}},
 }
 
 // still is a clock that moves when it is told to.
@@ -566,14 +584,14 @@ func TestWebSocketCommands(t *testing.T) {
 }
 
 func TestWebSocketMustAuthenticate(t *testing.T) {
-	s := open(t, transport.Options{AuthTimeout: 50 * time.Millisecond}).users()
 	closed := func(conn *websocket.Conn) websocket.StatusCode {
 		_, _, err := conn.Read(t.Context())
 		return websocket.CloseStatus(err)
 	}
-	if code := closed(s.dial()); code != 4408 {
+	if code := closed(open(t, transport.Options{AuthTimeout: 50 * time.Millisecond}).dial()); code != 4408 {
 		t.Errorf("silence was closed with %d", code)
 	}
+	s := open(t, transport.Options{AuthTimeout: time.Hour}).users()
 	for _, first := range []string{`{"type":"ping"}`, `{"type":"auth","token":"x"}`, `x`} {
 		conn := s.dial()
 		if err := conn.Write(t.Context(), websocket.MessageText, []byte(first)); err != nil {
