@@ -40,7 +40,18 @@ export default defineConfig({
   plugins: [woff2Only(), react(), tailwind(), precompress()],
   server: {
     proxy: Object.fromEntries(
-      ['/token', '/users', '/models', '/sessions', '/chat'].map((p) => [p, 'http://127.0.0.1:8080']),
+      [
+        '/token',
+        '/users',
+        '/models',
+        '/sessions',
+        '/chat',
+        '/attachments',
+        '/limits',
+        '/providers',
+        '/prices',
+        '/usage',
+      ].map((p) => [p, 'http://127.0.0.1:8080']),
     ),
   },
   // Browsers that have light-dark(): what stands in for it does not see Mantine's scheme.

@@ -1,9 +1,10 @@
 import { createTheme, MantineProvider } from '@mantine/core';
-import { useEffect, useMemo } from 'react';
+import { lazy, type ReactNode, Suspense, useEffect, useMemo } from 'react';
 import { Provider } from 'react-redux';
 import { createBrowserRouter, Navigate, RouterProvider } from 'react-router';
 import { loggedOut, resume } from '../features/auth/authSlice';
 import { LoginPage } from '../features/auth/LoginPage';
+import { forgetDrafts } from '../features/chat/drafts';
 import type { Api } from '../shared/api';
 import { forgotten } from '../shared/events';
 import { ChatApp } from './ChatApp';
@@ -17,27 +18,42 @@ const theme = createTheme({
   defaultRadius: 'md',
 });
 
-/** Knows whether somebody is logged in, and shows the chat or the login. */
-function Gate({ api }: { api: Api }) {
+const SettingsPage = lazy(() => import('./SettingsPage').then((m) => ({ default: m.SettingsPage })));
+
+/** Knows whether somebody is logged in, and shows what is theirs or the login. */
+function Gate({ api, children }: { api: Api; children: ReactNode }) {
   const dispatch = useAppDispatch();
   const { known, user } = useAppSelector((state) => state.auth);
   useEffect(() => {
     api.onLogout = () => {
+      forgetDrafts();
       dispatch(loggedOut());
       dispatch(forgotten());
     };
     dispatch(resume());
   }, [api, dispatch]);
   if (!known && !user) return null;
-  return user ? <ChatApp api={api} /> : <LoginPage />;
+  return user ? children : <LoginPage />;
 }
 
 export function App({ api, store = makeStore(api) }: { api: Api; store?: AppStore }) {
   const router = useMemo(() => {
-    const gate = <Gate api={api} />;
+    const chat = (
+      <Gate api={api}>
+        <ChatApp api={api} />
+      </Gate>
+    );
+    const settings = (
+      <Gate api={api}>
+        <Suspense>
+          <SettingsPage />
+        </Suspense>
+      </Gate>
+    );
     return createBrowserRouter([
-      { path: '/', element: gate },
-      { path: '/c/:session', element: gate },
+      { path: '/', element: chat },
+      { path: '/c/:session', element: chat },
+      { path: '/settings', element: settings },
       { path: '*', element: <Navigate to="/" replace /> },
     ]);
   }, [api]);

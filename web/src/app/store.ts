@@ -1,16 +1,41 @@
 import { configureStore } from '@reduxjs/toolkit';
 import { authReducer } from '../features/auth/authSlice';
 import { chatReducer } from '../features/chat/chatSlice';
+import { filesReducer, keepFiles } from '../features/chat/files/filesSlice';
+import { keepPending } from '../features/chat/pending';
 import { modelsReducer } from '../features/models/modelsSlice';
 import { sessionsReducer } from '../features/sessions/sessionsSlice';
+import { settingsReducer } from '../features/settings/settingsSlice';
+import { usageReducer } from '../features/usage/usageSlice';
 import type { Api } from '../shared/api';
+import { limitsReducer } from '../shared/limitsSlice';
 
 export function makeStore(api: Api) {
-  return configureStore({
-    reducer: { auth: authReducer, sessions: sessionsReducer, models: modelsReducer, chat: chatReducer },
+  const store = configureStore({
+    reducer: {
+      auth: authReducer,
+      sessions: sessionsReducer,
+      models: modelsReducer,
+      chat: chatReducer,
+      files: filesReducer,
+      limits: limitsReducer,
+      settings: settingsReducer,
+      usage: usageReducer,
+    },
     middleware: (defaults) =>
       defaults({ thunk: { extraArgument: { api } }, serializableCheck: false, immutableCheck: false }),
   });
+  // What a reload must not lose.
+  let { pending } = store.getState().chat;
+  let { drafts } = store.getState().files;
+  store.subscribe(() => {
+    const state = store.getState();
+    if (state.chat.pending !== pending) keepPending(state.chat.pending);
+    if (state.files.drafts !== drafts) keepFiles(state.files.drafts);
+    pending = state.chat.pending;
+    drafts = state.files.drafts;
+  });
+  return store;
 }
 
 export type AppStore = ReturnType<typeof makeStore>;

@@ -1,6 +1,7 @@
 import { useEffect, useRef } from 'react';
 import { useStore } from 'react-redux';
-import { askedAgain, followed, loadMessages, positionsOf, wentOnline } from '../features/chat/chatSlice';
+import { positionsOf } from '../features/chat/branches';
+import { askedAgain, followed, loadMessages, wentOnline } from '../features/chat/chatSlice';
 import { loadSessions } from '../features/sessions/sessionsSlice';
 import type { Api } from '../shared/api';
 import { eventsReceived } from '../shared/events';

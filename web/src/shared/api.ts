@@ -1,5 +1,5 @@
 import { EventSourceParserStream } from 'eventsource-parser/stream';
-import type { ServerEvent } from './protocol';
+import type { Failure, ServerEvent } from './protocol';
 
 const REFRESH_KEY = 'omnichat-refresh';
 
@@ -8,12 +8,21 @@ export class ApiError extends Error {
   readonly status: number;
   readonly code: string;
   readonly field: string | undefined;
-  constructor(status: number, code: string, detail: string, field?: string) {
+  /** Seconds to wait, if the server said so. */
+  readonly retryAfter: number | undefined;
+  constructor(status: number, code: string, detail: string, field?: string, retryAfter?: number) {
     super(detail);
     this.status = status;
     this.code = code;
     this.field = field;
+    this.retryAfter = retryAfter;
   }
+}
+
+/** What a person is told of a request that failed. */
+export function failureOf(e: unknown): Failure {
+  if (!(e instanceof ApiError)) return { code: 'network', detail: 'The server cannot be reached.' };
+  return { code: e.code, detail: e.message, field: e.field, retry_after: e.retryAfter };
 }
 
 interface TokenResponse {
@@ -118,7 +127,7 @@ export class Api {
     for (let tried = false; ; tried = true) {
       const headers = new Headers(init.headers);
       headers.set('Authorization', `Bearer ${await this.freshToken()}`);
-      if (init.body) headers.set('Content-Type', 'application/json');
+      if (typeof init.body === 'string') headers.set('Content-Type', 'application/json');
       const res = await fetch(this.base + path, { ...init, headers });
       if (res.ok) return res;
       if (res.status === 401 && !tried && (await this.refresh())) continue;
@@ -129,6 +138,16 @@ export class Api {
   async json<T>(method: string, path: string, body?: unknown): Promise<T> {
     const res = await this.fetch(path, { method, body: body === undefined ? undefined : JSON.stringify(body) });
     return (res.status === 204 || res.status === 202 ? undefined : await res.json()) as T;
+  }
+
+  /** Sends a file, and says how far it got: fetch cannot. */
+  async upload<T>(path: string, file: Blob, progress: (part: number) => void, signal: AbortSignal): Promise<T> {
+    for (let tried = false; ; tried = true) {
+      const res = await send(this.base + path, await this.freshToken(), file, progress, signal);
+      if (res.ok) return (await res.json()) as T;
+      if (res.status === 401 && !tried && (await this.refresh())) continue;
+      throw await problem(res);
+    }
   }
 
   async register(username: string, password: string): Promise<void> {
@@ -162,7 +181,38 @@ export class Api {
   }
 }
 
+/** POSTs a file with XMLHttpRequest. */
+function send(
+  url: string,
+  token: string,
+  file: Blob,
+  progress: (part: number) => void,
+  signal: AbortSignal,
+): Promise<Response> {
+  return new Promise((done, failed) => {
+    signal.throwIfAborted();
+    const xhr = new XMLHttpRequest();
+    const abort = () => xhr.abort();
+    xhr.open('POST', url);
+    xhr.setRequestHeader('Authorization', `Bearer ${token}`);
+    xhr.setRequestHeader('Content-Type', file.type || 'application/octet-stream');
+    xhr.upload.onprogress = (e) => e.lengthComputable && progress(e.loaded / e.total);
+    xhr.onload = () => {
+      const retryAfter = xhr.getResponseHeader('Retry-After');
+      const headers: HeadersInit = retryAfter ? { 'Retry-After': retryAfter } : {};
+      done(new Response(xhr.responseText || null, { status: xhr.status, headers }));
+    };
+    xhr.onerror = () => failed(new TypeError('The upload broke off.'));
+    xhr.onabort = () => failed(signal.reason);
+    xhr.onloadend = () => signal.removeEventListener('abort', abort);
+    signal.addEventListener('abort', abort);
+    xhr.send(file);
+  });
+}
+
 async function problem(res: Response): Promise<ApiError> {
   const p = (await res.json().catch(() => ({}))) as { code?: string; detail?: string; field?: string };
-  return new ApiError(res.status, p.code ?? 'internal', p.detail ?? `The server answered ${res.status}.`, p.field);
+  const wait = Number(res.headers.get('Retry-After')) || undefined;
+  const detail = p.detail ?? `The server answered ${res.status}.`;
+  return new ApiError(res.status, p.code ?? 'internal', detail, p.field, wait);
 }

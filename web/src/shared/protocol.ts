@@ -12,12 +12,54 @@ export interface Session {
   title: string;
   model: string;
   system_prompt: string;
+  temperature: number | null;
+  max_tokens: number | null;
+  reasoning_effort: string;
   version: number;
   created_at: string;
   updated_at: string;
 }
 
+/** What a person sets for one session; null and "" leave it to the model. */
+export type SessionSettings = Pick<Session, 'system_prompt' | 'temperature' | 'max_tokens' | 'reasoning_effort'>;
+
+/** Why an answer failed or a request was refused. */
 export interface Failure {
+  code: string;
+  detail: string;
+  /** Seconds to wait, if that helps. */
+  retry_after?: number;
+  /** Of a refused request: what is wrong with it. */
+  field?: string;
+}
+
+/** A file that was uploaded. */
+export interface Attachment {
+  id: string;
+  name: string;
+  media_type: string;
+  size: number;
+}
+
+export interface Usage {
+  input_tokens: number;
+  output_tokens: number;
+  cached_tokens?: number;
+  reasoning_tokens?: number;
+  estimated?: boolean;
+  /** US dollars; absent if the price is unknown. */
+  cost?: number;
+}
+
+export interface ToolCall {
+  id: string;
+  name: string;
+  /** JSON, as the model wrote it. */
+  arguments: string;
+}
+
+/** What a person should know of an answer. */
+export interface Notice {
   code: string;
   detail: string;
 }
@@ -33,16 +75,80 @@ export interface Message {
   reasoning: string;
   status: Status;
   model: string;
+  usage: Usage | null;
   error: Failure | null;
   seq: number;
+  attachments: Attachment[];
+  tool_calls?: ToolCall[];
+  notices?: Notice[];
+  thinking_ms?: number;
   version: number;
   created_at: string;
+  finished_at: string | null;
+  /** When this tab saw the thinking begin, in ms; never sent. */
+  thinking_since?: number;
+}
+
+/** US dollars for a million tokens. */
+export interface Price {
+  input: number;
+  cached_input: number;
+  output: number;
+}
+
+export interface ModelPrice extends Price {
+  model: string;
+  custom: boolean;
 }
 
 export interface Model {
   id: string;
   provider: string;
   name: string;
+  /** Tokens; 0: unknown. */
+  context: number;
+  /** null: unknown. */
+  vision: boolean | null;
+  reasoning: boolean;
+  price: Price | null;
+}
+
+export interface Limits {
+  file_bytes: number;
+  files_per_prompt: number;
+  /** 0: no limit. */
+  daily_tokens: number;
+  daily_cost: number;
+  used_tokens: number;
+  used_cost: number;
+}
+
+export interface UserSettings {
+  system_prompt: string;
+  fallback_model: string;
+}
+
+export interface Endpoint {
+  name: string;
+  kind: string;
+  base_url: string;
+  source: 'settings' | 'admin' | 'user';
+  has_key: boolean;
+}
+
+export interface UsageSum {
+  key: string;
+  label: string;
+  answers: number;
+  input_tokens: number;
+  output_tokens: number;
+  cached_tokens: number;
+  reasoning_tokens: number;
+  cost: number;
+  /** Answers whose usage the provider did not report. */
+  estimated: number;
+  /** Answers whose price was unknown. */
+  unpriced: number;
 }
 
 export interface Changes<T> {
@@ -75,6 +181,12 @@ export interface FinishEvent {
   seq: number;
   reason: string;
   error: Failure | null;
+  usage?: Usage | null;
+  /** Only if another model answered than start said. */
+  model?: string;
+  tool_calls?: ToolCall[];
+  notices?: Notice[];
+  thinking_ms?: number;
   version?: number;
 }
 export type StreamEvent = StartEvent | SnapshotEvent | DeltaEvent | FinishEvent;

@@ -1,82 +1,49 @@
-import { ActionIcon, Alert, Button, Group, Title, VisuallyHidden } from '@mantine/core';
+import { ActionIcon, Title, VisuallyHidden } from '@mantine/core';
 import { IconArrowDown } from '@tabler/icons-react';
-import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { useCallback, useEffect, useRef, useState } from 'react';
 import { shallowEqual } from 'react-redux';
 import { useAppDispatch, useAppSelector } from '../../app/hooks';
+import type { SessionSettings } from '../../shared/protocol';
+import { ask, stopAnswer } from './ask';
+import { branchOf } from './branches';
 import styles from './Chat.module.css';
 import { Composer } from './Composer';
-import { ask, branchOf, pendingDropped, retryPending, selectMessage, selectPending, stopAnswer } from './chatSlice';
-import { MessageRow, Typing } from './MessageRow';
+import { pendingDropped, selectMessage, selectPending } from './chatSlice';
+import { draftText, keepDraft } from './drafts';
+import { draftOf, filesGivenBack } from './files/filesSlice';
+import { MessageRow } from './MessageRow';
+import { PendingRow } from './PendingRow';
+import type { Pending } from './pending';
+import { useFollow } from './useFollow';
 
-const NEAR = 60; // px from the end that still count as at the end
-
-/** Follows the end of what grows, until the reader scrolls up. */
-function useFollow() {
-  const scroller = useRef<HTMLDivElement>(null);
-  const content = useRef<HTMLDivElement>(null);
-  const following = useRef(true);
-  const [atEnd, setAtEnd] = useState(true);
-  const toEnd = useCallback(() => {
-    following.current = true;
-    setAtEnd(true);
-    const s = scroller.current;
-    if (s) s.scrollTop = s.scrollHeight;
-  }, []);
-  useLayoutEffect(() => {
-    const s = scroller.current;
-    const c = content.current;
-    if (!s || !c) return;
-    const grown = new ResizeObserver(() => {
-      if (following.current) s.scrollTop = s.scrollHeight;
-    });
-    grown.observe(c);
-    grown.observe(s);
-    let top = s.scrollTop;
-    const onScroll = () => {
-      const end = s.scrollHeight - s.scrollTop - s.clientHeight < NEAR;
-      if (s.scrollTop < top - 1 && !end) following.current = false;
-      else if (end && s.scrollTop >= top) following.current = true;
-      top = s.scrollTop;
-      setAtEnd(following.current);
-    };
-    const onWheel = (e: WheelEvent) => {
-      if (e.deltaY < 0 && s.scrollHeight > s.clientHeight) {
-        following.current = false;
-        setAtEnd(false);
-      }
-    };
-    s.addEventListener('scroll', onScroll, { passive: true });
-    s.addEventListener('wheel', onWheel, { passive: true });
-    return () => {
-      grown.disconnect();
-      s.removeEventListener('scroll', onScroll);
-      s.removeEventListener('wheel', onWheel);
-    };
-  }, []);
-  return { scroller, content, atEnd, toEnd };
+interface Props {
+  session: string | null;
+  model: string;
+  /** Of a new session. */
+  settings: Partial<SessionSettings>;
 }
 
 /** The open session, or a new one. */
-export function ChatArea({ session, model }: { session: string | null; model: string }) {
+export function ChatArea({ session, model, settings }: Props) {
   const dispatch = useAppDispatch();
   const ids = useAppSelector((state) => (session ? branchOf(state.chat, session) : []), shallowEqual);
   const loaded = useAppSelector((state) => !session || state.chat.versions[session] !== undefined || ids.length > 0);
-  const any = useAppSelector(selectPending);
-  const pending = any && any.session === session ? any : null;
+  const pending = useAppSelector(selectPending).filter((p) => p.session === session);
   const last = ids.at(-1);
   const status = useAppSelector((state) => (last ? selectMessage(state, last)?.status : undefined));
-  const streaming = status === 'streaming' || (pending !== null && !pending.error);
+  const sending = pending.find((p) => !p.failure);
+  const streaming = status === 'streaming' || sending !== undefined;
   const { scroller, content, atEnd, toEnd } = useFollow();
 
   // A new place or a new question of one's own is always shown.
   // biome-ignore lint/correctness/useExhaustiveDependencies: these are what it waits for
-  useEffect(toEnd, [session, pending?.message_id, toEnd]);
+  useEffect(toEnd, [session, sending?.message_id, toEnd]);
 
   const stop = useCallback(() => {
     if (last && status === 'streaming') dispatch(stopAnswer(last));
   }, [dispatch, last, status]);
   useEffect(() => {
-    const onKey = (e: KeyboardEvent) => e.key === 'Escape' && stop();
+    const onKey = (e: KeyboardEvent) => e.key === 'Escape' && !e.defaultPrevented && stop();
     document.addEventListener('keydown', onKey);
     return () => document.removeEventListener('keydown', onKey);
   }, [stop]);
@@ -88,13 +55,21 @@ export function ChatArea({ session, model }: { session: string | null; model: st
     was.current = streaming;
   }, [streaming]);
 
-  const empty = loaded && ids.length === 0 && !pending;
+  // What was not sent goes back to where it was written, behind what is there by now.
+  const [edits, setEdits] = useState(0);
+  const edit = (p: Pending) => {
+    keepDraft(session, [draftText(session), p.content].filter(Boolean).join('\n\n'));
+    dispatch(filesGivenBack({ draft: draftOf(session), files: p.attachments ?? [] }));
+    dispatch(pendingDropped(p.answer_id));
+    setEdits(edits + 1);
+  };
+
   return (
     <section className={styles.area} aria-label="Conversation">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
       <div className={styles.scroller} ref={scroller} role="log" aria-live="off" aria-label="Messages" tabIndex={0}>
         <div className={styles.column} ref={content}>
-          {empty && (
+          {loaded && ids.length === 0 && pending.length === 0 && (
             <Title order={2} className={styles.welcome}>
               What can I help with?
             </Title>
@@ -102,34 +77,12 @@ export function ChatArea({ session, model }: { session: string | null; model: st
           {ids.map((id) => (
             <MessageRow key={id} id={id} model={model} />
           ))}
-          {pending?.content && (
-            <article className={styles.question} aria-label="You">
-              <div className={styles.bubble} data-sending>
-                {pending.content}
-              </div>
-            </article>
-          )}
-          {pending && !pending.error && (
-            <article className={styles.answer} aria-label="Assistant" aria-busy>
-              <Typing />
-            </article>
-          )}
-          {pending?.error && (
-            <Alert color="red" role="alert" title="Not sent">
-              {pending.error}
-              <Group gap="xs" mt="xs">
-                <Button size="xs" onClick={() => dispatch(retryPending())}>
-                  Retry
-                </Button>
-                <Button size="xs" variant="default" onClick={() => dispatch(pendingDropped())}>
-                  Discard
-                </Button>
-              </Group>
-            </Alert>
-          )}
+          {pending.map((p) => (
+            <PendingRow key={p.answer_id} pending={p} onEdit={edit} />
+          ))}
         </div>
       </div>
-      <div className={styles.foot}>
+      <div className={styles.below}>
         {!atEnd && (
           <ActionIcon
             className={styles.latest}
@@ -143,10 +96,13 @@ export function ChatArea({ session, model }: { session: string | null; model: st
           </ActionIcon>
         )}
         <Composer
-          key={session ?? 'new'}
+          key={`${session ?? 'new'} ${edits}`}
           session={session}
+          model={model}
           streaming={streaming}
-          onSend={(text) => dispatch(ask({ session, content: text, parent_id: last ?? null, model }))}
+          onSend={(text, attachments) =>
+            dispatch(ask({ session, content: text, parent_id: last ?? null, model, attachments, settings }))
+          }
           onStop={stop}
         />
       </div>

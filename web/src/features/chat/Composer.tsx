@@ -1,68 +1,109 @@
 import { ActionIcon, Textarea } from '@mantine/core';
 import { IconArrowUp, IconPlayerStopFilled } from '@tabler/icons-react';
-import { useEffect, useRef, useState } from 'react';
+import { useCallback, useEffect, useRef, useState } from 'react';
+import { useAppDispatch, useAppSelector } from '../../app/hooks';
+import type { Attachment } from '../../shared/protocol';
 import styles from './Chat.module.css';
+import { DraftNotes } from './DraftNotes';
+import { draftText, keepDraft } from './drafts';
+import { AttachButton } from './files/AttachButton';
+import { DropHint } from './files/DropHint';
+import { FileChips } from './files/FileChips';
+import { attachFiles, type DraftFile, draftOf, filesSent, removeFile } from './files/filesSlice';
 
-const draftKey = (session: string | null) => `omnichat-draft-${session ?? 'new'}`;
+const none: DraftFile[] = [];
 
-/** Where a question is written. The draft is kept for each session until it is sent. */
+/** Where a question is written. The draft, with its files, is kept for each session until it is sent. */
 export function Composer(props: {
   session: string | null;
+  model: string;
   streaming: boolean;
-  onSend: (text: string) => void;
+  onSend: (text: string, files: Attachment[]) => void;
   onStop: () => void;
 }) {
-  const { session, streaming, onSend, onStop } = props;
-  const [text, setText] = useState(() => sessionStorage.getItem(draftKey(session)) ?? '');
+  const { session, model, streaming, onSend, onStop } = props;
+  const dispatch = useAppDispatch();
+  const draft = draftOf(session);
+  const files = useAppSelector((state) => state.files.drafts[draft]) ?? none;
+  const [text, setText] = useState(() => draftText(session));
   const input = useRef<HTMLTextAreaElement>(null);
   useEffect(() => {
     if (matchMedia('(pointer: fine)').matches) input.current?.focus();
   }, []);
+  const attach = useCallback(
+    (chosen: File[]) => {
+      if (chosen.length > 0) dispatch(attachFiles({ draft, files: chosen }));
+      input.current?.focus();
+    },
+    [dispatch, draft],
+  );
   const change = (value: string) => {
     setText(value);
-    if (value) sessionStorage.setItem(draftKey(session), value);
-    else sessionStorage.removeItem(draftKey(session));
+    keepDraft(session, value);
   };
+  const ready = text.trim() !== '' && !streaming && files.every((f) => f.id && !f.error);
   const send = () => {
-    if (!text.trim() || streaming) return;
-    onSend(text);
+    if (!ready) return;
+    const attachments = files.map(({ id = '', name, media_type, size }) => ({ id, name, media_type, size }));
+    onSend(text, attachments);
     change('');
+    dispatch(filesSent(draft));
   };
   return (
-    <form
-      className={styles.composer}
-      onSubmit={(e) => {
-        e.preventDefault();
-        send();
-      }}
-    >
-      <Textarea
-        ref={input}
-        aria-label="Message"
-        placeholder="Ask anything"
-        autosize
-        maxRows={10}
-        size="md"
-        variant="unstyled"
-        flex={1}
-        value={text}
-        onChange={(e) => change(e.currentTarget.value)}
-        onKeyDown={(e) => {
-          if (e.key === 'Escape' && streaming) onStop();
-          if (e.key !== 'Enter' || e.shiftKey || e.nativeEvent.isComposing) return;
+    <>
+      <DropHint onFiles={attach} />
+      <DraftNotes files={files} model={model} hasText={text.trim() !== ''} />
+      <form
+        className={styles.composer}
+        onSubmit={(e) => {
           e.preventDefault();
           send();
         }}
-      />
-      {streaming ? (
-        <ActionIcon aria-label="Stop" size={44} radius="xl" variant="filled" color="dark" onClick={onStop}>
-          <IconPlayerStopFilled size={18} />
-        </ActionIcon>
-      ) : (
-        <ActionIcon aria-label="Send" size={44} radius="xl" variant="filled" type="submit" disabled={!text.trim()}>
-          <IconArrowUp size={20} />
-        </ActionIcon>
-      )}
-    </form>
+      >
+        <FileChips
+          files={files}
+          onRemove={(file) => {
+            dispatch(removeFile({ draft, file }));
+            input.current?.focus();
+          }}
+        />
+        <div className={styles.line}>
+          <AttachButton onFiles={attach} />
+          <Textarea
+            ref={input}
+            aria-label="Message"
+            placeholder="Ask anything"
+            autosize
+            maxRows={10}
+            size="md"
+            variant="unstyled"
+            flex={1}
+            value={text}
+            onChange={(e) => change(e.currentTarget.value)}
+            onPaste={(e) => {
+              const pasted = [...e.clipboardData.files];
+              if (pasted.length === 0 || e.clipboardData.types.includes('text/plain')) return; // a cell is no picture
+              e.preventDefault();
+              attach(pasted);
+            }}
+            onKeyDown={(e) => {
+              if (e.key === 'Escape' && streaming) onStop();
+              if (e.key !== 'Enter' || e.shiftKey || e.nativeEvent.isComposing) return;
+              e.preventDefault();
+              send();
+            }}
+          />
+          {streaming ? (
+            <ActionIcon aria-label="Stop" size={44} radius="xl" variant="filled" color="dark" onClick={onStop}>
+              <IconPlayerStopFilled size={18} />
+            </ActionIcon>
+          ) : (
+            <ActionIcon aria-label="Send" size={44} radius="xl" variant="filled" type="submit" disabled={!ready}>
+              <IconArrowUp size={20} />
+            </ActionIcon>
+          )}
+        </div>
+      </form>
+    </>
   );
 }

@@ -1,6 +1,7 @@
 import { MantineProvider } from '@mantine/core';
 import { act, render, screen } from '@testing-library/react';
 import { Provider } from 'react-redux';
+import { MemoryRouter } from 'react-router';
 import { expect, it } from 'vitest';
 import { makeStore } from '../../app/store';
 import { Api } from '../../shared/api';
@@ -15,7 +16,9 @@ it('shows an answer grow, fail, and what can be done', async () => {
   render(
     <Provider store={store}>
       <MantineProvider>
-        <MessageRow id="a" model="m" />
+        <MemoryRouter>
+          <MessageRow id="a" model="m" />
+        </MemoryRouter>
       </MantineProvider>
     </Provider>,
   );

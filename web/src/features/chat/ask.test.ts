@@ -1,7 +1,8 @@
 import { configureStore } from '@reduxjs/toolkit';
 import { afterEach, expect, it, vi } from 'vitest';
 import { Api } from '../../shared/api';
-import { ask, chatReducer } from './chatSlice';
+import { ask } from './ask';
+import { chatReducer } from './chatSlice';
 
 afterEach(() => {
   vi.unstubAllGlobals();
@@ -62,5 +63,7 @@ it('keeps a question that could not be sent, with the reason', async () => {
   serve(() => json({ code: 'too_many_running', detail: 'Stop one first.' }, 409));
   const store = page();
   await store.dispatch(ask({ session: null, content: 'hi', parent_id: null, model: 'm' }) as never);
-  expect(store.getState().chat.pending).toMatchObject({ content: 'hi', error: 'Stop one first.' });
+  expect(store.getState().chat.pending).toMatchObject([
+    { content: 'hi', failure: { code: 'too_many_running', detail: 'Stop one first.' } },
+  ]);
 });

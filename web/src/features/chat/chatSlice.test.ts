@@ -2,21 +2,13 @@ import { configureStore } from '@reduxjs/toolkit';
 import { describe, expect, it } from 'vitest';
 import { eventsReceived } from '../../shared/events';
 import type { Message, ServerEvent } from '../../shared/protocol';
-import { asking, branchOf, chatReducer, loadMessages, ownEnded, positionsOf } from './chatSlice';
+import { branchOf, positionsOf } from './branches';
+import { asking, chatReducer, loadMessages, ownEnded } from './chatSlice';
+import { blank } from './state';
 
 const S = 'session';
 const message = (id: string, fields: Partial<Message> = {}): Message => ({
-  id,
-  session_id: S,
-  parent_id: null,
-  role: 'user',
-  content: '',
-  reasoning: '',
-  status: 'complete',
-  model: '',
-  error: null,
-  seq: 0,
-  version: 1,
+  ...blank({ id, session_id: S, role: 'user', seq: 0, version: 1 }),
   created_at: `2026-01-01T00:00:0${id.length}Z`,
   ...fields,
 });
@@ -84,7 +76,7 @@ describe('a stream', () => {
       content: 'hi',
       parent_id: null,
       model: 'm',
-      error: '',
+      failure: null,
     };
     p.dispatch(asking(pending));
     p.got('sse', start, delta(1, 'one '));
@@ -109,13 +101,13 @@ describe('a stream', () => {
       content: 'hi',
       parent_id: null,
       model: 'm',
-      error: '',
+      failure: null,
     };
     p.dispatch(asking(pending));
     p.got('sse', start, delta(1, 'one '));
     p.got('socket', delta(2, 'two '), delta(3, 'three'));
     expect(p.text('a')).toBe('one ');
-    expect(p.chat.pending).toBeNull();
+    expect(p.chat.pending).toEqual([]);
     p.dispatch(ownEnded('a'));
     expect(p.chat.behind[S]).toBe(true);
     expect(positionsOf(p.chat, S)).toEqual({ a: 1 });

@@ -1,26 +1,97 @@
-import { Select } from '@mantine/core';
+import { Button, Combobox, Text, useCombobox } from '@mantine/core';
+import { useHotkeys } from '@mantine/hooks';
+import { IconChevronDown } from '@tabler/icons-react';
+import { useEffect, useState } from 'react';
 import { useAppSelector } from '../../app/hooks';
+import { ModelHints } from './ModelHints';
+import styles from './Models.module.css';
+import { grouped, matching } from './matching';
+
+interface Props {
+  value: string;
+  opened: boolean;
+  onOpened: (opened: boolean) => void;
+  onChange: (model: string) => void;
+}
 
 /** Chooses among the models, grouped by provider. */
-export function ModelPicker({ value, onChange }: { value: string; onChange: (model: string) => void }) {
+export function ModelPicker({ value, opened, onOpened, onChange }: Props) {
   const models = useAppSelector((state) => state.models.items);
-  const groups = [...new Set(models.map((m) => m.provider))].map((group) => ({
-    group,
-    items: models.filter((m) => m.provider === group).map((m) => ({ value: m.id, label: m.name })),
-  }));
+  const [query, setQuery] = useState('');
+  const box = useCombobox({
+    opened,
+    onOpenedChange: onOpened,
+    onDropdownClose: () => {
+      setQuery('');
+      box.resetSelectedOption();
+    },
+  });
+  useHotkeys([['mod+shift+M', () => onOpened(true)]], []);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once it has opened, whoever opened it
+  useEffect(() => {
+    if (!opened) return;
+    const frame = requestAnimationFrame(() => {
+      box.focusSearchInput();
+      box.selectActiveOption();
+    });
+    return () => cancelAnimationFrame(frame);
+  }, [opened]);
+  const name = models.find((m) => m.id === value)?.name ?? value;
+  const groups = grouped(matching(models, query));
   return (
-    <Select
-      aria-label="Model"
-      data={groups}
-      value={value || null}
-      onChange={(v) => v && onChange(v)}
-      searchable={models.length > 6}
-      allowDeselect={false}
-      variant="unstyled"
-      placeholder="Choose a model"
-      w={{ base: 190, sm: 300 }}
-      styles={{ input: { fontWeight: 600, fontSize: 16, textOverflow: 'ellipsis' } }}
-      comboboxProps={{ width: 300, position: 'bottom-start' }}
-    />
+    <Combobox
+      store={box}
+      width={360}
+      position="bottom-start"
+      onOptionSubmit={(model) => {
+        onChange(model);
+        box.closeDropdown();
+        box.focusTarget();
+      }}
+    >
+      <Combobox.Target withAriaAttributes={false}>
+        <Button
+          variant="subtle"
+          color="gray"
+          size="md"
+          px="xs"
+          className={styles.target}
+          aria-haspopup="listbox"
+          aria-expanded={opened}
+          aria-label={`Model: ${name || 'choose one'}`}
+          rightSection={<IconChevronDown size={16} />}
+          onClick={() => box.toggleDropdown()}
+        >
+          {name || 'Choose a model'}
+        </Button>
+      </Combobox.Target>
+      <Combobox.Dropdown className={styles.dropdown}>
+        <Combobox.Search
+          size="md"
+          value={query}
+          onChange={(e) => {
+            setQuery(e.currentTarget.value);
+            box.selectFirstOption();
+          }}
+          placeholder="Search models"
+          aria-label="Search models"
+        />
+        <Combobox.Options mah={380} style={{ overflowY: 'auto' }} aria-label="Models">
+          {groups.map(([provider, items]) => (
+            <Combobox.Group key={provider} label={provider}>
+              {items.map((m) => (
+                <Combobox.Option key={m.id} value={m.id} active={m.id === value} className={styles.option}>
+                  <Text size="sm" fw={m.id === value ? 700 : 500} truncate>
+                    {m.name}
+                  </Text>
+                  <ModelHints model={m} />
+                </Combobox.Option>
+              ))}
+            </Combobox.Group>
+          ))}
+          {groups.length === 0 && <Combobox.Empty>No model is called so.</Combobox.Empty>}
+        </Combobox.Options>
+      </Combobox.Dropdown>
+    </Combobox>
   );
 }

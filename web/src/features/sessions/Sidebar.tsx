@@ -3,7 +3,7 @@ import { IconDots, IconPlus, IconSearch } from '@tabler/icons-react';
 import { useState } from 'react';
 import { useAppDispatch, useAppSelector } from '../../app/hooks';
 import type { Session } from '../../shared/protocol';
-import { deleteSession, renameSession, selectCurrent, selectSessions } from './sessionsSlice';
+import { deleteSession, selectCurrent, selectSessions, updateSession } from './sessionsSlice';
 
 function groupOf(s: Session): string {
   const day = 86_400_000;
@@ -22,7 +22,8 @@ function Row({ session, active, onOpen }: { session: Session; active: boolean; o
   const [asking, setAsking] = useState(false);
   const name = session.title || 'New chat';
   const save = () => {
-    if (title?.trim() && title !== session.title) dispatch(renameSession({ id: session.id, title: title.trim() }));
+    if (title?.trim() && title !== session.title)
+      dispatch(updateSession({ id: session.id, patch: { title: title.trim() } }));
     setTitle(undefined);
   };
   if (title !== undefined) {

@@ -1,7 +1,7 @@
-import { createAsyncThunk, createEntityAdapter, createSlice } from '@reduxjs/toolkit';
+import { createAsyncThunk, createEntityAdapter, createSlice, type PayloadAction } from '@reduxjs/toolkit';
 import { eventsReceived, forgotten } from '../../shared/events';
-import type { Changes, Session } from '../../shared/protocol';
-import type { Extra } from '../../shared/thunk';
+import type { Changes, Session, SessionSettings } from '../../shared/protocol';
+import { callThunk, type Extra } from '../../shared/thunk';
 
 const adapter = createEntityAdapter<Session>({
   sortComparer: (a, b) => b.updated_at.localeCompare(a.updated_at) || b.id.localeCompare(a.id),
@@ -12,6 +12,8 @@ interface SessionsState {
   version: number; // the user's; below 0 before the first load
   stale: boolean;
   current: string | null;
+  /** What is set for the session that the next question opens. */
+  fresh: Partial<SessionSettings>;
 }
 
 /** Reads the list, or what changed since the version that the page has. */
@@ -21,28 +23,33 @@ export const loadSessions = createAsyncThunk<Changes<Session>, void, Extra & { s
     extra.api.json('GET', `/sessions?after_version=${Math.max(0, getState().sessions.version)}`),
 );
 
-export const renameSession = createAsyncThunk<Session, { id: string; title: string }, Extra>(
-  'sessions/rename',
-  ({ id, title }, { extra }) => extra.api.json('PATCH', `/sessions/${id}`, { title }),
-);
-
-export const chooseModel = createAsyncThunk<Session, { id: string; model: string }, Extra>(
-  'sessions/model',
-  ({ id, model }, { extra }) => extra.api.json('PATCH', `/sessions/${id}`, { model }),
+/** Changes a title, the model or what else is set for a session. */
+export const updateSession = callThunk<Session, { id: string; patch: Partial<Session> }>(
+  'sessions/update',
+  (api, { id, patch }) => api.json('PATCH', `/sessions/${id}`, patch),
 );
 
 export const deleteSession = createAsyncThunk<void, string, Extra>('sessions/delete', (id, { extra }) =>
   extra.api.json('DELETE', `/sessions/${id}`),
 );
 
-const initialState: SessionsState = { list: adapter.getInitialState(), version: -1, stale: false, current: null };
+const initialState: SessionsState = {
+  list: adapter.getInitialState(),
+  version: -1,
+  stale: false,
+  current: null,
+  fresh: {},
+};
 
 const sessionsSlice = createSlice({
   name: 'sessions',
   initialState,
   reducers: {
-    sessionOpened(state, { payload }: { payload: string | null }) {
+    sessionOpened(state, { payload }: PayloadAction<string | null>) {
       state.current = payload;
+    },
+    freshSet(state, { payload }: PayloadAction<Partial<SessionSettings>>) {
+      state.fresh = payload;
     },
   },
   extraReducers: (builder) => {
@@ -57,10 +64,7 @@ const sessionsSlice = createSlice({
       .addCase(loadSessions.rejected, (state) => {
         state.stale = false;
       })
-      .addCase(renameSession.fulfilled, (state, { payload }) => {
-        adapter.upsertOne(state.list, payload);
-      })
-      .addCase(chooseModel.fulfilled, (state, { payload }) => {
+      .addCase(updateSession.fulfilled, (state, { payload }) => {
         adapter.upsertOne(state.list, payload);
       })
       .addCase(deleteSession.fulfilled, (state, { meta }) => {
@@ -90,11 +94,9 @@ const sessionsSlice = createSlice({
     selectCurrent: (state) => state.current,
     selectSession: (state, id: string | null): Session | undefined => (id ? state.list.entities[id] : undefined),
     selectSessions: (state) => adapter.getSelectors().selectAll(state.list),
-    selectStale: (state) => state.stale,
-    selectLoaded: (state) => state.version >= 0,
   },
 });
 
-export const { sessionOpened } = sessionsSlice.actions;
-export const { selectCurrent, selectSession, selectSessions, selectStale, selectLoaded } = sessionsSlice.selectors;
+export const { sessionOpened, freshSet } = sessionsSlice.actions;
+export const { selectCurrent, selectSession, selectSessions } = sessionsSlice.selectors;
 export const sessionsReducer = sessionsSlice.reducer;

@@ -1,0 +1,36 @@
+import { Button, Menu, useMantineColorScheme } from '@mantine/core';
+import { IconUser } from '@tabler/icons-react';
+import { useNavigate } from 'react-router';
+import { logOut } from '../features/auth/authSlice';
+import { useAppDispatch, useAppSelector } from './hooks';
+
+/** Who is logged in, and what is theirs. */
+export function Account() {
+  const dispatch = useAppDispatch();
+  const navigate = useNavigate();
+  const user = useAppSelector((state) => state.auth.user);
+  const { colorScheme, setColorScheme } = useMantineColorScheme();
+  return (
+    <Menu position="top-start" width={220}>
+      <Menu.Target>
+        <Button variant="subtle" color="gray" justify="flex-start" size="md" leftSection={<IconUser size={18} />}>
+          {user?.display_name}
+        </Button>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Item onClick={() => navigate('/settings')}>Settings</Menu.Item>
+        <Menu.Item onClick={() => navigate('/settings?tab=usage')}>Usage</Menu.Item>
+        <Menu.Divider />
+        <Menu.Label>Theme</Menu.Label>
+        {(['light', 'dark', 'auto'] as const).map((scheme) => (
+          <Menu.Item key={scheme} onClick={() => setColorScheme(scheme)} aria-current={colorScheme === scheme}>
+            {{ light: 'Light', dark: 'Dark', auto: 'As the system' }[scheme]}
+            {colorScheme === scheme && ' ✓'}
+          </Menu.Item>
+        ))}
+        <Menu.Divider />
+        <Menu.Item onClick={() => dispatch(logOut())}>Log out</Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
+  );
+}

@@ -1,0 +1,74 @@
+import { ActionIcon, Alert, Container, Group, Tabs, Title } from '@mantine/core';
+import { IconArrowLeft } from '@tabler/icons-react';
+import { useCallback, useEffect } from 'react';
+import { useNavigate, useSearchParams } from 'react-router';
+import { loadModels } from '../features/models/modelsSlice';
+import { Defaults } from '../features/settings/Defaults';
+import { Endpoints } from '../features/settings/Endpoints';
+import { Prices } from '../features/settings/Prices';
+import { UsagePage } from '../features/usage/UsagePage';
+import { useAppDispatch, useAppSelector } from './hooks';
+
+const tabs = { defaults: 'Defaults', providers: 'Providers', prices: 'Prices', usage: 'Usage' };
+
+/** What a user, and the admin, may set, and what was used. */
+export function SettingsPage() {
+  const dispatch = useAppDispatch();
+  const navigate = useNavigate();
+  const [params, setParams] = useSearchParams();
+  const asked = params.get('tab') ?? '';
+  const tab = asked in tabs ? asked : 'defaults';
+  const error = useAppSelector((state) => state.settings.error);
+  const current = useAppSelector((state) => state.sessions.current);
+  const reload = useCallback(() => {
+    dispatch(loadModels());
+  }, [dispatch]);
+  useEffect(() => {
+    reload();
+    document.title = 'Settings · OmniChat';
+  }, [reload]);
+  return (
+    <Container component="main" size="lg" py="md" mih="100dvh">
+      <Group gap="xs" mb="md">
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          size={44}
+          aria-label="Back to the chat"
+          onClick={() => navigate(current ? `/c/${current}` : '/')}
+        >
+          <IconArrowLeft size={20} />
+        </ActionIcon>
+        <Title order={1} size="h3">
+          Settings
+        </Title>
+      </Group>
+      {error && (
+        <Alert color="red" role="alert" mb="md">
+          {error}
+        </Alert>
+      )}
+      <Tabs value={tab} onChange={(v) => setParams({ tab: v ?? 'defaults' })} keepMounted={false}>
+        <Tabs.List mb="lg">
+          {Object.entries(tabs).map(([value, name]) => (
+            <Tabs.Tab key={value} value={value} mih={44}>
+              {name}
+            </Tabs.Tab>
+          ))}
+        </Tabs.List>
+        <Tabs.Panel value="defaults">
+          <Defaults />
+        </Tabs.Panel>
+        <Tabs.Panel value="providers">
+          <Endpoints onChanged={reload} />
+        </Tabs.Panel>
+        <Tabs.Panel value="prices">
+          <Prices onChanged={reload} />
+        </Tabs.Panel>
+        <Tabs.Panel value="usage">
+          <UsagePage />
+        </Tabs.Panel>
+      </Tabs>
+    </Container>
+  );
+}

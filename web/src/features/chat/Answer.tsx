@@ -1,0 +1,90 @@
+import { ActionIcon, Button, Group, Text } from '@mantine/core';
+import { IconCopy, IconPlayerPlay, IconRefresh } from '@tabler/icons-react';
+import { lazy, Suspense } from 'react';
+import { useAppDispatch } from '../../app/hooks';
+import type { Message } from '../../shared/protocol';
+import { ask } from './ask';
+import styles from './Chat.module.css';
+import { FailureNote } from './FailureNote';
+import { Meta } from './Meta';
+import { Notices } from './Notices';
+import { Reasoning } from './Reasoning';
+import { Siblings } from './Siblings';
+import { ToolCalls } from './ToolCalls';
+import { Typing } from './Typing';
+
+const Markdown = lazy(() => import('./Markdown').then((m) => ({ default: m.Markdown })));
+
+const notes: Partial<Record<Message['status'], string>> = {
+  stopped: 'Stopped.',
+  interrupted: 'Interrupted: the server went away. What was shown is kept.',
+};
+
+/** When the thinking began: as this tab saw it, or about then. */
+const thinkingSince = (m: Message) => m.thinking_since ?? Math.min(Date.now(), Date.parse(m.created_at));
+
+/** What a model answered, as far as it has come. */
+export function Answer({ message, model }: { message: Message; model: string }) {
+  const dispatch = useAppDispatch();
+  const { id, session_id: session, parent_id, content, reasoning, status } = message;
+  const streaming = status === 'streaming';
+  const again = (parent: string, other = model) =>
+    dispatch(ask({ session, content: null, parent_id: parent, model: other }));
+  const goOn = !streaming && status !== 'complete' && content !== '' && (
+    <Button size="xs" variant="default" leftSection={<IconPlayerPlay size={14} />} onClick={() => again(id)}>
+      Continue
+    </Button>
+  );
+  return (
+    <>
+      {reasoning && (
+        <Reasoning
+          text={reasoning}
+          thinking={streaming && !content}
+          since={thinkingSince(message)}
+          ms={message.thinking_ms}
+        />
+      )}
+      {content ? (
+        <Suspense fallback={<div className={styles.plain}>{content}</div>}>
+          <Markdown text={content} />
+        </Suspense>
+      ) : (
+        streaming && !reasoning && <Typing />
+      )}
+      {message.tool_calls && <ToolCalls calls={message.tool_calls} />}
+      {message.notices && <Notices notices={message.notices} />}
+      {status === 'error' && (
+        <FailureNote
+          failure={message.error}
+          since={message.finished_at}
+          onRetry={parent_id ? (other) => again(parent_id, other) : undefined}
+        >
+          {goOn}
+        </FailureNote>
+      )}
+      {notes[status] && (
+        <Text size="sm" c="dimmed" mt="xs">
+          {notes[status]}
+        </Text>
+      )}
+      <Group gap={4} className={styles.foot}>
+        {!streaming && (
+          <Group gap={4} className={styles.actions}>
+            <Siblings id={id} />
+            <ActionIcon aria-label="Copy" onClick={() => navigator.clipboard.writeText(content)}>
+              <IconCopy size={16} />
+            </ActionIcon>
+            {parent_id && (
+              <ActionIcon aria-label="Regenerate" onClick={() => again(parent_id)}>
+                <IconRefresh size={16} />
+              </ActionIcon>
+            )}
+            {status !== 'error' && goOn}
+          </Group>
+        )}
+        <Meta model={message.model} usage={message.usage} />
+      </Group>
+    </>
+  );
+}

@@ -1,0 +1,44 @@
+import { Button, Group, Textarea } from '@mantine/core';
+import { useState } from 'react';
+import type { Attachment, Message } from '../../shared/protocol';
+import styles from './Chat.module.css';
+import { FileChips } from './files/FileChips';
+
+/** A question put in other words; its files come along. */
+export function EditMessage(props: {
+  message: Message;
+  onSend: (text: string, files: Attachment[]) => void;
+  onCancel: () => void;
+}) {
+  const { message, onSend, onCancel } = props;
+  const [text, setText] = useState(message.content);
+  const [files, setFiles] = useState(message.attachments);
+  const chips = files.map((f) => ({ ...f, key: f.id, progress: 1, error: '' }));
+  return (
+    <div className={styles.edit}>
+      <FileChips files={chips} onRemove={(gone) => setFiles(files.filter((f) => f.id !== gone.id))} />
+      <Textarea
+        aria-label="Edit message"
+        autosize
+        autoFocus
+        maxRows={10}
+        size="md"
+        value={text}
+        onChange={(e) => setText(e.currentTarget.value)}
+        onKeyDown={(e) => {
+          if (e.key !== 'Escape') return;
+          e.stopPropagation();
+          onCancel();
+        }}
+      />
+      <Group gap="xs" mt="xs" justify="flex-end">
+        <Button variant="default" size="xs" onClick={onCancel}>
+          Cancel
+        </Button>
+        <Button size="xs" disabled={!text.trim()} onClick={() => onSend(text, files)}>
+          Send
+        </Button>
+      </Group>
+    </div>
+  );
+}

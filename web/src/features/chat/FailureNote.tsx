@@ -1,0 +1,61 @@
+import { Alert, Button, Group, Text } from '@mantine/core';
+import { IconAlertCircle } from '@tabler/icons-react';
+import { type ReactNode, useContext } from 'react';
+import { useNavigate } from 'react-router';
+import { PickModel } from '../../shared/pickModel';
+import type { Failure } from '../../shared/protocol';
+import { explain, retryAt } from './failures';
+import { RetryButton } from './RetryButton';
+
+/** What went wrong, in plain words, and the ways out. */
+export function FailureNote(props: {
+  failure: Failure | null;
+  /** When it failed. */
+  since: string | null;
+  title?: string;
+  onRetry?: (model?: string) => void;
+  children?: ReactNode;
+}) {
+  const { failure, since, onRetry, children } = props;
+  const pick = useContext(PickModel);
+  const navigate = useNavigate();
+  const { title, text, ways, detail } = explain(failure);
+  return (
+    <Alert
+      color="red"
+      mt="sm"
+      role="group"
+      aria-label={props.title ?? 'Failure'}
+      icon={<IconAlertCircle size={20} />}
+      title={props.title ? `${props.title}: ${title[0].toLowerCase()}${title.slice(1)}` : title}
+    >
+      <div role="alert">
+        <Text size="sm">{text}</Text>
+        {detail && (
+          <Text size="sm" mt={text ? 4 : 0}>
+            {detail}
+          </Text>
+        )}
+      </div>
+      <Group gap="xs" mt="sm">
+        {onRetry && ways.includes('retry') && <RetryButton at={retryAt(failure, since)} onClick={() => onRetry()} />}
+        {onRetry && ways.includes('switch') && (
+          <Button size="xs" variant="default" onClick={() => pick.open(onRetry)}>
+            Switch model
+          </Button>
+        )}
+        {ways.includes('settings') && (
+          <Button size="xs" variant="default" onClick={() => navigate('/settings?tab=providers')}>
+            Open settings
+          </Button>
+        )}
+        {ways.includes('new') && (
+          <Button size="xs" variant="default" onClick={() => navigate('/')}>
+            New chat
+          </Button>
+        )}
+        {children}
+      </Group>
+    </Alert>
+  );
+}

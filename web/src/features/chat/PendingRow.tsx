@@ -1,0 +1,49 @@
+import { Button } from '@mantine/core';
+import { useAppDispatch } from '../../app/hooks';
+import { retryPending } from './ask';
+import styles from './Chat.module.css';
+import { pendingDropped } from './chatSlice';
+import { FailureNote } from './FailureNote';
+import { SentFiles } from './files/SentFiles';
+import type { Pending } from './pending';
+import { Typing } from './Typing';
+
+/** What was asked in this tab and is not yet the server's. */
+export function PendingRow({ pending, onEdit }: { pending: Pending; onEdit: (pending: Pending) => void }) {
+  const dispatch = useAppDispatch();
+  const { answer_id, content, failure } = pending;
+  const drop = () => dispatch(pendingDropped(answer_id));
+  return (
+    <>
+      {content !== null && (
+        <article className={styles.question} aria-label="You">
+          <SentFiles files={pending.attachments ?? []} />
+          <div className={styles.bubble} data-sending={!failure || undefined}>
+            {content}
+          </div>
+        </article>
+      )}
+      {failure ? (
+        <FailureNote
+          title="Not sent"
+          failure={failure}
+          since={null}
+          onRetry={(model) => dispatch(retryPending({ answer_id, model }))}
+        >
+          {content !== null && (
+            <Button size="xs" variant="default" onClick={() => onEdit(pending)}>
+              Edit
+            </Button>
+          )}
+          <Button size="xs" variant="subtle" color="gray" onClick={drop}>
+            Discard
+          </Button>
+        </FailureNote>
+      ) : (
+        <article className={styles.answer} aria-label="Assistant" aria-busy>
+          <Typing />
+        </article>
+      )}
+    </>
+  );
+}

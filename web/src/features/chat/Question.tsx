@@ -1,0 +1,44 @@
+import { ActionIcon, Group } from '@mantine/core';
+import { IconCopy, IconPencil } from '@tabler/icons-react';
+import { useState } from 'react';
+import { useAppDispatch } from '../../app/hooks';
+import type { Message } from '../../shared/protocol';
+import { ask } from './ask';
+import styles from './Chat.module.css';
+import { EditMessage } from './EditMessage';
+import { SentFiles } from './files/SentFiles';
+import { Siblings } from './Siblings';
+
+/** What a person asked. */
+export function Question({ message, model }: { message: Message; model: string }) {
+  const dispatch = useAppDispatch();
+  const [editing, setEditing] = useState(false);
+  const { id, session_id: session, parent_id, content } = message;
+  if (editing) {
+    return (
+      <EditMessage
+        message={message}
+        onCancel={() => setEditing(false)}
+        onSend={(text, attachments) => {
+          dispatch(ask({ session, content: text, parent_id, model, attachments }));
+          setEditing(false);
+        }}
+      />
+    );
+  }
+  return (
+    <>
+      <SentFiles files={message.attachments} />
+      <div className={styles.bubble}>{content}</div>
+      <Group gap={4} className={styles.actions} justify="flex-end">
+        <Siblings id={id} />
+        <ActionIcon aria-label="Copy" onClick={() => navigator.clipboard.writeText(content)}>
+          <IconCopy size={16} />
+        </ActionIcon>
+        <ActionIcon aria-label="Edit" onClick={() => setEditing(true)}>
+          <IconPencil size={16} />
+        </ActionIcon>
+      </Group>
+    </>
+  );
+}

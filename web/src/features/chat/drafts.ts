@@ -1,0 +1,17 @@
+import { draftOf } from './files/filesSlice';
+
+const PREFIX = 'omnichat-draft-';
+const keyOf = (session: string | null) => PREFIX + draftOf(session);
+
+/** The half-typed question of a session, kept for a reload. */
+export const draftText = (session: string | null): string => sessionStorage.getItem(keyOf(session)) ?? '';
+
+export function keepDraft(session: string | null, text: string): void {
+  if (text) sessionStorage.setItem(keyOf(session), text);
+  else sessionStorage.removeItem(keyOf(session));
+}
+
+/** Forgets all of them: somebody else may log in. */
+export function forgetDrafts(): void {
+  for (const key of Object.keys(sessionStorage)) if (key.startsWith(PREFIX)) sessionStorage.removeItem(key);
+}

@@ -1,0 +1,46 @@
+import { IconFileText } from '@tabler/icons-react';
+import { useState } from 'react';
+import { bytes } from '../../../shared/format';
+import type { Attachment } from '../../../shared/protocol';
+import { isImage } from './check';
+import styles from './Files.module.css';
+import { FileView } from './FileView';
+import { Thumbnail } from './Thumbnail';
+
+function SentFile({ file }: { file: Attachment }) {
+  const [opened, setOpened] = useState(false);
+  return (
+    <li>
+      <button
+        type="button"
+        className={isImage(file) ? styles.picture : styles.document}
+        aria-label={`Open ${file.name}`}
+        title={file.name}
+        onClick={() => setOpened(true)}
+      >
+        {isImage(file) ? (
+          <Thumbnail id={file.id} />
+        ) : (
+          <>
+            <IconFileText size={20} />
+            <span className={styles.name}>{file.name}</span>
+            <span className={styles.size}>{bytes(file.size)}</span>
+          </>
+        )}
+      </button>
+      <FileView file={file} opened={opened} onClose={() => setOpened(false)} />
+    </li>
+  );
+}
+
+/** The files of a question. */
+export function SentFiles({ files }: { files: Attachment[] }) {
+  if (files.length === 0) return null;
+  return (
+    <ul className={styles.sent} aria-label="Attached files">
+      {files.map((f) => (
+        <SentFile key={f.id} file={f} />
+      ))}
+    </ul>
+  );
+}

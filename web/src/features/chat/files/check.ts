@@ -1,0 +1,29 @@
+import { bytes } from '../../../shared/format';
+import type { Attachment, Limits } from '../../../shared/protocol';
+
+const IMAGES = ['image/png', 'image/jpeg', 'image/gif', 'image/webp'];
+
+/** What can be attached, in the words that are shown before. */
+export function limitsText(limits: Limits | null): string {
+  const kinds = 'PNG, JPEG, GIF or WebP images, and text files';
+  if (!limits) return kinds;
+  return `${kinds}. Up to ${limits.files_per_prompt} with a message, ${bytes(limits.file_bytes)} each`;
+}
+
+export const isImage = (file: Pick<Attachment, 'media_type'>): boolean => file.media_type.startsWith('image/');
+
+/** Why a file cannot be attached, as far as the page can tell; the server looks closer. */
+export async function refusalOf(file: File, others: number, limits: Limits | null): Promise<string> {
+  if (limits && others >= limits.files_per_prompt) return `Only ${limits.files_per_prompt} files go with one message.`;
+  if (file.size === 0) return 'The file is empty.';
+  if (limits && file.size > limits.file_bytes)
+    return `${bytes(file.size)} is too large: ${bytes(limits.file_bytes)} at most.`;
+  if (IMAGES.includes(file.type)) return '';
+  const head = new Uint8Array(await file.slice(0, 4096).arrayBuffer());
+  return head.includes(0) ? 'Neither a PNG, JPEG, GIF or WebP image nor text.' : '';
+}
+
+/** A name for what was pasted without one. */
+export function nameOf(file: File): string {
+  return file.name || `pasted.${file.type.split('/')[1]?.split('+')[0] || 'txt'}`;
+}

@@ -1,0 +1,151 @@
+import { createAsyncThunk, createSlice, type PayloadAction } from '@reduxjs/toolkit';
+import { failureOf } from '../../../shared/api';
+import { forgotten } from '../../../shared/events';
+import { type Attachment, type Limits, newId } from '../../../shared/protocol';
+import type { Extra } from '../../../shared/thunk';
+import { forgetBlobs, keepBlob, keptBlob } from './blobs';
+import { nameOf, refusalOf } from './check';
+
+const KEY = 'omnichat-files';
+
+/** A file of a draft: on its way, uploaded or refused. */
+export interface DraftFile {
+  key: string;
+  name: string;
+  size: number;
+  media_type: string;
+  /** From 0 to 1. */
+  progress: number;
+  error: string;
+  /** Set once it is uploaded. */
+  id?: string;
+}
+
+interface FilesState {
+  /** By session, or "new". */
+  drafts: Record<string, DraftFile[]>;
+}
+
+type Config = Extra & { state: { files: FilesState; limits: { known: Limits | null } } };
+
+export const draftOf = (session: string | null): string => session ?? 'new';
+const uploads = new Map<string, AbortController>();
+
+/** Uploads files for a draft, all at once. */
+export const attachFiles = createAsyncThunk<void, { draft: string; files: File[] }, Config>(
+  'files/attach',
+  async ({ draft, files }, { extra, dispatch, getState }) => {
+    const one = async (file: File) => {
+      const key = newId();
+      const good = (getState().files.drafts[draft] ?? []).filter((f) => !f.error).length;
+      const name = nameOf(file);
+      dispatch(
+        fileAdded({ draft, file: { key, name, size: file.size, media_type: file.type, progress: 0, error: '' } }),
+      );
+      const refusal = await refusalOf(file, good, getState().limits.known);
+      if (refusal) {
+        dispatch(fileFailed({ draft, key, error: refusal }));
+        return;
+      }
+      if (!getState().files.drafts[draft]?.some((f) => f.key === key)) return; // removed meanwhile
+      const control = new AbortController();
+      uploads.set(key, control);
+      keepBlob(key, file);
+      try {
+        const progress = (part: number) => dispatch(fileProgressed({ draft, key, part }));
+        const path = `/attachments?name=${encodeURIComponent(name)}`;
+        const got = await extra.api.upload<Attachment>(path, file, progress, control.signal);
+        keepBlob(got.id, file);
+        dispatch(fileUploaded({ draft, key, file: got }));
+      } catch (e) {
+        if (!control.signal.aborted) dispatch(fileFailed({ draft, key, error: failureOf(e).detail }));
+      } finally {
+        uploads.delete(key);
+      }
+    };
+    await Promise.all(files.map(one));
+  },
+);
+
+/** Takes a file out of a draft, on the server as well. */
+export const removeFile = createAsyncThunk<void, { draft: string; file: DraftFile }, Extra>(
+  'files/remove',
+  async ({ file }, { extra }) => {
+    uploads.get(file.key)?.abort();
+    if (file.id) await extra.api.json('DELETE', `/attachments/${file.id}`).catch(() => {}); // a message may have it
+  },
+);
+
+/** A file's bytes. */
+export const loadFile = createAsyncThunk<Blob, string, Extra>(
+  'files/load',
+  async (id, { extra, signal }) => keptBlob(id) ?? (await extra.api.fetch(`/attachments/${id}`, { signal })).blob(),
+);
+
+function kept(): FilesState['drafts'] {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEY) ?? '{}') as FilesState['drafts'];
+  } catch {
+    return {};
+  }
+}
+
+/** Keeps for a reload what has been uploaded. */
+export function keepFiles(drafts: FilesState['drafts']): void {
+  const done = Object.entries(drafts)
+    .map(([draft, files]) => [draft, files.filter((f) => f.id)] as const)
+    .filter(([, files]) => files.length > 0);
+  if (done.length === 0) sessionStorage.removeItem(KEY);
+  else sessionStorage.setItem(KEY, JSON.stringify(Object.fromEntries(done)));
+}
+
+type Named<T> = PayloadAction<{ draft: string; key: string } & T>;
+
+const filesSlice = createSlice({
+  name: 'files',
+  initialState: (): FilesState => ({ drafts: kept() }),
+  reducers: {
+    fileAdded(state, { payload }: PayloadAction<{ draft: string; file: DraftFile }>) {
+      state.drafts[payload.draft] ??= [];
+      state.drafts[payload.draft].push(payload.file);
+    },
+    fileProgressed(state, { payload }: Named<{ part: number }>) {
+      const f = find(state, payload);
+      if (f) f.progress = payload.part;
+    },
+    fileUploaded(state, { payload }: Named<{ file: Attachment }>) {
+      const f = find(state, payload);
+      if (f) Object.assign(f, payload.file, { progress: 1 });
+    },
+    fileFailed(state, { payload }: Named<{ error: string }>) {
+      const f = find(state, payload);
+      if (f) f.error = payload.error;
+    },
+    /** Puts uploaded files into a draft: those of a question that was not sent. */
+    filesGivenBack(state, { payload }: PayloadAction<{ draft: string; files: Attachment[] }>) {
+      const files = payload.files.map((f) => ({ ...f, key: f.id, progress: 1, error: '' }));
+      state.drafts[payload.draft] = [...(state.drafts[payload.draft] ?? []), ...files];
+    },
+    filesSent(state, { payload }: PayloadAction<string>) {
+      delete state.drafts[payload];
+    },
+  },
+  extraReducers: (builder) => {
+    builder
+      .addCase(forgotten, () => {
+        forgetBlobs();
+        return { drafts: {} };
+      })
+      .addCase(removeFile.pending, (state, { meta }) => {
+        const { draft, file } = meta.arg;
+        state.drafts[draft] = (state.drafts[draft] ?? []).filter((f) => f.key !== file.key);
+      });
+  },
+});
+
+function find(state: FilesState, at: { draft: string; key: string }): DraftFile | undefined {
+  return state.drafts[at.draft]?.find((f) => f.key === at.key);
+}
+
+export const { fileAdded, fileProgressed, fileUploaded, fileFailed, filesGivenBack, filesSent } = filesSlice.actions;
+export const filesReducer = filesSlice.reducer;

@@ -1,0 +1,33 @@
+import { Button, Group, Modal, Text } from '@mantine/core';
+
+/** Asks before something is gone for good. */
+export function Confirm(props: {
+  opened: boolean;
+  title: string;
+  text: string;
+  action: string;
+  onClose: () => void;
+  onConfirm: () => void;
+}) {
+  const { opened, title, text, action, onClose, onConfirm } = props;
+  return (
+    <Modal opened={opened} onClose={onClose} title={title} centered closeButtonProps={{ 'aria-label': 'Close' }}>
+      <Text size="sm">{text}</Text>
+      <Group justify="flex-end" mt="md">
+        <Button variant="default" size="md" onClick={onClose}>
+          Cancel
+        </Button>
+        <Button
+          color="red"
+          size="md"
+          onClick={() => {
+            onClose();
+            onConfirm();
+          }}
+        >
+          {action}
+        </Button>
+      </Group>
+    </Modal>
+  );
+}

@@ -1,0 +1,100 @@
+import { createSlice } from '@reduxjs/toolkit';
+import { forgotten } from '../../shared/events';
+import type { Endpoint, ModelPrice, Price, UserSettings } from '../../shared/protocol';
+import { callThunk } from '../../shared/thunk';
+
+export const loadSettings = callThunk<UserSettings>('settings/load', (api) => api.json('GET', '/users/me/settings'));
+
+export const saveSettings = callThunk<UserSettings, Partial<UserSettings>>('settings/save', (api, patch) =>
+  api.json('PATCH', '/users/me/settings', patch),
+);
+
+const items = <T>(got: Promise<{ items: T[] }>): Promise<T[]> => got.then((g) => g.items);
+
+export const loadEndpoints = callThunk<Endpoint[]>('settings/endpoints', (api) => items(api.json('GET', '/providers')));
+
+/** A provider as it is sent: the key only goes there, and never comes back. */
+export interface EndpointDraft {
+  name: string;
+  kind: string;
+  base_url: string;
+  api_key: string;
+  shared: boolean;
+}
+
+export const putEndpoint = callThunk<Endpoint[], EndpointDraft>('settings/putEndpoint', async (api, draft) => {
+  const { name, kind, base_url, api_key, shared } = draft;
+  const body = { kind, base_url, ...(api_key && { api_key }), ...(shared && { shared }) };
+  await api.json('PUT', `/providers/${encodeURIComponent(name)}`, body);
+  return items(api.json('GET', '/providers'));
+});
+
+export const deleteEndpoint = callThunk<Endpoint[], Endpoint>(
+  'settings/deleteEndpoint',
+  async (api, { name, source }) => {
+    const query = source === 'admin' ? '?shared=true' : '';
+    await api.json('DELETE', `/providers/${encodeURIComponent(name)}${query}`);
+    return items(api.json('GET', '/providers'));
+  },
+);
+
+const pricesOf = (model: string) => `/prices/${model.split('/').map(encodeURIComponent).join('/')}`;
+
+export const loadPrices = callThunk<ModelPrice[]>('settings/prices', (api) => items(api.json('GET', '/prices')));
+
+export const putPrice = callThunk<ModelPrice[], Price & { model: string }>(
+  'settings/putPrice',
+  async (api, { model, ...price }) => {
+    await api.json('PUT', pricesOf(model), price);
+    return items(api.json('GET', '/prices'));
+  },
+);
+
+export const deletePrice = callThunk<ModelPrice[], string>('settings/deletePrice', async (api, model) => {
+  await api.json('DELETE', pricesOf(model));
+  return items(api.json('GET', '/prices'));
+});
+
+interface SettingsState {
+  mine: UserSettings | null;
+  endpoints: Endpoint[] | null;
+  prices: ModelPrice[] | null;
+  /** Why something could not be read. */
+  error: string;
+}
+
+const initialState: SettingsState = { mine: null, endpoints: null, prices: null, error: '' };
+
+const settingsSlice = createSlice({
+  name: 'settings',
+  initialState,
+  reducers: {},
+  extraReducers: (builder) => {
+    builder.addCase(forgotten, () => initialState);
+    for (const thunk of [loadSettings, saveSettings]) {
+      builder.addCase(thunk.fulfilled, (state, { payload }) => {
+        state.mine = payload;
+        state.error = '';
+      });
+    }
+    for (const thunk of [loadEndpoints, putEndpoint, deleteEndpoint]) {
+      builder.addCase(thunk.fulfilled, (state, { payload }: { payload: Endpoint[] }) => {
+        state.endpoints = payload;
+        state.error = '';
+      });
+    }
+    for (const thunk of [loadPrices, putPrice, deletePrice]) {
+      builder.addCase(thunk.fulfilled, (state, { payload }: { payload: ModelPrice[] }) => {
+        state.prices = payload;
+        state.error = '';
+      });
+    }
+    for (const thunk of [loadSettings, loadEndpoints, loadPrices]) {
+      builder.addCase(thunk.rejected, (state, { payload }) => {
+        state.error = payload?.detail ?? 'The settings cannot be read.';
+      });
+    }
+  },
+});
+
+export const settingsReducer = settingsSlice.reducer;

@@ -1,0 +1,46 @@
+import { Group, Progress, Stack, Text } from '@mantine/core';
+import { useEffect } from 'react';
+import { useAppDispatch, useAppSelector } from '../../app/hooks';
+import { count, money } from '../../shared/format';
+import { loadLimits } from '../../shared/limitsSlice';
+
+function Line({ name, used, most, say }: { name: string; used: number; most: number; say: (n: number) => string }) {
+  const part = most > 0 ? Math.min(100, (used / most) * 100) : 0;
+  return (
+    <Stack gap={4}>
+      <Group justify="space-between" gap="xs">
+        <Text size="sm">{name}</Text>
+        <Text size="sm">{most > 0 ? `${say(used)} of ${say(most)}` : `${say(used)}, no limit`}</Text>
+      </Group>
+      {most > 0 && (
+        <Progress
+          value={part}
+          color={part >= 100 ? 'red' : part > 80 ? 'yellow' : 'indigo'}
+          aria-label={`${name} used`}
+        />
+      )}
+    </Stack>
+  );
+}
+
+/** What the user has used today, and how much there is. */
+export function DailyLimit() {
+  const dispatch = useAppDispatch();
+  const limits = useAppSelector((state) => state.limits.known);
+  useEffect(() => {
+    dispatch(loadLimits());
+  }, [dispatch]);
+  return (
+    <Stack gap="xs" maw={420} mih={60} component="section" aria-label="Today">
+      {limits && (
+        <>
+          <Line name="Tokens today" used={limits.used_tokens} most={limits.daily_tokens} say={count} />
+          <Line name="Cost today" used={limits.used_cost} most={limits.daily_cost} say={money} />
+        </>
+      )}
+      <Text size="xs" c="dimmed">
+        Days begin at midnight, UTC.
+      </Text>
+    </Stack>
+  );
+}
