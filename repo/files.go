@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"errors"
 	"os"
 	"slices"
@@ -15,25 +16,35 @@ import (
 	"github.com/omnichat/omnichat/hub"
 )
 
-// fileRow is what messages tell of a file.
+// filePartMax bounds the bytes in one transaction: a file must not hold
+// SQLite's one writer for long.
+const filePartMax = 1 << 20
+
 type fileRow struct {
 	bun.BaseModel `bun:"table:files"`
 
 	ID        hub.FileID `bun:",pk"`
+	UserID    hub.UserID
 	Name      string
 	MediaType string
 	Size      int64
+	SHA256    []byte `bun:"sha256"`
+	CreatedAt time.Time
+	InFolder  bool
 }
 
 func (f *fileRow) file() hub.File {
 	return hub.File{ID: f.ID, Name: f.Name, MediaType: f.MediaType, Size: f.Size}
 }
 
-// CreateFile is hub.FileStore's.
+// CreateFile is hub.FileStore's. What it leaves in the database when it fails
+// half-way is dropped as unbound: nobody knows its id.
 func (r *Repo) CreateFile(ctx context.Context, user hub.UserID, f hub.File, data []byte) error {
 	sum := sha256.Sum256(data)
-	stored := any(data)
-	if r.files != nil {
+	row := fileRow{
+		ID: f.ID, UserID: user, Name: f.Name, MediaType: f.MediaType, Size: f.Size, SHA256: sum[:], CreatedAt: now(), InFolder: r.files != nil,
+	}
+	if row.InFolder {
 		err := r.files.write(f.ID, data)
 		if errors.Is(err, os.ErrExist) {
 			return conflict("id")
@@ -41,16 +52,16 @@ func (r *Repo) CreateFile(ctx context.Context, user hub.UserID, f hub.File, data
 		if err != nil {
 			return &hub.Error{Code: hub.CodeUnavailable, Msg: "the file cannot be kept now; try again", Err: err}
 		}
-		stored = nil
 	}
 	err := r.write(ctx, false, func(ctx context.Context, tx bun.Tx) error {
-		_, err := tx.Tx.ExecContext(ctx, `INSERT INTO files (id, user_id, name, media_type, size, sha256, created_at, data)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			r.binary(string(f.ID), string(user), f.Name, f.MediaType, f.Size, sum[:], now(), stored)...)
+		_, err := tx.NewInsert().Model(&row).Exec(ctx)
 		return err
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		r.removeFiles([]hub.FileID{f.ID})
+	case !row.InFolder:
+		err = r.createParts(ctx, f.ID, data)
 	}
 	if taken(err) {
 		return conflict("id")
@@ -58,26 +69,65 @@ func (r *Repo) CreateFile(ctx context.Context, user hub.UserID, f hub.File, data
 	return err
 }
 
+func (r *Repo) createParts(ctx context.Context, id hub.FileID, data []byte) error {
+	for i := 0; len(data) > 0; i++ {
+		n := min(len(data), filePartMax)
+		err := r.write(ctx, false, func(ctx context.Context, tx bun.Tx) error {
+			_, err := tx.Tx.ExecContext(ctx, "INSERT INTO file_parts (file_id, part, data) VALUES ($1, $2, $3)", r.binary(string(id), i, data[:n])...)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		data = data[n:]
+	}
+	return nil
+}
+
 // File is hub.FileStore's.
 func (r *Repo) File(ctx context.Context, user hub.UserID, id hub.FileID) (hub.File, []byte, error) {
-	f := hub.File{ID: id}
-	var sum, data []byte
-	err := r.db.DB.QueryRowContext(ctx, "SELECT name, media_type, size, sha256, data FROM files WHERE id = $1 AND user_id = $2",
-		r.binary(string(id), string(user))...).Scan(&f.Name, &f.MediaType, &f.Size, &sum, &data)
-	if err != nil {
-		return hub.File{}, nil, found(err, "attachment")
-	}
-	if data == nil {
-		if data, err = r.files.read(id); err == nil {
-			if is := sha256.Sum256(data); !bytes.Equal(is[:], sum) {
-				err = errors.New("its bytes are not those that were brought")
-			}
-		}
+	var row fileRow
+	var data []byte
+	err := r.snapshot(ctx, func(ctx context.Context, tx bun.Tx) error {
+		err := tx.NewSelect().Model(&row).Where("id = ? AND user_id = ?", id, user).Scan(ctx)
 		if err != nil {
-			return hub.File{}, nil, &hub.Error{Code: hub.CodeUnavailable, Msg: "the attachment cannot be read now", Err: err}
+			return found(err, "attachment")
 		}
+		if !row.InFolder {
+			data, err = r.readParts(ctx, tx, row)
+		}
+		return err
+	})
+	if err != nil {
+		return hub.File{}, nil, err
 	}
-	return f, data, nil
+	if row.InFolder {
+		data, err = r.files.read(id)
+	}
+	if sum := sha256.Sum256(data); err == nil && !bytes.Equal(sum[:], row.SHA256) {
+		err = errors.New("its bytes are not those that were brought")
+	}
+	if err != nil {
+		return hub.File{}, nil, &hub.Error{Code: hub.CodeUnavailable, Msg: "the attachment cannot be read now", Err: err}
+	}
+	return row.file(), data, nil
+}
+
+func (r *Repo) readParts(ctx context.Context, tx bun.Tx, f fileRow) ([]byte, error) {
+	rows, err := tx.Tx.QueryContext(ctx, "SELECT data FROM file_parts WHERE file_id = $1 ORDER BY part", r.binary(string(f.ID))...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	data := make([]byte, 0, f.Size)
+	var part sql.RawBytes
+	for rows.Next() {
+		if err := rows.Scan(&part); err != nil {
+			return nil, err
+		}
+		data = append(data, part...)
+	}
+	return data, rows.Err()
 }
 
 // binary are the arguments of a query in which bytes go as they are: bun and

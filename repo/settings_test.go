@@ -281,3 +281,35 @@ func (l *lines) has(s string) bool {
 	defer l.mu.Unlock()
 	return bytes.Contains(l.text.Bytes(), []byte(s))
 }
+
+func TestAllGoesWithItsUser(t *testing.T) {
+	bothWith(t, repo.Options{SealKey: secret(1)}, func(t *testing.T, s *suite) {
+		ctx, prompt := t.Context(), "p"
+		f := s.file("unbound")
+		a := s.ask(with(s.question("x"), s.file("bound")))
+		_, err := s.r.EndAnswer(ctx, s.ending(a, hub.Usage{InputTokens: 1}, a.Answer.CreatedAt))
+		s.ok(err)
+		_, err = s.r.UpdateUserSettings(ctx, s.alice, hub.UserSettingsPatch{SystemPrompt: &prompt})
+		s.ok(err)
+		s.ok(s.r.PutEndpoint(ctx, hub.Endpoint{Name: "own", Kind: "openai", APIKey: "k", Owner: s.alice}))
+		s.ok(s.r.PutEndpoint(ctx, hub.Endpoint{Name: "all", Kind: "openai", APIKey: "k"}))
+		s.ok(s.r.Close())
+		db := s.raw()
+		db.SetMaxOpenConns(1)
+		if s.opt.DatabaseURL == "" {
+			s.exec(db, "PRAGMA foreign_keys = ON")
+		}
+		s.exec(db, "DELETE FROM users WHERE id = $1", string(s.alice))
+		for table, want := range map[string]int{"files": 0, "file_parts": 0, "spendings": 0, "user_settings": 0, "endpoints": 1, "messages": 0} {
+			var n int
+			s.ok(db.QueryRow("SELECT count(*) FROM " + table).Scan(&n))
+			if n != want {
+				t.Errorf("%d rows are left in %s, want %d", n, table, want)
+			}
+		}
+		s.open()
+		if s.has(f) {
+			t.Error("the file is left")
+		}
+	})
+}

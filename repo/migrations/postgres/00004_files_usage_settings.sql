@@ -23,11 +23,18 @@ CREATE TABLE files (
     size       BIGINT NOT NULL,
     sha256     BYTEA NOT NULL,
     created_at TIMESTAMPTZ NOT NULL,
-    data       BYTEA -- NULL: it lies in the folder
+    in_folder  BOOLEAN NOT NULL -- otherwise it lies in file_parts
 );
 CREATE INDEX files_session ON files (session_id);
 CREATE INDEX files_user ON files (user_id);
 CREATE INDEX files_unbound ON files (created_at) WHERE session_id IS NULL;
+
+CREATE TABLE file_parts (
+    file_id UUID NOT NULL REFERENCES files (id) ON DELETE CASCADE,
+    part    BIGINT NOT NULL, -- their order
+    data    BYTEA NOT NULL,
+    PRIMARY KEY (file_id, part)
+);
 
 CREATE TABLE spendings (
     id               UUID PRIMARY KEY,

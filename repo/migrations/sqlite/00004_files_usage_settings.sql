@@ -21,11 +21,18 @@ CREATE TABLE files (
     size       BIGINT NOT NULL,
     sha256     BLOB NOT NULL,
     created_at TIMESTAMP NOT NULL,
-    data       BLOB -- NULL: it lies in the folder. Last: what is before it is read without it
+    in_folder  BOOLEAN NOT NULL -- otherwise it lies in file_parts
 );
 CREATE INDEX files_session ON files (session_id);
 CREATE INDEX files_user ON files (user_id);
 CREATE INDEX files_unbound ON files (created_at) WHERE session_id IS NULL;
+
+CREATE TABLE file_parts (
+    file_id TEXT NOT NULL REFERENCES files (id) ON DELETE CASCADE,
+    part    BIGINT NOT NULL, -- their order
+    data    BLOB NOT NULL,
+    PRIMARY KEY (file_id, part)
+);
 
 CREATE TABLE spendings (
     id               TEXT PRIMARY KEY,
