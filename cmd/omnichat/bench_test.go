@@ -84,7 +84,7 @@ func BenchmarkGroupCommit(b *testing.B) {
 				if with {
 					journal = db
 				}
-				h := hub.New(db, journal, map[string]hub.Provider{"clock": clock{}}, hub.Options{})
+				h := hub.New(db, journal, hub.Fixed{"clock": clock{}}, hub.Options{})
 				if err := h.Start(b.Context()); err != nil {
 					b.Fatal(err)
 				}

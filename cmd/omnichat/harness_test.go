@@ -205,6 +205,11 @@ type event struct {
 	Code      string          `json:"code"`
 	Error     *hub.Failure    `json:"error"`
 	Message   json.RawMessage `json:"message"`
+	Session   *hub.Session    `json:"session"`
+	Model     string          `json:"model"`
+	Notices   []hub.Notice    `json:"notices"`
+	Usage     *hub.Usage      `json:"usage"`
+	ToolCalls []hub.ToolCall  `json:"tool_calls"`
 }
 
 // viewer keeps the rules of the contract for one stream.
