@@ -31,7 +31,6 @@ type feed struct {
 	syncing   bool          // a goroutine reads logs; what comes meanwhile is held in backlog
 	again     bool          // it is to do so once more
 	stale     bool          // the last sync failed
-	heard     time.Time     // of a stream elsewhere
 	backlog   [][]byte
 	told      time.Time // of the last presence note
 	sent      int       // the viewers in it

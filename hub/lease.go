@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ type lease struct {
 	mu      sync.Mutex
 	renewed time.Time // just before the last renewal that succeeded
 	since   time.Time // of the first renewal of an unbroken row
+	broken  bool      // the last one failed
 }
 
 // leaseHolds says whether nobody can have taken the answers over yet, with 2 s
@@ -22,36 +24,50 @@ func (h *Hub) leaseHolds() bool {
 	return time.Since(h.lease.renewed) < h.opt.LeaseTTL-h.opt.LeaseTTL/3
 }
 
+var (
+	errLogLate   = errors.New("answers are shown before the log has them: it does not answer in time")
+	errLeaseLost = errors.New("the database has not renewed this replica's lease")
+)
+
 // Degraded says what is away although questions are answered, nil if nothing is.
 func (h *Hub) Degraded() error {
-	if h.opt.Bus == nil {
-		return nil
+	if h.opt.Bus != nil {
+		if err := h.opt.Bus.Up(); err != nil {
+			return err
+		}
+		if !h.leaseHolds() {
+			return errLeaseLost
+		}
 	}
-	return h.opt.Bus.Up()
+	if h.commits.late.Load() {
+		return errLogLate
+	}
+	return nil
 }
 
 // renewLease renews once.
 func (h *Hub) renewLease(ctx context.Context) error {
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, h.opt.LeaseTTL/2)
+	ctx, cancel := context.WithTimeout(ctx, h.opt.LeaseTTL/3)
 	defer cancel()
-	if err := h.opt.Leases.Renew(ctx, h.opt.Replica, h.opt.LeaseTTL); err != nil {
-		return fmt.Errorf("renew the lease: %w", err)
-	}
+	err := h.opt.Leases.Renew(ctx, h.opt.Replica, h.opt.LeaseTTL)
 	h.lease.mu.Lock()
 	defer h.lease.mu.Unlock()
-	if began.Sub(h.lease.renewed) > h.opt.LeaseTTL {
+	if err != nil { // the others, who also live, may have failed as well
+		h.lease.broken = true
+		return fmt.Errorf("renew the lease: %w", err)
+	}
+	if h.lease.broken || began.Sub(h.lease.renewed) > h.opt.LeaseTTL {
 		h.lease.since = began
 	}
-	h.lease.renewed = began
+	h.lease.renewed, h.lease.broken = began, false
 	return nil
 }
 
-// keepLease renews the lease, drops what is no longer owned, obeys stored
-// stops, and settles the answers of those who have died.
+// keepLease renews the lease, drops what is no longer owned, and obeys stored
+// stops.
 func (h *Hub) keepLease(ctx context.Context) {
-	every := h.opt.LeaseTTL / 6
-	t := time.NewTicker(every)
+	t := time.NewTicker(h.opt.LeaseTTL / 6)
 	defer t.Stop()
 	for failed := false; ; {
 		select {
@@ -63,6 +79,26 @@ func (h *Hub) keepLease(ctx context.Context) {
 		if err == nil {
 			err = h.dropLost(ctx)
 		}
+		if err != nil && ctx.Err() == nil {
+			h.log.Warn("keep the lease", "err", err)
+		} else if failed {
+			h.log.Info("the lease is held again")
+		}
+		failed = err != nil
+	}
+}
+
+// reap settles the answers of those who have died.
+func (h *Hub) reap(ctx context.Context) {
+	t := time.NewTicker(h.opt.LeaseTTL / 6)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		err := h.disownDoubtful(ctx)
 		if err == nil && h.mayReap() {
 			grace := time.Duration(0)
 			if h.opt.Bus.Up() != nil {
@@ -71,11 +107,8 @@ func (h *Hub) keepLease(ctx context.Context) {
 			err = h.settleOrphans(ctx, grace)
 		}
 		if err != nil && ctx.Err() == nil {
-			h.log.Warn("keep the lease", "err", err)
-		} else if failed {
-			h.log.Info("the lease is held again")
+			h.log.Warn("settle the answers of dead owners", "err", err)
 		}
-		failed = err != nil
 	}
 }
 
@@ -125,6 +158,8 @@ func (h *Hub) dropLost(ctx context.Context) error {
 	if len(running) == 0 {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, h.opt.LeaseTTL/3)
+	defer cancel()
 	owned, err := h.opt.Leases.Owned(ctx, h.opt.Replica)
 	if err != nil {
 		return fmt.Errorf("read what is owned: %w", err)

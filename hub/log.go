@@ -39,8 +39,9 @@ type log struct {
 	windows [2]*window
 	scratch []byte
 
-	remote  bool  // the stream's owner is another replica
-	epoch   int64 // of a remote stream
+	remote  bool      // the stream's owner is another replica
+	epoch   int64     // of a remote stream
+	heard   time.Time // when its owner, or another reader of its log, was last heard of
 	endedAt time.Time
 }
 

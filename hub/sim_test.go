@@ -334,6 +334,20 @@ func (d simDB) Owned(ctx context.Context, replica string) (out []Ownership, err 
 	return out, nil
 }
 
+func (d simDB) Disown(ctx context.Context, owner string, ids []MessageID) error {
+	if err := d.r.gate(ctx, false); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, id := range ids {
+		if m := d.messages[id]; m != nil && d.owners[id] == owner && m.Status == StatusStreaming {
+			d.owners[id] = ""
+		}
+	}
+	return nil
+}
+
 // simProvider says n words, each at a moment that is no other stream's.
 type simProvider struct{ sim *sim }
 
