@@ -81,8 +81,6 @@ func (h *Hub) storedQuestion(ctx context.Context, user UserID, q Question, fresh
 		return sq, Invalid("message_id", "goes with content: without content no user message is made")
 	case q.Content != nil && strings.TrimSpace(*q.Content) == "":
 		return sq, Invalid("content", "must not be empty")
-	case q.SessionID == nil && q.ParentID != nil:
-		return sq, Invalid("session_id", "is required with parent_id")
 	case q.MessageID != nil && q.AnswerID != nil && *q.MessageID == *q.AnswerID:
 		return sq, Invalid("answer_id", "must differ from message_id")
 	}
@@ -96,6 +94,16 @@ func (h *Hub) storedQuestion(ctx context.Context, user UserID, q Question, fresh
 		sq.Title = titleOf(*q.Content)
 	}
 	model := q.Model
+	if q.SessionID == nil && q.ParentID != nil { // the parent says which
+		parent, err := h.store.Message(ctx, user, *q.ParentID)
+		if CodeOf(err) == CodeNotFound {
+			return sq, &Error{Code: CodeNotFound, Field: "parent_id", Msg: "no such parent message"}
+		}
+		if err != nil {
+			return sq, err
+		}
+		q.SessionID = &parent.SessionID
+	}
 	if q.SessionID != nil {
 		s, err := h.store.Session(ctx, user, *q.SessionID)
 		if err != nil {

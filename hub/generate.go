@@ -139,6 +139,7 @@ func (h *Hub) tellFenced(st *stream, end AnswerEnd) {
 	if errors.Is(err, ErrFenced) {
 		end.Reason, end.Error = ReasonStopped, nil
 		h.tellEnd(st, 0, end)
+		h.drop(st)
 		return
 	}
 	if err != nil {
@@ -156,6 +157,26 @@ func (h *Hub) retire(st *stream) {
 	defer h.mu.Unlock()
 	st.endedAt = time.Now()
 	h.ended = append(h.ended, st)
+}
+
+// drop forgets a stream whose message was deleted. Who follows it still gets its
+// end.
+func (h *Hub) drop(st *stream) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.dropLocked(st)
+}
+
+func (h *Hub) dropLocked(st *stream) {
+	if h.streams[st.id] == st {
+		delete(h.streams, st.id)
+	}
+	st.feed.mu.Lock()
+	defer st.feed.mu.Unlock()
+	if st.feed.streams[st.id] == st.log {
+		delete(st.feed.streams, st.id)
+	}
+	h.forget(st.feed)
 }
 
 // lostJump is how far the seq of an answer's end jumps where its log was lost:

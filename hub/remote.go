@@ -572,7 +572,9 @@ func (h *Hub) control(payload []byte) {
 		switch {
 		case st == nil:
 		case n.Deleted:
-			st.cancel(errDeleted)
+			h.mu.Lock()
+			h.cancelDeleted(st)
+			h.mu.Unlock()
 		default:
 			st.cancel(errStopped)
 			h.send(Topic{}, kindStopped, n)

@@ -142,15 +142,7 @@ func (h *Hub) forgetEnded(now time.Time) {
 	for len(h.ended) > 0 && now.Sub(h.ended[0].endedAt) >= h.opt.Keep {
 		st := h.ended[0]
 		h.ended = h.ended[1:]
-		if h.streams[st.id] == st {
-			delete(h.streams, st.id)
-		}
-		st.feed.mu.Lock()
-		if st.feed.streams[st.id] == st.log {
-			delete(st.feed.streams, st.id)
-		}
-		h.forget(st.feed)
-		st.feed.mu.Unlock()
+		h.dropLocked(st)
 	}
 	for _, f := range h.feeds {
 		f.mu.Lock()

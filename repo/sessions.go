@@ -61,7 +61,11 @@ func (r *Repo) Sessions(ctx context.Context, user hub.UserID, q hub.SessionQuery
 	}
 	if q.Text != "" {
 		like := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(q.Text)) + "%"
-		sel.Where(`(lower(title) LIKE ? ESCAPE '\' OR EXISTS (SELECT 1 FROM messages m WHERE m.session_id = "session_row"."id" AND m.status <> 'streaming' AND lower(m.content) LIKE ? ESCAPE '\'))`, like, like)
+		lower := bun.Safe("lower")
+		if r.gate != nil {
+			lower = lowerSQLite
+		}
+		sel.Where(`(?(title) LIKE ? ESCAPE '\' OR EXISTS (SELECT 1 FROM messages m WHERE m.session_id = "session_row"."id" AND m.status <> 'streaming' AND ?(m.content) LIKE ? ESCAPE '\'))`, lower, like, lower, like)
 	}
 	if err := sel.Scan(ctx); err != nil {
 		return hub.SessionPage{}, fail(err)
