@@ -112,12 +112,12 @@ func (h *Hub) reap(ctx context.Context) {
 	}
 }
 
-// mayReap says whether the lease has been held for so long that everyone who
-// lives has renewed theirs since the database was away.
+// mayReap says whether the lease is held, and has been for so long that everyone
+// who lives has renewed theirs since the database was away.
 func (h *Hub) mayReap() bool {
 	h.lease.mu.Lock()
 	defer h.lease.mu.Unlock()
-	return h.lease.renewed.Sub(h.lease.since) >= h.opt.LeaseTTL
+	return !h.lease.broken && time.Since(h.lease.renewed) < h.opt.LeaseTTL/2 && h.lease.renewed.Sub(h.lease.since) >= h.opt.LeaseTTL
 }
 
 // releaseLease lets the others settle at once what is left.
