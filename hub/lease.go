@@ -14,6 +14,7 @@ type lease struct {
 	renewed time.Time // just before the last renewal that succeeded
 	since   time.Time // of the first renewal of an unbroken row
 	broken  bool      // the last one failed
+	lapsed  bool      // it may have run out in between, and what was lost is not dropped yet
 }
 
 // leaseHolds says whether nobody can have taken the answers over yet, with 2 s
@@ -21,7 +22,7 @@ type lease struct {
 func (h *Hub) leaseHolds() bool {
 	h.lease.mu.Lock()
 	defer h.lease.mu.Unlock()
-	return time.Since(h.lease.renewed) < h.opt.LeaseTTL-h.opt.LeaseTTL/3
+	return !h.lease.lapsed && time.Since(h.lease.renewed) < h.opt.LeaseTTL-h.opt.LeaseTTL/3
 }
 
 var (
@@ -60,6 +61,7 @@ func (h *Hub) renewLease(ctx context.Context) error {
 	if h.lease.broken || began.Sub(h.lease.renewed) > h.opt.LeaseTTL {
 		h.lease.since = began
 	}
+	h.lease.lapsed = h.lease.lapsed || time.Since(h.lease.renewed) >= h.opt.LeaseTTL
 	h.lease.renewed, h.lease.broken = began, false
 	return nil
 }
@@ -152,12 +154,22 @@ func (h *Hub) ownedEpochs(ctx context.Context) (map[MessageID]int64, error) {
 	return epochs, err
 }
 
-// dropLost ends what somebody else owns now, was deleted, or is to stop.
+// dropLost ends what somebody else owns now, was deleted, or is to stop. Then the
+// lease is whole again.
 func (h *Hub) dropLost(ctx context.Context) error {
 	running := h.runningStreams() // before the query: what is asked later is not missed in it
-	if len(running) == 0 {
-		return nil
+	if len(running) > 0 {
+		if err := h.dropLostOf(ctx, running); err != nil {
+			return err
+		}
 	}
+	h.lease.mu.Lock()
+	defer h.lease.mu.Unlock()
+	h.lease.lapsed = false
+	return nil
+}
+
+func (h *Hub) dropLostOf(ctx context.Context, running []*stream) error {
 	ctx, cancel := context.WithTimeout(ctx, h.opt.LeaseTTL/3)
 	defer cancel()
 	owned, err := h.opt.Leases.Owned(ctx, h.opt.Replica)

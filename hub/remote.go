@@ -24,6 +24,9 @@ func (h *Hub) startSharing(ctx context.Context) error {
 	if err := h.renewLease(ctx); err != nil {
 		return err
 	}
+	if err := h.dropLost(ctx); err != nil {
+		return err
+	}
 	h.opt.Bus.Listen(Topic{})
 	h.loops.Go(func() { h.opt.Bus.Run(h.base, h) })
 	h.loops.Go(func() { h.keepLease(h.base) })

@@ -607,8 +607,14 @@ func TestSimulatedSchedules(t *testing.T) {
 	if *simSeed != 0 {
 		first, runs = *simSeed, 1
 	}
+	seed := first
+	defer func() {
+		if t.Failed() {
+			t.Logf("to replay: go test ./hub -run %s -sim.seed %d -v", t.Name(), seed)
+		}
+	}()
 	for i := range runs {
-		seed := first + uint64(i)
+		seed = first + uint64(i)
 		var s *sim
 		synctest.Test(t, func(t *testing.T) {
 			s = newSim(seed)
@@ -616,9 +622,6 @@ func TestSimulatedSchedules(t *testing.T) {
 		})
 		if *simSeed != 0 {
 			t.Log(strings.Join(s.trace, "\n"))
-		}
-		if t.Failed() {
-			t.Fatalf("to replay: go test ./hub -run %s -sim.seed %d -v", t.Name(), seed)
 		}
 	}
 	t.Logf("%d schedules", runs)

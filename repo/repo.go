@@ -43,6 +43,17 @@ func init() {
 	})
 }
 
+// lower is an expression for a text with all letters small.
+func (r *Repo) lower(text string) string {
+	switch {
+	case r.gate != nil:
+		return lowerSQLite + "(" + text + ")"
+	case r.icu: // the database's own locale may know ASCII only
+		return "lower(" + text + ` COLLATE "und-x-icu")`
+	}
+	return "lower(" + text + ")"
+}
+
 // replicaLock is the PostgreSQL advisory lock of the one replica that may run
 // without a shared bus; those with one share it.
 const replicaLock = 0x6f6d6e69
@@ -63,6 +74,7 @@ type Repo struct {
 	guard   *sql.Conn
 	folder  *os.File
 	journal ledger
+	icu     bool // PostgreSQL has ICU's collations
 	shared  bool
 	log     *slog.Logger
 }
@@ -139,6 +151,9 @@ func (r *Repo) openPostgres(ctx context.Context, dsn string) error {
 	r.writer = r.db
 	if err := r.takeReplicaLock(ctx); err != nil {
 		return err
+	}
+	if err := r.db.NewRaw("SELECT EXISTS (SELECT 1 FROM pg_collation WHERE collname = 'und-x-icu')").Scan(ctx, &r.icu); err != nil {
+		return fmt.Errorf("read PostgreSQL's collations: %w", err)
 	}
 	locker, err := lock.NewPostgresSessionLocker()
 	if err != nil {
