@@ -258,6 +258,7 @@ func (h *Hub) tellFenced(st *stream, end AnswerEnd) {
 	if errors.Is(err, ErrFenced) {
 		end.Reason, end.Error = ReasonStopped, nil
 		h.tellEnd(st, 0, end)
+		h.drop(st)
 		return
 	}
 	if err != nil {
@@ -277,104 +278,22 @@ func (h *Hub) retire(st *stream) {
 	h.ended = append(h.ended, st)
 }
 
-// lostJump is how far the seq of an answer's end jumps where its log was lost:
-// further than anyone may have been shown.
-const lostJump = 1_000_000
-
-// settleOrphans ends the answers that dead owners left streaming, with all
-// that the log or the last checkpoint has of them. What it could not settle is
-// in left, and is tried again by the next call.
-func (h *Hub) settleOrphans(ctx context.Context, grace time.Duration) error {
-	orphans, err := h.store.ClaimOrphans(ctx, h.opt.Replica, grace)
-	if err != nil {
-		return fmt.Errorf("claim the answers of dead owners: %w", err)
-	}
-	h.left = append(h.left, orphans...)
-	settled := 0
-	for len(h.left) > 0 {
-		if err := h.settle(ctx, h.left[0]); err != nil {
-			return fmt.Errorf("settle answer %s: %w", h.left[0].Message.ID, err)
-		}
-		h.left = h.left[1:]
-		settled++
-	}
-	if settled > 0 {
-		h.log.Info("settled answers of an owner that died", "answers", settled)
-	}
-	return nil
+// drop forgets a stream whose message was deleted. Who follows it still gets its
+// end.
+func (h *Hub) drop(st *stream) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.dropLocked(st)
 }
 
-// settle ends one orphan.
-func (h *Hub) settle(ctx context.Context, o Orphan) error {
-	m := o.Message
-	end := AnswerEnd{
-		Session: m.SessionID, ID: m.ID, Epoch: m.Epoch, Seq: o.Seq + 1, Content: o.Content, Reasoning: o.Reasoning,
-		Reason: ReasonInterrupted, At: time.Now().UTC().Truncate(time.Microsecond), User: o.User,
+func (h *Hub) dropLocked(st *stream) {
+	if h.streams[st.id] == st {
+		delete(h.streams, st.id)
 	}
-	if h.opt.Bus != nil {
-		l, err := h.takeOver(ctx, m)
-		if err != nil && !errors.Is(err, ErrLogLost) && h.opt.Bus.Up() == nil {
-			return err
-		}
-		if err == nil && l.last >= o.Seq {
-			var seq int64
-			end.Content, end.Reasoning, seq = l.contents()
-			end.Seq = seq + 1
-		} else {
-			end.Seq += lostJump
-		}
+	st.feed.mu.Lock()
+	defer st.feed.mu.Unlock()
+	if st.feed.streams[st.id] == st.log {
+		delete(st.feed.streams, st.id)
 	}
-	if err := h.billOrphan(ctx, o, &end); err != nil {
-		return err
-	}
-	version, err := h.store.EndAnswer(ctx, end)
-	if errors.Is(err, ErrFenced) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	finish := end.finish(m.Model, version)
-	h.tellOthersEnd(m.SessionID, endNote{Stream: m.ID, Epoch: m.Epoch, Seq: end.Seq, Version: version, Finish: encode(finish)})
-	return nil
-}
-
-// billOrphan estimates what a dead owner's answer has used.
-func (h *Hub) billOrphan(ctx context.Context, o Orphan, end *AnswerEnd) error {
-	var input int64
-	if o.Message.ParentID != nil {
-		branch, err := h.store.Branch(ctx, o.User, *o.Message.ParentID)
-		if err != nil {
-			return err
-		}
-		for _, m := range branch {
-			input += estimateMessage(m)
-		}
-	}
-	end.Usage = h.account(ctx, o.Message.Model, nil, false, input, estimate(end.Content)+estimate(end.Reasoning))
-	return nil
-}
-
-// takeOver fences the old owner out of the log and returns what it has.
-func (h *Hub) takeOver(ctx context.Context, m Message) (*log, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	tail, err := h.opt.Bus.Takeover(ctx, m.SessionID, m.ID, m.Epoch)
-	if err != nil {
-		return nil, fmt.Errorf("take over the log: %w", err)
-	}
-	if tail.Lost {
-		return nil, ErrLogLost
-	}
-	l := newLog(m)
-	for _, p := range tail.Payloads {
-		b, err := decodeBatch(p)
-		if err != nil {
-			return nil, err
-		}
-		if !l.extend(b) {
-			return nil, ErrLogLost
-		}
-	}
-	return l, nil
+	h.forget(st.feed)
 }
