@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -86,7 +87,7 @@ func (h *Hub) storedQuestion(ctx context.Context, user UserID, q Question, fresh
 		return sq, Invalid("content", "is required, unless parent_id names what to answer again or to continue")
 	case q.Content == nil && q.MessageID != nil:
 		return sq, Invalid("message_id", "goes with content: without content no user message is made")
-	case q.Content != nil && strings.TrimSpace(*q.Content) == "":
+	case q.Content != nil && strings.TrimSpace(*q.Content) == "" && len(q.Files) == 0:
 		return sq, Invalid("content", "must not be empty")
 	case q.Content == nil && len(q.Files) > 0:
 		return sq, Invalid("attachments", "go with content")
@@ -138,16 +139,11 @@ func (h *Hub) canSee(ctx context.Context, user UserID, sq StoredQuestion) error 
 	if m.Vision == nil || *m.Vision {
 		return nil
 	}
-	for _, id := range sq.Files {
-		f, _, err := h.store.File(ctx, user, id)
-		if err != nil {
-			return err
-		}
-		if f.IsImage() {
-			return &Error{Code: CodeNoVision, Field: "attachments", Msg: "the model " + sq.Model + " cannot see images: choose another one, or remove the image"}
-		}
+	files, err := h.store.Files(ctx, user, sq.Files)
+	if err == nil && slices.ContainsFunc(files, File.IsImage) {
+		err = &Error{Code: CodeNoVision, Field: "attachments", Msg: "the model " + sq.Model + " cannot see images: choose another one, or remove the image"}
 	}
-	return nil
+	return err
 }
 
 // titleOf is the first words of a question.

@@ -26,6 +26,8 @@ type FileStore interface {
 	CreateFile(ctx context.Context, user UserID, f File, data []byte) error
 	// File returns a file of the user with its bytes.
 	File(ctx context.Context, user UserID, id FileID) (File, []byte, error)
+	// Files returns those of ids that are the user's, in no order.
+	Files(ctx context.Context, user UserID, ids []FileID) ([]File, error)
 	// DeleteFile deletes a file that no message has; otherwise it is NotFound.
 	DeleteFile(ctx context.Context, user UserID, id FileID) error
 	// UnboundFiles counts the user's files that no session has yet, and their bytes.

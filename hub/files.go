@@ -44,7 +44,7 @@ func today(at time.Time) time.Time { return at.UTC().Truncate(24 * time.Hour) }
 func (h *Hub) CreateFile(ctx context.Context, user UserID, name string, data []byte) (File, error) {
 	f := File{ID: FileID(NewID()), Name: path.Base(strings.ReplaceAll(clean(name), "\\", "/")), Size: int64(len(data))}
 	switch {
-	case f.Name == "." || f.Name == "/" || utf8.RuneCountInString(f.Name) > 200:
+	case f.Name == "." || f.Name == ".." || f.Name == "/" || utf8.RuneCountInString(f.Name) > 200:
 		return f, Invalid("name", "must have 1 to 200 characters")
 	case len(data) == 0:
 		return f, Invalid("file", "is empty")

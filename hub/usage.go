@@ -37,7 +37,7 @@ type UsageQuery struct {
 // UsageSum is what one day, model, session or user used.
 type UsageSum struct {
 	Key             string `json:"key"`   // 2006-01-02, a model's id, a session's or a user's
-	Label           string `json:"label"` // a session's title or a user's name; the key otherwise, also of what is deleted
+	Label           string `json:"label"` // of one user a session's title, or a user's name; the key otherwise, also of what is deleted
 	Answers         int64  `json:"answers"`
 	InputTokens     int64  `json:"input_tokens"`
 	OutputTokens    int64  `json:"output_tokens"`

@@ -113,6 +113,20 @@ func (r *Repo) File(ctx context.Context, user hub.UserID, id hub.FileID) (hub.Fi
 	return row.file(), data, nil
 }
 
+// Files is hub.FileStore's.
+func (r *Repo) Files(ctx context.Context, user hub.UserID, ids []hub.FileID) ([]hub.File, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	var rows []fileRow
+	err := r.db.NewSelect().Model(&rows).Where("id IN (?) AND user_id = ?", bun.List(ids), user).Scan(ctx)
+	out := make([]hub.File, len(rows))
+	for i := range rows {
+		out[i] = rows[i].file()
+	}
+	return out, fail(err)
+}
+
 func (r *Repo) readParts(ctx context.Context, tx bun.Tx, f fileRow) ([]byte, error) {
 	rows, err := tx.Tx.QueryContext(ctx, "SELECT data FROM file_parts WHERE file_id = $1 ORDER BY part", r.binary(string(f.ID))...)
 	if err != nil {

@@ -425,3 +425,17 @@ func benchmarkFiles(b *testing.B, r *repo.Repo, data []byte) {
 		}
 	}
 }
+
+func TestFilesAreDescribedWithoutTheirBytes(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		a, b := s.file("one"), s.file("two")
+		got, err := s.r.Files(t.Context(), s.alice, []hub.FileID{b.ID, a.ID, hub.FileID(hub.NewID())})
+		s.ok(err)
+		if len(got) != 2 || !slices.Contains(got, a) || !slices.Contains(got, b) {
+			t.Errorf("found %v", got)
+		}
+		if got, err := s.r.Files(t.Context(), s.bob, []hub.FileID{a.ID}); err != nil || len(got) != 0 {
+			t.Errorf("bob finds %v, %v", got, err)
+		}
+	})
+}
