@@ -141,7 +141,7 @@ func (e apiError) code(status int) hub.Code {
 	case status == http.StatusRequestEntityTooLarge,
 		has("context_length", "context length", "context limit", "context size", "context window", "maximum context", "prompt is too long", "too many tokens", "input token count"):
 		return hub.CodeContextLength
-	case has("content_filter", "content_policy", "content policy", "content management policy", "was flagged"):
+	case has("content_filter", "content_policy", "content policy", "content management policy", "content filtering policy", "was flagged"):
 		return hub.CodeContentFilter
 	case status == 529, status == http.StatusServiceUnavailable, has("overloaded", "server_is_busy", "server busy"):
 		return hub.CodeProviderOverloaded
