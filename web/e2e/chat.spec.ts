@@ -1,49 +1,8 @@
-import AxeBuilder from '@axe-core/playwright';
-import { type BrowserContext, expect, type Page, test } from '@playwright/test';
+import { expect, test } from '@playwright/test';
+import { answer, ask, axe, composer, everyWay, growing, register, watch } from './page';
 import { OmniChat, serveElsewhere } from './server';
 
 const END = 'That is all there is.';
-
-const answer = (page: Page) => page.getByRole('article', { name: 'Assistant' }).last();
-const composer = (page: Page) => page.getByRole('textbox', { name: 'Message', exact: true });
-
-async function register(page: Page, url: string, name = 'ann'): Promise<void> {
-  await page.goto(url);
-  await page.getByRole('button', { name: 'Make an account' }).click();
-  await page.getByLabel('Username').fill(name);
-  await page.getByRole('textbox', { name: 'Password' }).fill('correct horse battery');
-  await page.getByRole('button', { name: 'Register' }).click();
-  await expect(composer(page)).toBeVisible();
-}
-
-async function ask(page: Page, text: string): Promise<void> {
-  await composer(page).fill(text);
-  await composer(page).press('Enter');
-}
-
-/** Fails the test on whatever the page complains of. */
-function watch(context: BrowserContext): string[] {
-  const complaints: string[] = [];
-  context.on('weberror', (e) => complaints.push(String(e.error())));
-  context.on('console', (m) => {
-    if (m.type() === 'error' && !/Failed to load resource|WebSocket connection|ERR_/.test(m.text()))
-      complaints.push(m.text());
-  });
-  return complaints;
-}
-
-/** Waits until the answer has grown twice, and returns its text. */
-async function growing(page: Page): Promise<string> {
-  await expect(answer(page)).toContainText('demo');
-  const first = (await answer(page).innerText()).length;
-  await expect.poll(async () => (await answer(page).innerText()).length).toBeGreaterThan(first);
-  return answer(page).innerText();
-}
-
-async function axe(page: Page): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  expect(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join(' ')}`)).toEqual([]);
-}
 
 test('ask, watch in a second tab, reload, stop from there, restart', async ({ context, page }) => {
   const server = new OmniChat();
@@ -173,16 +132,7 @@ test('the page is accessible, light and dark, wide and narrow', async ({ page })
     await register(page, server.url);
     await ask(page, 'Show me everything');
     await expect(answer(page)).toContainText(END, { timeout: 40_000 });
-    for (const colorScheme of ['light', 'dark'] as const) {
-      for (const width of [1280, 390]) {
-        await page.emulateMedia({ colorScheme });
-        await page.setViewportSize({ width, height: 800 });
-        await axe(page);
-        await page.screenshot({ path: `test-results/${colorScheme}-${width}.png` });
-        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        expect(wide).toBeLessThanOrEqual(0);
-      }
-    }
+    await everyWay(page, 'chat');
   } finally {
     await server.remove();
   }

@@ -31,7 +31,7 @@ export class OmniChat {
 
   /** Starts it; the second time on the same port and data. */
   async start(): Promise<void> {
-    const child = spawn(join(import.meta.dirname, '../../bin/omnichat'), {
+    const child = spawn(process.env.OMNICHAT_BIN ?? join(import.meta.dirname, '../../bin/omnichat'), {
       env: {
         PATH: process.env.PATH,
         OMNICHAT_ADDR: this.address,

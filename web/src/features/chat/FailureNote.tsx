@@ -25,17 +25,18 @@ export function FailureNote(props: {
       color="red"
       mt="sm"
       role="group"
-      aria-label={props.title ?? 'Failure'}
       icon={<IconAlertCircle size={20} />}
       title={props.title ? `${props.title}: ${title[0].toLowerCase()}${title.slice(1)}` : title}
     >
       <div role="alert">
-        <Text size="sm">{text}</Text>
         {detail && (
-          <Text size="sm" mt={text ? 4 : 0}>
-            {detail}
+          <Text size="sm">
+            {detail[0].toUpperCase()}
+            {detail.slice(1)}
+            {/[.!?]$/.test(detail) ? '' : '.'}
           </Text>
         )}
+        {text && <Text size="sm">{text}</Text>}
       </div>
       <Group gap="xs" mt="sm">
         {onRetry && ways.includes('retry') && <RetryButton at={retryAt(failure, since)} onClick={() => onRetry()} />}

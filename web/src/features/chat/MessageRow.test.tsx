@@ -32,8 +32,11 @@ it('shows an answer grow, fail, and what can be done', async () => {
     seq: 2,
     reason: 'error',
     error: { code: 'provider_auth', detail: 'The key is wrong.' },
+    model: 'other',
   });
-  expect(screen.getByRole('alert').textContent).toContain('The key is wrong.');
-  expect(screen.getByRole('button', { name: 'Continue' })).toBeTruthy();
+  expect(screen.getByRole('alert').textContent).toContain('The API key is missing, wrong or has ended.');
+  for (const name of ['Continue', 'Retry', 'Switch model', 'Open settings'])
+    expect(screen.getByRole('button', { name })).toBeTruthy();
+  expect(screen.getByText('other')).toBeTruthy();
   expect(row.getAttribute('aria-busy')).toBe('false');
 });

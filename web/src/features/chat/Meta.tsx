@@ -24,7 +24,7 @@ function UsageButton({ usage }: { usage: Usage }) {
           {usage.estimated && ' · estimated'}
         </UnstyledButton>
       </Popover.Target>
-      <Popover.Dropdown aria-label="Usage of this answer">
+      <Popover.Dropdown>
         <Table withRowBorders={false} verticalSpacing={2}>
           <Table.Tbody>
             {rowsOf(usage).map(([name, value]) => (

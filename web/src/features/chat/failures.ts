@@ -77,7 +77,7 @@ const words: Record<string, Words> = {
   },
   daily_limit: {
     title: "Today's limit is used up",
-    text: 'It begins anew at midnight, UTC. The message is kept here.',
+    text: 'The message is kept here.',
     ways: ['retry'],
   },
   no_vision: {
@@ -96,14 +96,15 @@ const words: Record<string, Words> = {
   unsent: { title: 'Not sent yet', text: 'The page was left before the server had this.', ways: ['retry'] },
 };
 
-const ownWords = new Set(['network', 'unsent', 'too_many_running']);
+/** Of these the server says more than the code does. */
+const detailed = new Set(['provider_invalid_request', 'daily_limit']);
 
-/** A failure in plain words, with the server's own beside them where they say more. */
+/** A failure in plain words, with the server's own where they say more. */
 export function explain(failure: Failure | null): Words & { detail: string } {
   const known = words[failure?.code ?? ''];
   const detail = failure?.detail ?? '';
   if (!known) return { title: 'That did not work', text: '', ways: ['retry', 'switch'], detail };
-  return { ...known, detail: ownWords.has(failure?.code ?? '') ? '' : detail };
+  return { ...known, detail: detailed.has(failure?.code ?? '') ? detail : '' };
 }
 
 /** When it is worth to try again, in ms; 0 for at once. */

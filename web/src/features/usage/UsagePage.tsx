@@ -24,7 +24,7 @@ function Chart({ query }: { query: UsageQuery }) {
       <Group justify="space-between" mb="xs">
         <Text component="figcaption" mih={24}>
           {all &&
-            `${count(all.answers)} answers, ${count(all.input_tokens + all.output_tokens)} tokens, ${money(all.cost)}` +
+            `${count(all.answers)} ${all.answers === 1 ? 'answer' : 'answers'}, ${count(all.input_tokens + all.output_tokens)} tokens, ${money(all.cost)}` +
               `${all.unpriced > 0 ? ` and ${count(all.unpriced)} of unknown price` : ''}` +
               `${all.estimated > 0 ? `; ${count(all.estimated)} estimated` : ''}`}
         </Text>

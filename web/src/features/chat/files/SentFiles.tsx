@@ -1,3 +1,4 @@
+import { VisuallyHidden } from '@mantine/core';
 import { IconFileText } from '@tabler/icons-react';
 import { useState } from 'react';
 import { bytes } from '../../../shared/format';
@@ -14,7 +15,7 @@ function SentFile({ file }: { file: Attachment }) {
       <button
         type="button"
         className={isImage(file) ? styles.picture : styles.document}
-        aria-label={`Open ${file.name}`}
+        aria-label={isImage(file) ? `Open ${file.name}` : undefined}
         title={file.name}
         onClick={() => setOpened(true)}
       >
@@ -23,6 +24,7 @@ function SentFile({ file }: { file: Attachment }) {
         ) : (
           <>
             <IconFileText size={20} />
+            <VisuallyHidden>Open </VisuallyHidden>
             <span className={styles.name}>{file.name}</span>
             <span className={styles.size}>{bytes(file.size)}</span>
           </>
