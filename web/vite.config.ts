@@ -39,20 +39,23 @@ function woff2Only(): Plugin {
 export default defineConfig({
   plugins: [woff2Only(), react(), tailwind(), precompress()],
   server: {
-    proxy: Object.fromEntries(
-      [
-        '/token',
-        '/users',
-        '/models',
-        '/sessions',
-        '/chat',
-        '/attachments',
-        '/limits',
-        '/providers',
-        '/prices',
-        '/usage',
-      ].map((p) => [p, 'http://127.0.0.1:8080']),
-    ),
+    proxy: {
+      '/ws': { target: 'ws://127.0.0.1:8080', ws: true, rewriteWsOrigin: true },
+      ...Object.fromEntries(
+        [
+          '/token',
+          '/users',
+          '/models',
+          '/sessions',
+          '/chat',
+          '/attachments',
+          '/limits',
+          '/providers',
+          '/prices',
+          '/usage',
+        ].map((p) => [p, 'http://127.0.0.1:8080']),
+      ),
+    },
   },
   // Browsers that have light-dark(): what stands in for it does not see Mantine's scheme.
   build: {

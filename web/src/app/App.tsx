@@ -1,4 +1,4 @@
-import { createTheme, MantineProvider } from '@mantine/core';
+import { createTheme, MantineProvider, Modal } from '@mantine/core';
 import { lazy, type ReactNode, Suspense, useEffect, useMemo } from 'react';
 import { Provider } from 'react-redux';
 import { createBrowserRouter, Navigate, RouterProvider } from 'react-router';
@@ -8,6 +8,7 @@ import { forgetDrafts } from '../features/chat/drafts';
 import type { Api } from '../shared/api';
 import { forgotten } from '../shared/events';
 import { ChatApp } from './ChatApp';
+import { Connecting } from './Connecting';
 import { useAppDispatch, useAppSelector } from './hooks';
 import { type AppStore, makeStore } from './store';
 
@@ -16,6 +17,13 @@ const theme = createTheme({
   autoContrast: true,
   primaryShade: { light: 8, dark: 8 },
   defaultRadius: 'md',
+  respectReducedMotion: true,
+  components: {
+    // The page has one banner, and a dialog's header is none.
+    Modal: Modal.extend({
+      defaultProps: { attributes: { header: { role: 'none' } }, closeButtonProps: { 'aria-label': 'Close' } },
+    }),
+  },
 });
 
 const SettingsPage = lazy(() => import('./SettingsPage').then((m) => ({ default: m.SettingsPage })));
@@ -32,7 +40,7 @@ function Gate({ api, children }: { api: Api; children: ReactNode }) {
     };
     dispatch(resume());
   }, [api, dispatch]);
-  if (!known && !user) return null;
+  if (!known && !user) return <Connecting />;
   return user ? children : <LoginPage />;
 }
 

@@ -78,7 +78,17 @@ export function ChatApp({ api }: { api: Api }) {
     >
       <AppShell.Header withBorder={false}>
         <ChatHeader session={id} model={model} {...picker}>
-          <Burger opened={menu} onClick={toggle} hiddenFrom="sm" size="sm" aria-label="Chats" aria-expanded={menu} />
+          <Burger
+            opened={menu}
+            onClick={toggle}
+            hiddenFrom="sm"
+            size="sm"
+            w={44}
+            h={44}
+            p={11}
+            aria-label="Chats"
+            aria-expanded={menu}
+          />
         </ChatHeader>
       </AppShell.Header>
       <AppShell.Navbar>

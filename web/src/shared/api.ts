@@ -78,7 +78,8 @@ export class Api {
   async logOut(): Promise<void> {
     const token = sessionStorage.getItem(REFRESH_KEY);
     const body = new URLSearchParams(token ? { token } : {});
-    await fetch(`${this.base}/token/revoke`, { method: 'POST', body }).catch(() => {});
+    const res = await fetch(`${this.base}/token/revoke`, { method: 'POST', body });
+    if (!res.ok) throw await problem(res); // the cookie is still good: this is no log-out
     this.channel.postMessage('logout');
     this.forget();
   }

@@ -1,10 +1,11 @@
 import { createAsyncThunk, createSlice } from '@reduxjs/toolkit';
+import { patiently } from '../../shared/patience';
 import type { User } from '../../shared/protocol';
 import type { Extra } from '../../shared/thunk';
 
 /** Takes up the login that the browser keeps, if there is one. */
-export const resume = createAsyncThunk<User | null, void, Extra>('auth/resume', async (_, { extra }) =>
-  (await extra.api.refresh()) ? extra.api.json<User>('GET', '/users/me') : null,
+export const resume = createAsyncThunk<User | null, void, Extra>('auth/resume', (_, { extra }) =>
+  patiently(async () => ((await extra.api.refresh()) ? extra.api.json<User>('GET', '/users/me') : null)),
 );
 
 export const logIn = createAsyncThunk<User, { username: string; password: string; register: boolean }, Extra>(
@@ -16,7 +17,9 @@ export const logIn = createAsyncThunk<User, { username: string; password: string
   },
 );
 
-export const logOut = createAsyncThunk<void, void, Extra>('auth/logOut', (_, { extra }) => extra.api.logOut());
+export const logOut = createAsyncThunk<void, void, Extra>('auth/logOut', (_, { extra }) =>
+  patiently(() => extra.api.logOut()),
+);
 
 const authSlice = createSlice({
   name: 'auth',

@@ -72,11 +72,16 @@ export function Answer({ message, model }: { message: Message; model: string }) 
         {!streaming && (
           <Group gap={4} className={styles.actions}>
             <Siblings id={id} />
-            <ActionIcon aria-label="Copy" onClick={() => navigator.clipboard.writeText(content)}>
+            <ActionIcon
+              variant="subtle"
+              color="gray"
+              aria-label="Copy"
+              onClick={() => navigator.clipboard.writeText(content)}
+            >
               <IconCopy size={16} />
             </ActionIcon>
             {parent_id && (
-              <ActionIcon aria-label="Regenerate" onClick={() => again(parent_id)}>
+              <ActionIcon variant="subtle" color="gray" aria-label="Regenerate" onClick={() => again(parent_id)}>
                 <IconRefresh size={16} />
               </ActionIcon>
             )}

@@ -27,7 +27,7 @@ interface Props {
 export function ChatArea({ session, model, settings }: Props) {
   const dispatch = useAppDispatch();
   const ids = useAppSelector((state) => (session ? branchOf(state.chat, session) : []), shallowEqual);
-  const loaded = useAppSelector((state) => !session || state.chat.versions[session] !== undefined || ids.length > 0);
+  const loaded = useAppSelector((state) => !session || state.chat.versions[session] !== undefined);
   const pending = useAppSelector(selectPending).filter((p) => p.session === session);
   const last = ids.at(-1);
   const status = useAppSelector((state) => (last ? selectMessage(state, last)?.status : undefined));
@@ -40,8 +40,9 @@ export function ChatArea({ session, model, settings }: Props) {
   useEffect(toEnd, [session, sending?.message_id, toEnd]);
 
   const stop = useCallback(() => {
-    if (last && status === 'streaming') dispatch(stopAnswer(last));
-  }, [dispatch, last, status]);
+    const answer = status === 'streaming' ? last : sending?.answer_id;
+    if (answer) dispatch(stopAnswer(answer));
+  }, [dispatch, last, status, sending?.answer_id]);
   useEffect(() => {
     const onKey = (e: KeyboardEvent) => e.key === 'Escape' && !e.defaultPrevented && stop();
     document.addEventListener('keydown', onKey);
@@ -101,7 +102,16 @@ export function ChatArea({ session, model, settings }: Props) {
           model={model}
           streaming={streaming}
           onSend={(text, attachments) =>
-            dispatch(ask({ session, content: text, parent_id: last ?? null, model, attachments, settings }))
+            dispatch(
+              ask({
+                session,
+                content: text,
+                parent_id: loaded ? (last ?? null) : undefined,
+                model,
+                attachments,
+                settings,
+              }),
+            )
           }
           onStop={stop}
         />

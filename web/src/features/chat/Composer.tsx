@@ -94,7 +94,7 @@ export function Composer(props: {
             }}
           />
           {streaming ? (
-            <ActionIcon aria-label="Stop" size={44} radius="xl" variant="filled" color="dark" onClick={onStop}>
+            <ActionIcon aria-label="Stop" size={44} radius="xl" variant="default" onClick={onStop}>
               <IconPlayerStopFilled size={18} />
             </ActionIcon>
           ) : (

@@ -32,10 +32,15 @@ export function Question({ message, model }: { message: Message; model: string }
       <div className={styles.bubble}>{content}</div>
       <Group gap={4} className={styles.actions} justify="flex-end">
         <Siblings id={id} />
-        <ActionIcon aria-label="Copy" onClick={() => navigator.clipboard.writeText(content)}>
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          aria-label="Copy"
+          onClick={() => navigator.clipboard.writeText(content)}
+        >
           <IconCopy size={16} />
         </ActionIcon>
-        <ActionIcon aria-label="Edit" onClick={() => setEditing(true)}>
+        <ActionIcon variant="subtle" color="gray" aria-label="Edit" onClick={() => setEditing(true)}>
           <IconPencil size={16} />
         </ActionIcon>
       </Group>

@@ -18,13 +18,25 @@ export function Siblings({ id }: { id: string }) {
   const go = (to: number) => dispatch(branchChosen(entities[siblings[to]]));
   return (
     <Group gap={2} role="group" aria-label="Versions">
-      <ActionIcon aria-label="Previous version" disabled={at === 0} onClick={() => go(at - 1)}>
+      <ActionIcon
+        variant="subtle"
+        color="gray"
+        aria-label="Previous version"
+        disabled={at === 0}
+        onClick={() => go(at - 1)}
+      >
         <IconChevronLeft size={16} />
       </ActionIcon>
       <Text size="sm">
         {at + 1}/{siblings.length}
       </Text>
-      <ActionIcon aria-label="Next version" disabled={at === siblings.length - 1} onClick={() => go(at + 1)}>
+      <ActionIcon
+        variant="subtle"
+        color="gray"
+        aria-label="Next version"
+        disabled={at === siblings.length - 1}
+        onClick={() => go(at + 1)}
+      >
         <IconChevronRight size={16} />
       </ActionIcon>
     </Group>

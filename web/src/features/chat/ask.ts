@@ -17,6 +17,8 @@ type Dispatch = (
     | ReturnType<typeof sessionMade>,
 ) => void;
 
+const sleep = (ms: number) => new Promise((done) => setTimeout(done, ms));
+
 /**
  * Asks, and reads the answer to its end. What the answer says arrives as events. A stream that breaks is taken up where
  * it broke; the ids make asking again safe.
@@ -39,9 +41,18 @@ export const retryPending = createAsyncThunk<void, { answer_id: string; model?: 
   },
 );
 
-export const stopAnswer = createAsyncThunk<void, string, Extra>('chat/stop', (id, { extra }) =>
-  extra.api.json('DELETE', `/chat/stream/${id}`),
-);
+/** Stops an answer, also one that the server has only just been asked for. */
+export const stopAnswer = createAsyncThunk<void, string, Config>('chat/stop', async (id, { extra, getState }) => {
+  for (let wait = 100; ; wait *= 2) {
+    try {
+      return await extra.api.json('DELETE', `/chat/stream/${id}`);
+    } catch (e) {
+      const sending = getState().chat.pending.some((p) => p.answer_id === id && !p.failure);
+      if (!(e instanceof ApiError) || e.status !== 404 || (!sending && wait > 100)) throw e;
+    }
+    await sleep(Math.min(1000, wait));
+  }
+});
 
 /** What a session is called by until it has a better title. */
 const firstWords = (text: string) => text.trim().split(/\s+/).slice(0, 8).join(' ').slice(0, 60);
@@ -67,8 +78,6 @@ function bodyOf(p: Pending, session: string | null): string {
   }
   return JSON.stringify(body);
 }
-
-const sleep = (ms: number) => new Promise((done) => setTimeout(done, ms));
 
 async function readAnswer(pending: Pending, api: Api, dispatch: Dispatch): Promise<void> {
   const id = pending.answer_id;

@@ -1,6 +1,7 @@
 import { createAsyncThunk, createSlice, type PayloadAction } from '@reduxjs/toolkit';
 import { ApiError } from '../../shared/api';
 import { eventsReceived, forgotten } from '../../shared/events';
+import { patiently } from '../../shared/patience';
 import type { Changes, Failure, Message } from '../../shared/protocol';
 import type { Extra } from '../../shared/thunk';
 import type { Pending } from './pending';
@@ -13,10 +14,8 @@ export const loadMessages = createAsyncThunk<Changes<Message>, string, Extra & {
   async (session, { extra, getState, rejectWithValue }) => {
     const after = getState().chat.versions[session];
     try {
-      return await extra.api.json(
-        'GET',
-        `/sessions/${session}/messages${after === undefined ? '' : `?after_version=${after}`}`,
-      );
+      const query = after === undefined ? '' : `?after_version=${after}`;
+      return await patiently(() => extra.api.json('GET', `/sessions/${session}/messages${query}`));
     } catch (e) {
       return rejectWithValue(e instanceof ApiError ? e.status : 0) as never;
     }

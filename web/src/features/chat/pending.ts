@@ -7,7 +7,8 @@ export interface Question {
   session: string | null;
   /** null: the parent is answered again or continued. */
   content: string | null;
-  parent_id: string | null;
+  /** undefined: the newest message, which the page does not know yet. */
+  parent_id: string | null | undefined;
   model: string;
   attachments?: Attachment[];
   /** Of the session that the question opens. */

@@ -26,6 +26,14 @@ export interface ChatState {
   online: boolean;
 }
 
+function loadChoices(): ChatState['choices'] {
+  try {
+    return JSON.parse(localStorage.getItem(CHOICES_KEY) ?? '{}');
+  } catch {
+    return {};
+  }
+}
+
 export const initialState = (): ChatState => ({
   messages: messages.getInitialState(),
   versions: {},
@@ -34,7 +42,7 @@ export const initialState = (): ChatState => ({
   missing: {},
   own: {},
   viewers: {},
-  choices: JSON.parse(localStorage.getItem(CHOICES_KEY) ?? '{}'),
+  choices: loadChoices(),
   pending: loadPending(),
   opened: null,
   online: true,

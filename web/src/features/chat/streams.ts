@@ -12,8 +12,8 @@ import { blank, type ChatState, choose, messages } from './state';
 function accept(state: ChatState, e: { message_id: string; session_id: string; parent_id: string | null }): void {
   const p = state.pending.find((x) => x.answer_id === e.message_id);
   if (!p) return;
-  if (p.content !== null && e.parent_id && !state.messages.entities[e.parent_id]) {
-    const parent = p.session ? p.parent_id : null;
+  const parent = p.session ? p.parent_id : null;
+  if (p.content !== null && e.parent_id && parent !== undefined && !state.messages.entities[e.parent_id]) {
     const question = blank({
       id: e.parent_id,
       session_id: e.session_id,

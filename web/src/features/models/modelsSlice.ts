@@ -1,4 +1,5 @@
 import { createAsyncThunk, createSlice } from '@reduxjs/toolkit';
+import { patiently } from '../../shared/patience';
 import type { Model } from '../../shared/protocol';
 import type { Extra } from '../../shared/thunk';
 
@@ -6,7 +7,7 @@ const KEY = 'omnichat-model';
 
 export const loadModels = createAsyncThunk<Model[], void, Extra>(
   'models/load',
-  async (_, { extra }) => (await extra.api.json<{ items: Model[] }>('GET', '/models')).items,
+  async (_, { extra }) => (await patiently(() => extra.api.json<{ items: Model[] }>('GET', '/models'))).items,
 );
 
 const modelsSlice = createSlice({

@@ -3,6 +3,7 @@ import { IconDots, IconPlus, IconSearch } from '@tabler/icons-react';
 import { useState } from 'react';
 import { useAppDispatch, useAppSelector } from '../../app/hooks';
 import type { Session } from '../../shared/protocol';
+import styles from './Sidebar.module.css';
 import { deleteSession, selectCurrent, selectSessions, updateSession } from './sessionsSlice';
 
 function groupOf(s: Session): string {
@@ -51,11 +52,11 @@ function Row({ session, active, onOpen }: { session: Session; active: boolean; o
         aria-current={active ? 'page' : undefined}
         noWrap
         onClick={onOpen}
-        style={{ borderRadius: 8, minHeight: 40 }}
+        className={styles.open}
       />
       <Menu position="bottom-end" withinPortal>
         <Menu.Target>
-          <ActionIcon variant="subtle" color="gray" size={36} aria-label={`More for ${name}`}>
+          <ActionIcon className={styles.more} variant="subtle" color="gray" size={36} aria-label={`More for ${name}`}>
             <IconDots size={16} />
           </ActionIcon>
         </Menu.Target>
@@ -115,7 +116,7 @@ export function Sidebar({
         value={query}
         onChange={(e) => setQuery(e.currentTarget.value)}
       />
-      <ScrollArea flex={1} component="nav" aria-label="Chats" type="hover">
+      <ScrollArea flex={1} component="nav" aria-label="Chats" type="hover" classNames={{ content: styles.list }}>
         {[...groups].map(([group, items]) => (
           <Stack key={group} gap={2} mb="sm">
             <Text size="xs" c="dimmed" fw={600} px="xs" pt={4}>

@@ -1,5 +1,6 @@
 import { createAsyncThunk, createEntityAdapter, createSlice, type PayloadAction } from '@reduxjs/toolkit';
 import { eventsReceived, forgotten } from '../../shared/events';
+import { patiently } from '../../shared/patience';
 import type { Changes, Session, SessionSettings } from '../../shared/protocol';
 import { callThunk, type Extra } from '../../shared/thunk';
 
@@ -20,7 +21,7 @@ interface SessionsState {
 export const loadSessions = createAsyncThunk<Changes<Session>, void, Extra & { state: { sessions: SessionsState } }>(
   'sessions/load',
   (_, { extra, getState }) =>
-    extra.api.json('GET', `/sessions?after_version=${Math.max(0, getState().sessions.version)}`),
+    patiently(() => extra.api.json('GET', `/sessions?after_version=${Math.max(0, getState().sessions.version)}`)),
 );
 
 /** Changes a title, the model or what else is set for a session. */
