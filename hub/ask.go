@@ -15,6 +15,7 @@ func (h *Hub) Ask(ctx context.Context, user UserID, q Question) (Asked, error) {
 
 // ask is Ask with the id that a session gets if one is opened.
 func (h *Hub) ask(ctx context.Context, user UserID, q Question, fresh SessionID) (Asked, error) {
+	var st *stream
 	sq, err := h.storedQuestion(ctx, user, q, fresh)
 	if err != nil {
 		return Asked{}, err
@@ -27,17 +28,42 @@ func (h *Hub) ask(ctx context.Context, user UserID, q Question, fresh SessionID)
 		}
 		return Asked{}, refused
 	}
-	st := h.reserve(sq.AnswerID)
-	asked, err := h.store.Ask(ctx, sq)
+	defer func() { // a panic must not count for ever
+		if st == nil {
+			h.dismiss(user)
+		}
+	}()
+	mine := h.reserve(sq.AnswerID)
+	// Once begun it is stored or not, whatever becomes of who asked.
+	write, cancel := context.WithTimeout(context.WithoutCancel(ctx), askLimit)
+	asked, err := h.store.Ask(write, sq)
+	cancel()
 	if err != nil || asked.Found {
-		h.unreserve(st)
-		h.dismiss(user)
+		if err != nil && doubtfulError(err) {
+			h.doubt(sq.AnswerID)
+		}
+		h.unreserve(mine)
 		return asked, err
 	}
-	h.open(st, user, asked)
+	if err := h.open(mine, user, asked); err != nil {
+		h.doubt(sq.AnswerID)
+		h.unreserve(mine)
+		return asked, err
+	}
+	st = mine
 	prompt := h.prompt(q, asked)
 	go h.generate(st, prompt, asked.Answer.Provider) // Close waits for it: it is counted since admit
 	return asked, nil
+}
+
+// askLimit is how long it may take to store a question.
+const askLimit = 8 * time.Second
+
+// doubtfulError says whether a transaction that failed so may have been
+// committed all the same.
+func doubtfulError(err error) bool {
+	code := CodeOf(err)
+	return code == CodeInternal || code == CodeUnavailable
 }
 
 // storedQuestion checks a question and completes it with what the client left
@@ -55,8 +81,6 @@ func (h *Hub) storedQuestion(ctx context.Context, user UserID, q Question, fresh
 		return sq, Invalid("message_id", "goes with content: without content no user message is made")
 	case q.Content != nil && strings.TrimSpace(*q.Content) == "":
 		return sq, Invalid("content", "must not be empty")
-	case q.SessionID == nil && q.ParentID != nil:
-		return sq, Invalid("session_id", "is required with parent_id")
 	case q.MessageID != nil && q.AnswerID != nil && *q.MessageID == *q.AnswerID:
 		return sq, Invalid("answer_id", "must differ from message_id")
 	}
@@ -70,6 +94,16 @@ func (h *Hub) storedQuestion(ctx context.Context, user UserID, q Question, fresh
 		sq.Title = titleOf(*q.Content)
 	}
 	model := q.Model
+	if q.SessionID == nil && q.ParentID != nil { // the parent says which
+		parent, err := h.store.Message(ctx, user, *q.ParentID)
+		if CodeOf(err) == CodeNotFound {
+			return sq, &Error{Code: CodeNotFound, Field: "parent_id", Msg: "no such parent message"}
+		}
+		if err != nil {
+			return sq, err
+		}
+		q.SessionID = &parent.SessionID
+	}
 	if q.SessionID != nil {
 		s, err := h.store.Session(ctx, user, *q.SessionID)
 		if err != nil {

@@ -87,9 +87,10 @@ func (c *committer) run(ctx context.Context) {
 	shipped := make(chan struct{}, 1) // the shipper never waits for a run that has ended
 	saved := make(chan []*chunk, 1)   // nil: they could not be
 	var workers sync.WaitGroup
+	refused := make(chan struct{}, 1)
 	workers.Go(func() {
 		for batch := range ship {
-			if c.append(ctx, batch) {
+			if c.append(ctx, batch, refused) {
 				shipped <- struct{}{}
 			}
 		}
@@ -97,28 +98,31 @@ func (c *committer) run(ctx context.Context) {
 	defer func() { close(ship); workers.Wait() }()
 
 	var inflight, next []*chunk
+	var handed time.Time // inflight, to the shipper
 	saving := false
+	save := func(batch []*chunk) {
+		saving = true
+		workers.Go(func() {
+			if err := c.save(ctx, batch); err != nil {
+				c.log.Debug("store a checkpoint", "err", err)
+				batch = nil
+			}
+			saved <- batch
+		})
+	}
 	stand := func() { // the log is late: keep what it has not taken some other way, and show it
-		batch := unshown(inflight, next)
-		switch {
+		switch batch := unshown(inflight, next); {
 		case c.bus == nil:
 			show(batch)
 		case !saving && c.mayShow():
-			saving = true
-			workers.Go(func() {
-				if err := c.save(ctx, batch); err != nil {
-					c.log.Debug("store a checkpoint", "err", err)
-					batch = nil
-				}
-				saved <- batch
-			})
+			save(batch)
 		}
 	}
 	deadline := time.NewTimer(showAfter)
 	deadline.Stop()
 	for {
 		if inflight == nil && len(next) > 0 {
-			inflight, next = next, nil
+			inflight, next, handed = next, nil, time.Now()
 			ship <- inflight
 			if !c.late.Load() {
 				deadline.Reset(showAfter)
@@ -139,7 +143,7 @@ func (c *committer) run(ctx context.Context) {
 		case <-shipped:
 			show(inflight)
 			inflight = nil
-			if c.late.Load() && len(next) == 0 {
+			if c.late.Load() && (len(next) == 0 || time.Since(handed) < showAfter/4) {
 				c.late.Store(false)
 				c.log.Info("the log has caught up")
 			}
@@ -155,6 +159,11 @@ func (c *committer) run(ctx context.Context) {
 			if c.late.Load() && len(unshown(inflight, next)) > 0 {
 				stand()
 			}
+		case <-refused:
+			// The log may be gone with its server: what was shown is kept at once.
+			if c.bus != nil && !saving && !c.late.Load() {
+				save([]*chunk{})
+			}
 		case <-deadline.C:
 			if c.bus != nil {
 				deadline.Reset(checkpointEach)
@@ -167,9 +176,9 @@ func (c *committer) run(ctx context.Context) {
 	}
 }
 
-// append puts a batch into the log, however often it takes. It returns false
-// if ctx ended before.
-func (c *committer) append(ctx context.Context, batch []*chunk) bool {
+// append puts a batch into the log, however often it takes, and says so when it
+// is refused. It returns false if ctx ended before.
+func (c *committer) append(ctx context.Context, batch []*chunk, refused chan<- struct{}) bool {
 	try := c.toJournal(batch)
 	if c.bus != nil {
 		try = c.toBus(batch)
@@ -185,6 +194,10 @@ func (c *committer) append(ctx context.Context, batch []*chunk) bool {
 			return false
 		}
 		c.log.Warn("append to the log", "err", err, "streams", len(batch))
+		select {
+		case refused <- struct{}{}:
+		default:
+		}
 		if !pause(ctx, c.jitter(wait)) {
 			return false
 		}
@@ -199,16 +212,25 @@ func (c *committer) toJournal(batch []*chunk) func(context.Context) error {
 	return func(ctx context.Context) error { return c.journal.Append(ctx, entries) }
 }
 
-// toBus ships chunks; what has been shipped or fenced is not tried again.
+// toBus ships chunks, those of a stream in their order; what has been shipped or
+// fenced is not tried again. A log that is lost is opened once more with all
+// that its stream has, shown or in chunks, whether those were shipped before or
+// not.
 func (c *committer) toBus(chunks []*chunk) func(context.Context) error {
 	todo := chunks
-	reopen := map[*chunk]bool{}
+	of := map[*stream][]*chunk{}
+	for _, k := range chunks {
+		of[k.stream] = append(of[k.stream], k)
+	}
+	reopen := map[*stream]bool{}
 	return func(ctx context.Context) error {
 		batches := make([]Batch, len(todo))
+		opened := map[*stream]bool{}
 		for i, k := range todo {
 			st := k.stream
-			if reopen[k] || k.open {
-				batches[i] = st.whole(k)
+			if (reopen[st] || k.open) && !opened[st] {
+				opened[st] = true
+				batches[i] = st.whole(of[st])
 				continue
 			}
 			batches[i] = Batch{
@@ -220,20 +242,25 @@ func (c *committer) toBus(chunks []*chunk) func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		var again, lost []*chunk
+		var again []*chunk
+		lost := map[*stream]bool{}
 		for i, k := range todo {
 			switch {
 			case refused[i] == nil:
+				if opened[k.stream] {
+					delete(reopen, k.stream)
+				}
 			case errors.Is(refused[i], ErrFenced):
 				k.stream.fence()
 			case errors.Is(refused[i], ErrLogLost):
-				lost = append(lost, k)
+				lost[k.stream] = true
+				again = append(again, k)
 			default:
 				err = refused[i]
 				again = append(again, k)
 			}
 		}
-		todo = slices.Concat(again, lost)
+		todo = again
 		if len(lost) == 0 {
 			return err
 		}
@@ -241,17 +268,20 @@ func (c *committer) toBus(chunks []*chunk) func(context.Context) error {
 		if err != nil {
 			return fmt.Errorf("confirm what is owned: %w", err)
 		}
-		todo = again
-		for _, k := range lost {
-			if epochs[k.stream.id] != k.stream.epoch {
-				k.stream.fence()
-				continue
+		todo = slices.DeleteFunc(todo, func(k *chunk) bool {
+			st := k.stream
+			if !lost[st] {
+				return false
 			}
-			reopen[k] = true
-			todo = append(todo, k)
-		}
+			if epochs[st.id] != st.epoch {
+				st.fence()
+				return true
+			}
+			reopen[st] = true
+			return false
+		})
 		if len(todo) > 0 {
-			return fmt.Errorf("%d streams: %w", len(todo), ErrLogLost)
+			return fmt.Errorf("%d streams: %w", len(lost), ErrLogLost)
 		}
 		return nil
 	}

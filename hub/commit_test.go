@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -152,5 +153,93 @@ func TestAStopDropsWhatWasNotShown(t *testing.T) {
 		if st.push("c", false) {
 			t.Error("a closed stream takes more")
 		}
+	})
+}
+
+// TestLostLogIsOpenedWithAllChunks loses a log between two batches' chunks that
+// nobody has been shown.
+func TestLostLogIsOpenedWithAllChunks(t *testing.T) {
+	for name, lose := range map[string]int{"before all": 0, "after the first": 1} {
+		t.Run(name, func(t *testing.T) {
+			shared := NewLocalBus()
+			bus := shared.Client()
+			c := newCommitter(nil, bus, slog.New(slog.DiscardHandler))
+			c.owned = func(context.Context) (map[MessageID]int64, error) { return map[MessageID]int64{"m": 1}, nil }
+			st := &stream{id: "m", session: "s", epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: "m", SessionID: "s"}), head: encode(openHead{}), unopened: true}
+			var chunks []*chunk
+			for _, words := range [][]string{{"first "}, {"second ", "third "}, {"fourth"}} {
+				for _, w := range words {
+					st.push(w, false)
+				}
+				chunks = append(chunks, st.takePending())
+			}
+			if err := c.toBus(chunks[:1])(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			chunks[0].open = false // its batch is tried again, or was shown
+			if lose == 1 {
+				show(chunks[:1])
+			}
+			shared.Break(true)
+			try := c.toBus(chunks[lose:])
+			if err := try(t.Context()); !errors.Is(err, ErrLogLost) {
+				t.Fatalf("the loss went unseen: %v", err)
+			}
+			if err := try(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			show(chunks)
+			tail, err := bus.Read(t.Context(), "s", "m", FromStart)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := newLog(Message{ID: "m", SessionID: "s"})
+			for _, p := range tail.Payloads {
+				if b, err := decodeBatch(p); err != nil || !l.extend(b) {
+					t.Fatalf("batch %+v, %v", b, err)
+				}
+			}
+			got, _, seq := l.contents()
+			want, _, last := st.log.contents()
+			if got != want || seq != last {
+				t.Errorf("the log says %q at %d, its owner shows %q at %d", got, seq, want, last)
+			}
+		})
+	}
+}
+
+// hiccup is a journal that is slow for a while.
+type hiccup struct{ began time.Time }
+
+func (j hiccup) Append(ctx context.Context, _ []JournalEntry) error {
+	d := 2 * time.Millisecond
+	if at := time.Since(j.began); at > time.Second && at < 3*time.Second {
+		d = 2 * time.Second
+	}
+	pause(ctx, d)
+	return nil
+}
+
+func TestHiccupOfTheJournalPassesUnderLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCommitter(hiccup{time.Now()}, nil, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		var run sync.WaitGroup
+		run.Go(func() { c.run(ctx) })
+		streams := make([]*stream, 100)
+		for i := range streams {
+			streams[i] = &stream{id: MessageID(rune('a' + i)), epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: "m"})}
+		}
+		was := false
+		for n := range 16_000 { // 8 s of a token each half millisecond
+			streams[n%len(streams)].push("x", false)
+			time.Sleep(500 * time.Microsecond)
+			was = was || c.late.Load()
+		}
+		if !was || c.late.Load() {
+			t.Errorf("late was %v and is %v", was, c.late.Load())
+		}
+		cancel()
+		run.Wait()
 	})
 }

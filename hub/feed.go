@@ -31,7 +31,6 @@ type feed struct {
 	syncing   bool          // a goroutine reads logs; what comes meanwhile is held in backlog
 	again     bool          // it is to do so once more
 	stale     bool          // the last sync failed
-	heard     time.Time     // of a stream elsewhere
 	backlog   [][]byte
 	told      time.Time // of the last presence note
 	sent      int       // the viewers in it
@@ -109,11 +108,11 @@ func (f *feed) wake() {
 
 func (f *feed) head() int { return f.base + len(f.entries) }
 
-// viewers counts the subscribed connections. The caller holds f.mu.
+// viewers counts the connections whose subscribe was granted. The caller holds f.mu.
 func (f *feed) viewers() int {
 	n := 0
 	for s := range f.subs {
-		if !s.single {
+		if s.member {
 			n++
 		}
 	}
@@ -131,6 +130,7 @@ type sub struct {
 	feed   *feed
 	single bool   // follows one stream, as SSE does, and no changes
 	held   bool   // what is new waits until the answer to the subscribe is ready
+	member bool   // that was given once: the viewer counts
 	head   []byte // that answer
 	next   int    // the next entry
 	acked  int64  // changes up to this version are in the answer
@@ -141,7 +141,14 @@ type sub struct {
 type place struct {
 	log   *log
 	pos   int64
-	fresh bool // to be sent before any entry
+	fresh bool  // to be sent before any entry
+	until int64 // what is missing up to here is sent merged
+}
+
+// take cuts what comes next, up to and with limit.
+func (p *place) take(f Framing, limit int64) (out piece) {
+	out, p.pos = p.log.take(f, p.pos, limit, p.pos < p.until)
+	return out
 }
 
 // astray says that the place is beyond the stream's end.
@@ -186,7 +193,7 @@ func (s *sub) take(dst []byte) (out []byte, p piece, more bool) {
 	framing := s.viewer.framing
 	for i := range s.places {
 		if pl := &s.places[i]; pl.fresh {
-			p, pl.pos = pl.log.take(framing, pl.pos, pl.log.last)
+			p = pl.take(framing, pl.log.last)
 			pl.fresh = false
 			return dst, p, true
 		}
@@ -206,8 +213,7 @@ func (s *sub) take(dst []byte) (out []byte, p piece, more bool) {
 				if len(dst) > 0 {
 					return dst, piece{}, true
 				}
-				p, pl.pos = e.log.take(framing, pl.pos, e.seq)
-				return dst, p, true
+				return dst, pl.take(framing, e.seq), true
 			}
 		} else if e.version == 0 || e.version > s.acked {
 			dst = appendFrame(dst, framing, -1, e.event)
@@ -223,8 +229,7 @@ func (s *sub) take(dst []byte) (out []byte, p piece, more bool) {
 	for i := 0; i < len(s.places); i++ {
 		pl := &s.places[i]
 		if pl.pos < pl.log.last || pl.astray() {
-			p, pl.pos = pl.log.take(framing, pl.pos, pl.log.last)
-			return dst, p, true
+			return dst, pl.take(framing, pl.log.last), true
 		}
 		if pl.log.ended() && !s.single {
 			s.places = append(s.places[:i], s.places[i+1:]...)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -137,6 +139,7 @@ func (h *Hub) tellFenced(st *stream, end AnswerEnd) {
 	if errors.Is(err, ErrFenced) {
 		end.Reason, end.Error = ReasonStopped, nil
 		h.tellEnd(st, 0, end)
+		h.drop(st)
 		return
 	}
 	if err != nil {
@@ -156,35 +159,106 @@ func (h *Hub) retire(st *stream) {
 	h.ended = append(h.ended, st)
 }
 
+// drop forgets a stream whose message was deleted. Who follows it still gets its
+// end.
+func (h *Hub) drop(st *stream) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.dropLocked(st)
+}
+
+func (h *Hub) dropLocked(st *stream) {
+	if h.streams[st.id] == st {
+		delete(h.streams, st.id)
+	}
+	st.feed.mu.Lock()
+	defer st.feed.mu.Unlock()
+	if st.feed.streams[st.id] == st.log {
+		delete(st.feed.streams, st.id)
+	}
+	h.forget(st.feed)
+}
+
 // lostJump is how far the seq of an answer's end jumps where its log was lost:
 // further than anyone may have been shown.
 const lostJump = 1_000_000
+
+// claimed is an answer of a dead owner that this replica is to settle.
+type claimed struct {
+	Orphan
+	tries int
+}
+
+const (
+	settlers     = 8                // answers settled at a time
+	settleLimit  = 5 * time.Second  // for one of them
+	claimLimit   = 60 * time.Second // for all that are claimed at once
+	takeOverMost = 3                // tries to read a log before the journal must do
+)
 
 // settleOrphans ends the answers that dead owners left streaming, with all
 // that the log or the last checkpoint has of them. What it could not settle is
 // in left, and is tried again by the next call.
 func (h *Hub) settleOrphans(ctx context.Context, grace time.Duration) error {
-	orphans, err := h.store.ClaimOrphans(ctx, h.opt.Replica, grace)
-	if err != nil {
-		return fmt.Errorf("claim the answers of dead owners: %w", err)
-	}
-	h.left = append(h.left, orphans...)
-	settled := 0
-	for len(h.left) > 0 {
-		if err := h.settle(ctx, h.left[0]); err != nil {
-			return fmt.Errorf("settle answer %s: %w", h.left[0].Message.ID, err)
+	for settled := 0; ; {
+		limit, cancel := context.WithTimeout(ctx, claimLimit)
+		orphans, err := h.store.ClaimOrphans(limit, h.opt.Replica, grace)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("claim the answers of dead owners: %w", err)
 		}
-		h.left = h.left[1:]
-		settled++
+		for _, o := range orphans {
+			h.left = append(h.left, &claimed{Orphan: o})
+		}
+		n, err := h.settleLeft(ctx)
+		if settled += n; err != nil {
+			return err
+		}
+		if len(orphans) == 0 {
+			if settled > 0 {
+				h.log.Info("settled answers of an owner that died", "answers", settled)
+			}
+			return nil
+		}
 	}
-	if settled > 0 {
-		h.log.Info("settled answers of an owner that died", "answers", settled)
+}
+
+// settleLeft settles what is claimed, several at a time. One that cannot be
+// settled now keeps none of the others.
+func (h *Hub) settleLeft(ctx context.Context) (settled int, err error) {
+	failed := make([]error, len(h.left))
+	var working sync.WaitGroup
+	next := make(chan int)
+	for range min(settlers, len(h.left)) {
+		working.Go(func() {
+			for i := range next {
+				limit, cancel := context.WithTimeout(ctx, settleLimit)
+				failed[i] = h.settle(limit, h.left[i])
+				cancel()
+			}
+		})
 	}
-	return nil
+	for i := range h.left {
+		next <- i
+	}
+	close(next)
+	working.Wait()
+	var again []*claimed
+	for i, o := range h.left {
+		if failed[i] == nil {
+			settled++
+			continue
+		}
+		o.tries++
+		again = append(again, o)
+		err = fmt.Errorf("settle answer %s: %w", o.Message.ID, failed[i])
+	}
+	h.left = again
+	return settled, err
 }
 
 // settle ends one orphan.
-func (h *Hub) settle(ctx context.Context, o Orphan) error {
+func (h *Hub) settle(ctx context.Context, o *claimed) error {
 	m := o.Message
 	end := AnswerEnd{
 		Session: m.SessionID, ID: m.ID, Epoch: m.Epoch, Seq: o.Seq + 1, Content: o.Content, Reasoning: o.Reasoning,
@@ -192,15 +266,17 @@ func (h *Hub) settle(ctx context.Context, o Orphan) error {
 	}
 	if h.opt.Bus != nil {
 		l, err := h.takeOver(ctx, m)
-		if err != nil && !errors.Is(err, ErrLogLost) && h.opt.Bus.Up() == nil {
-			return err
-		}
-		if err == nil && l.last >= o.Seq {
+		switch {
+		case err == nil && l.last >= o.Seq:
 			var seq int64
 			end.Content, end.Reasoning, seq = l.contents()
 			end.Seq = seq + 1
-		} else {
+		case errors.Is(err, ErrFenced):
+			return nil // somebody has claimed it from us
+		case err == nil, errors.Is(err, ErrLogLost), h.opt.Bus.Up() != nil, o.tries >= takeOverMost:
 			end.Seq += lostJump
+		default:
+			return err
 		}
 	}
 	version, err := h.store.EndAnswer(ctx, end)
@@ -212,6 +288,65 @@ func (h *Hub) settle(ctx context.Context, o Orphan) error {
 	}
 	finish := finishEvent{Type: "finish", MessageID: m.ID, Seq: end.Seq, Reason: end.Reason, Version: version}
 	h.tellOthersEnd(m.SessionID, endNote{Stream: m.ID, Epoch: m.Epoch, Seq: end.Seq, Version: version, Finish: encode(finish)})
+	return nil
+}
+
+// doubt notes an answer whose Ask failed without saying whether it is stored.
+func (h *Hub) doubt(id MessageID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.doubtful[id] = true
+}
+
+// runs says whether an answer is asked for or under way here. The caller holds
+// h.mu.
+func (h *Hub) runs(id MessageID) bool {
+	st := h.streams[id]
+	return st != nil && st.endedAt.IsZero()
+}
+
+// disownDoubtful gives up what the database has as this replica's and nobody
+// runs, so that it is settled as a dead owner's: a commit may succeed and its
+// answer be lost.
+func (h *Hub) disownDoubtful(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, settleLimit)
+	defer cancel()
+	var ids []MessageID
+	if h.opt.Bus != nil {
+		owned, err := h.opt.Leases.Owned(ctx, h.opt.Replica)
+		if err != nil {
+			return fmt.Errorf("read what is owned: %w", err)
+		}
+		claims := map[MessageID]bool{}
+		for _, o := range h.left {
+			claims[o.Message.ID] = true
+		}
+		h.mu.Lock()
+		for _, o := range owned {
+			if !h.runs(o.ID) && !claims[o.ID] {
+				ids = append(ids, o.ID)
+			}
+		}
+		h.mu.Unlock()
+	}
+	h.mu.Lock()
+	for id := range h.doubtful {
+		if !h.runs(id) && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	h.mu.Unlock()
+	if len(ids) == 0 {
+		return nil
+	}
+	if err := h.store.Disown(ctx, h.opt.Replica, ids); err != nil {
+		return fmt.Errorf("disown answers that nobody runs: %w", err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, id := range ids {
+		delete(h.doubtful, id)
+	}
 	return nil
 }
 
@@ -228,11 +363,7 @@ func (h *Hub) takeOver(ctx context.Context, m Message) (*log, error) {
 	}
 	l := newLog(m)
 	for _, p := range tail.Payloads {
-		b, err := decodeBatch(p)
-		if err != nil {
-			return nil, err
-		}
-		if !l.extend(b) {
+		if b, err := decodeBatch(p); err != nil || !l.extend(b) {
 			return nil, ErrLogLost
 		}
 	}

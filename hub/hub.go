@@ -44,14 +44,15 @@ type Hub struct {
 	loops   sync.WaitGroup // the committer, the ticker and, with a bus, what works for it
 	lease   lease
 	acks    acks
-	left    []Orphan // claimed, not yet settled; Start's and then the reaper's
+	left    []*claimed // not yet settled; Start's and then the reaper's
 	outbox  chan message
 	unsaved []JournalEntry // of a checkpoint that failed; the saver's
 
 	mu       sync.Mutex // guards the rest; taken before a feed's lock
 	feeds    map[Topic]*feed
 	streams  map[MessageID]*stream
-	ended    []*stream // in the order of their ends, until they are forgotten
+	ended    []*stream          // in the order of their ends, until they are forgotten
+	doubtful map[MessageID]bool // answers that may be stored, and that nobody runs
 	running  map[UserID]int
 	answers  int
 	idle     chan struct{} // closed once draining and answers is 0
@@ -78,7 +79,7 @@ func New(store Store, journal Journal, providers map[string]Provider, opt Option
 	h := &Hub{
 		store: store, providers: providers, opt: opt, log: opt.Logger,
 		commits: newCommitter(journal, opt.Bus, opt.Logger), outbox: make(chan message, 4096),
-		feeds: map[Topic]*feed{}, streams: map[MessageID]*stream{}, running: map[UserID]int{}, idle: make(chan struct{}),
+		feeds: map[Topic]*feed{}, streams: map[MessageID]*stream{}, running: map[UserID]int{}, doubtful: map[MessageID]bool{}, idle: make(chan struct{}),
 	}
 	if opt.Bus != nil {
 		h.commits.mayShow, h.commits.owned, h.commits.save = h.leaseHolds, h.ownedEpochs, h.saveCheckpoint

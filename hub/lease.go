@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -12,6 +13,8 @@ type lease struct {
 	mu      sync.Mutex
 	renewed time.Time // just before the last renewal that succeeded
 	since   time.Time // of the first renewal of an unbroken row
+	broken  bool      // the last one failed
+	lapsed  bool      // it may have run out in between, and what was lost is not dropped yet
 }
 
 // leaseHolds says whether nobody can have taken the answers over yet, with 2 s
@@ -19,39 +22,54 @@ type lease struct {
 func (h *Hub) leaseHolds() bool {
 	h.lease.mu.Lock()
 	defer h.lease.mu.Unlock()
-	return time.Since(h.lease.renewed) < h.opt.LeaseTTL-h.opt.LeaseTTL/3
+	return !h.lease.lapsed && time.Since(h.lease.renewed) < h.opt.LeaseTTL-h.opt.LeaseTTL/3
 }
+
+var (
+	errLogLate   = errors.New("answers are shown before the log has them: it does not answer in time")
+	errLeaseLost = errors.New("the database has not renewed this replica's lease")
+)
 
 // Degraded says what is away although questions are answered, nil if nothing is.
 func (h *Hub) Degraded() error {
-	if h.opt.Bus == nil {
-		return nil
+	if h.opt.Bus != nil {
+		if err := h.opt.Bus.Up(); err != nil {
+			return err
+		}
+		if !h.leaseHolds() {
+			return errLeaseLost
+		}
 	}
-	return h.opt.Bus.Up()
+	if h.commits.late.Load() {
+		return errLogLate
+	}
+	return nil
 }
 
 // renewLease renews once.
 func (h *Hub) renewLease(ctx context.Context) error {
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, h.opt.LeaseTTL/2)
+	ctx, cancel := context.WithTimeout(ctx, h.opt.LeaseTTL/3)
 	defer cancel()
-	if err := h.opt.Leases.Renew(ctx, h.opt.Replica, h.opt.LeaseTTL); err != nil {
-		return fmt.Errorf("renew the lease: %w", err)
-	}
+	err := h.opt.Leases.Renew(ctx, h.opt.Replica, h.opt.LeaseTTL)
 	h.lease.mu.Lock()
 	defer h.lease.mu.Unlock()
-	if began.Sub(h.lease.renewed) > h.opt.LeaseTTL {
+	if err != nil { // the others, who also live, may have failed as well
+		h.lease.broken = true
+		return fmt.Errorf("renew the lease: %w", err)
+	}
+	if h.lease.broken || began.Sub(h.lease.renewed) > h.opt.LeaseTTL {
 		h.lease.since = began
 	}
-	h.lease.renewed = began
+	h.lease.lapsed = h.lease.lapsed || time.Since(h.lease.renewed) >= h.opt.LeaseTTL
+	h.lease.renewed, h.lease.broken = began, false
 	return nil
 }
 
-// keepLease renews the lease, drops what is no longer owned, obeys stored
-// stops, and settles the answers of those who have died.
+// keepLease renews the lease, drops what is no longer owned, and obeys stored
+// stops.
 func (h *Hub) keepLease(ctx context.Context) {
-	every := h.opt.LeaseTTL / 6
-	t := time.NewTicker(every)
+	t := time.NewTicker(h.opt.LeaseTTL / 6)
 	defer t.Stop()
 	for failed := false; ; {
 		select {
@@ -63,13 +81,6 @@ func (h *Hub) keepLease(ctx context.Context) {
 		if err == nil {
 			err = h.dropLost(ctx)
 		}
-		if err == nil && h.mayReap() {
-			grace := time.Duration(0)
-			if h.opt.Bus.Up() != nil {
-				grace = h.opt.LeaseTTL / 3 // those who reach the bus go first
-			}
-			err = h.settleOrphans(ctx, grace)
-		}
 		if err != nil && ctx.Err() == nil {
 			h.log.Warn("keep the lease", "err", err)
 		} else if failed {
@@ -79,12 +90,36 @@ func (h *Hub) keepLease(ctx context.Context) {
 	}
 }
 
-// mayReap says whether the lease has been held for so long that everyone who
-// lives has renewed theirs since the database was away.
+// reap settles the answers of those who have died.
+func (h *Hub) reap(ctx context.Context) {
+	t := time.NewTicker(h.opt.LeaseTTL / 6)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		err := h.disownDoubtful(ctx)
+		if err == nil && h.mayReap() {
+			grace := time.Duration(0)
+			if h.opt.Bus.Up() != nil {
+				grace = h.opt.LeaseTTL / 3 // those who reach the bus go first
+			}
+			err = h.settleOrphans(ctx, grace)
+		}
+		if err != nil && ctx.Err() == nil {
+			h.log.Warn("settle the answers of dead owners", "err", err)
+		}
+	}
+}
+
+// mayReap says whether the lease is held, and has been for so long that everyone
+// who lives has renewed theirs since the database was away.
 func (h *Hub) mayReap() bool {
 	h.lease.mu.Lock()
 	defer h.lease.mu.Unlock()
-	return h.lease.renewed.Sub(h.lease.since) >= h.opt.LeaseTTL
+	return !h.lease.broken && time.Since(h.lease.renewed) < h.opt.LeaseTTL/2 && h.lease.renewed.Sub(h.lease.since) >= h.opt.LeaseTTL
 }
 
 // releaseLease lets the others settle at once what is left.
@@ -119,12 +154,24 @@ func (h *Hub) ownedEpochs(ctx context.Context) (map[MessageID]int64, error) {
 	return epochs, err
 }
 
-// dropLost ends what somebody else owns now, was deleted, or is to stop.
+// dropLost ends what somebody else owns now, was deleted, or is to stop. Then the
+// lease is whole again.
 func (h *Hub) dropLost(ctx context.Context) error {
 	running := h.runningStreams() // before the query: what is asked later is not missed in it
-	if len(running) == 0 {
-		return nil
+	if len(running) > 0 {
+		if err := h.dropLostOf(ctx, running); err != nil {
+			return err
+		}
 	}
+	h.lease.mu.Lock()
+	defer h.lease.mu.Unlock()
+	h.lease.lapsed = false
+	return nil
+}
+
+func (h *Hub) dropLostOf(ctx context.Context, running []*stream) error {
+	ctx, cancel := context.WithTimeout(ctx, h.opt.LeaseTTL/3)
+	defer cancel()
 	owned, err := h.opt.Leases.Owned(ctx, h.opt.Replica)
 	if err != nil {
 		return fmt.Errorf("read what is owned: %w", err)

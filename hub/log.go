@@ -39,8 +39,9 @@ type log struct {
 	windows [2]*window
 	scratch []byte
 
-	remote  bool  // the stream's owner is another replica
-	epoch   int64 // of a remote stream
+	remote  bool      // the stream's owner is another replica
+	epoch   int64     // of a remote stream
+	heard   time.Time // when its owner, or another reader of its log, was last heard of
 	endedAt time.Time
 }
 
@@ -168,8 +169,9 @@ type textRun struct {
 }
 
 // take cuts what follows pos, up to and with limit, for a framing, and returns
-// the new position. The piece is empty if there is nothing.
-func (l *log) take(f Framing, pos, limit int64) (piece, int64) {
+// the new position. With merge it is one merged delta although the events are
+// at hand. The piece is empty if there is nothing.
+func (l *log) take(f Framing, pos, limit int64, merge bool) (piece, int64) {
 	limit = min(limit, l.last)
 	if l.ended() && pos > l.last { // what it was shown beyond the end is lost
 		pos = NoPosition
@@ -194,7 +196,7 @@ func (l *log) take(f Framing, pos, limit int64) (piece, int64) {
 		}
 		return piece{log: l, kind: pieceSnapshot, seq: to, runs: l.cut(0, to)}, to
 	}
-	if next := pos + 1; next >= w.first {
+	if next := pos + 1; next >= w.first && !merge {
 		i := int(next - w.first)
 		to := int(limit - w.first)
 		end := w.end(to)

@@ -58,7 +58,7 @@ func TestEveryPositionLeadsToTheSameEnd(t *testing.T) {
 		var followers []*follower
 		var text, think string
 		take := func(f *follower) {
-			p, pos := l.take(Lines, f.pos, l.last)
+			p, pos := l.take(Lines, f.pos, l.last, rng.IntN(3) == 0)
 			if out := p.append(nil, Lines); len(out) > 0 {
 				if err := f.apply(string(out)); err != nil {
 					t.Fatalf("seed %d: %v", seed, err)
@@ -103,7 +103,7 @@ func TestEveryPositionLeadsToTheSameEnd(t *testing.T) {
 
 func TestWindowsAreBounded(t *testing.T) {
 	l := newLog(Message{ID: "m"})
-	l.take(Lines, NoPosition, l.last)
+	l.take(Lines, NoPosition, l.last, false)
 	for range 100_000 {
 		l.append("0123456789abcdef", false)
 	}

@@ -24,9 +24,13 @@ func (h *Hub) startSharing(ctx context.Context) error {
 	if err := h.renewLease(ctx); err != nil {
 		return err
 	}
+	if err := h.dropLost(ctx); err != nil {
+		return err
+	}
 	h.opt.Bus.Listen(Topic{})
 	h.loops.Go(func() { h.opt.Bus.Run(h.base, h) })
 	h.loops.Go(func() { h.keepLease(h.base) })
+	h.loops.Go(func() { h.reap(h.base) })
 	h.loops.Go(func() { h.sendOutbox(h.base) })
 	return nil
 }
@@ -237,7 +241,7 @@ func (f *feed) begin(m Message) *log {
 	l := newLog(m)
 	l.remote, l.epoch = true, m.Epoch
 	f.streams[m.ID] = l
-	f.heard = time.Now()
+	l.heard = time.Now()
 	f.add(entry{log: l, seq: 0, version: m.Added})
 	return l
 }
@@ -260,7 +264,7 @@ func (h *Hub) Reconnected() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, st := range h.streams {
-		if st.log != nil {
+		if st.log != nil && st.endedAt.IsZero() {
 			st.touch()
 		}
 	}
@@ -418,11 +422,11 @@ func (h *Hub) syncStale(now time.Time) {
 		f.mu.Lock()
 		silent := false
 		for _, l := range f.streams {
-			silent = silent || l.remote && !l.ended()
+			if l.remote && !l.ended() && now.Sub(l.heard) > 3*time.Second {
+				silent, l.heard = true, now
+			}
 		}
-		silent = silent && now.Sub(f.heard) > 3*time.Second
 		if f.listening && !f.syncing && (f.stale || silent) {
-			f.heard = now
 			h.syncLocked(f)
 		}
 		f.mu.Unlock()
@@ -527,7 +531,7 @@ func (h *Hub) applyBatch(f *feed, b batch) {
 		l = f.begin(m)
 	}
 	l.epoch = b.epoch
-	f.heard = time.Now()
+	l.heard = time.Now()
 	if !l.extend(b) {
 		h.syncLocked(f)
 		return
@@ -571,7 +575,9 @@ func (h *Hub) control(payload []byte) {
 		switch {
 		case st == nil:
 		case n.Deleted:
-			st.cancel(errDeleted)
+			h.mu.Lock()
+			h.cancelDeleted(st)
+			h.mu.Unlock()
 		default:
 			st.cancel(errStopped)
 			h.send(Topic{}, kindStopped, n)

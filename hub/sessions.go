@@ -68,8 +68,17 @@ func (h *Hub) cancelSession(id SessionID) {
 	defer h.mu.Unlock()
 	for _, st := range h.streams {
 		if st.session == id {
-			st.cancel(errDeleted)
+			h.cancelDeleted(st)
 		}
+	}
+}
+
+// cancelDeleted ends an answer whose message was deleted, or forgets it if it
+// has ended. The caller holds h.mu.
+func (h *Hub) cancelDeleted(st *stream) {
+	st.cancel(errDeleted)
+	if !st.endedAt.IsZero() {
+		h.dropLocked(st)
 	}
 }
 
@@ -114,9 +123,13 @@ func (h *Hub) DeleteMessage(ctx context.Context, user UserID, session SessionID,
 	for _, d := range deleted {
 		event := encode(messageDeletedEvent{Type: "message_deleted", Version: d.Version, SessionID: session, MessageID: d.ID})
 		h.publish(Topic{Session: session}, entry{event: event, version: d.Version})
-		if st := h.stream(d.ID); st != nil {
-			st.cancel(errDeleted)
-		} else {
+		h.mu.Lock()
+		st := h.streams[d.ID]
+		if st != nil {
+			h.cancelDeleted(st)
+		}
+		h.mu.Unlock()
+		if st == nil {
 			h.send(Topic{}, kindStop, stopNote{Message: d.ID, Deleted: true})
 		}
 	}

@@ -68,12 +68,15 @@ type AnswerStore interface {
 	// are in it.
 	Answers(ctx context.Context, session SessionID, ids []MessageID) ([]Message, error)
 	// ClaimOrphans finds the streaming answers of dead owners, makes owner their
-	// owner, raises their epoch, and returns them with what the journal has of
+	// owner, raises their epoch, and returns some with what the journal has of
 	// them. Repeating it is safe: what owner holds already is not returned
 	// again unless it was claimed but not ended by a process that died. Where
 	// replicas have leases, the dead are those whose lease ran out longer than
 	// grace ago.
 	ClaimOrphans(ctx context.Context, owner string, grace time.Duration) ([]Orphan, error)
+	// Disown makes those of ids that are streaming and owner's nobody's, for
+	// ClaimOrphans to find.
+	Disown(ctx context.Context, owner string, ids []MessageID) error
 }
 
 // StoredQuestion is what Ask stores. Ids that the client did not bring have

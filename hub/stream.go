@@ -113,19 +113,22 @@ func (st *stream) fence() {
 func (st *stream) touch() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if !st.closed && len(st.pending) == 0 && !st.unopened && !st.recheck {
+	if !st.fenced && len(st.pending) == 0 && !st.unopened && !st.recheck {
 		st.recheck = true
 		st.commits.mark(st)
 	}
 }
 
-// whole is a batch that opens the log anew: all that was shown, and the chunk.
-func (st *stream) whole(k *chunk) Batch {
+// whole is a batch that opens the log anew: all that was shown, and the chunks
+// that were not.
+func (st *stream) whole(chunks []*chunk) Batch {
 	st.feed.mu.Lock()
 	defer st.feed.mu.Unlock()
 	deltas := st.log.deltas()
-	if !k.shown {
-		deltas = append(deltas, k.deltas...)
+	for _, k := range chunks {
+		if !k.shown {
+			deltas = append(deltas, k.deltas...)
+		}
 	}
 	return Batch{
 		Session: st.session, Stream: st.id, Epoch: st.epoch, Open: true, Seq: int64(len(deltas)),
@@ -166,15 +169,20 @@ func (st *stream) close(ctx context.Context, drop bool) bool {
 }
 
 // reserve holds a place for a stream before its question is stored, so that
-// whoever finds the stored answer finds its stream too.
+// whoever finds the stored answer finds its stream too. The place of a stream
+// that was opened is not given again: its answer is found in the store, or was
+// deleted.
 func (h *Hub) reserve(id MessageID) *stream {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	st := h.streams[id]
-	if st == nil {
+	if st == nil || st.log != nil {
+		opened := st != nil
 		st = &stream{id: id, ready: make(chan struct{}), commits: h.commits}
 		st.ctx, st.cancel = context.WithCancelCause(h.base)
-		h.streams[id] = st
+		if !opened {
+			h.streams[id] = st
+		}
 	}
 	st.refs++
 	return st
@@ -187,18 +195,37 @@ func (h *Hub) unreserve(st *stream) {
 	st.refs--
 	if st.refs == 0 && st.log == nil {
 		st.cancel(nil)
-		delete(h.streams, st.id)
+		if h.streams[st.id] == st {
+			delete(h.streams, st.id)
+		}
 		close(st.ready)
 	}
 }
 
 // open makes a reserved stream live and tells its feed of question and answer.
-func (h *Hub) open(st *stream, user UserID, asked Asked) {
+func (h *Hub) open(st *stream, user UserID, asked Asked) error {
+	if err := h.openFeed(st, user, asked); err != nil {
+		return err
+	}
+	if h.opt.Bus != nil {
+		h.commits.mark(st)
+	}
+	h.publishSession(user, asked.Session, asked.UserVersion, false)
+	return nil
+}
+
+func (h *Hub) openFeed(st *stream, user UserID, asked Asked) error {
 	h.mu.Lock()
+	defer h.mu.Unlock()
+	if old := h.streams[st.id]; old != st && old != nil && old.endedAt.IsZero() {
+		return &Error{Code: CodeIDConflict, Field: "answer_id", Msg: "answer_id names an answer that is being deleted"}
+	}
+	h.streams[st.id] = st
 	f := h.feed(Topic{Session: asked.Session.ID})
 	st.user, st.session, st.epoch = user, asked.Session.ID, asked.Answer.Epoch
 	st.feed, st.log = f, newLog(asked.Answer)
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.streams[st.id] = st.log
 	if h.opt.Bus != nil {
 		st.head = encode(openHead{Question: asked.Question, Answer: asked.Answer})
@@ -208,11 +235,6 @@ func (h *Hub) open(st *stream, user UserID, asked Asked) {
 		f.add(entry{event: encode(messageEvent{Type: "message", Version: q.Version, Message: *q}), version: q.Version})
 	}
 	f.add(entry{log: st.log, seq: 0, version: asked.Answer.Version})
-	f.mu.Unlock()
 	close(st.ready)
-	h.mu.Unlock()
-	if h.opt.Bus != nil {
-		h.commits.mark(st)
-	}
-	h.publishSession(user, asked.Session, asked.UserVersion, false)
+	return nil
 }

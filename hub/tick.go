@@ -30,7 +30,27 @@ func (h *Hub) tick(ctx context.Context) {
 		}
 		if n%versionsEach == 0 {
 			h.tellVersions(ctx)
+			if h.opt.Bus == nil {
+				h.settleDoubtful(ctx)
+			}
 		}
+	}
+}
+
+// settleDoubtful settles what this replica may have stored and does not run.
+func (h *Hub) settleDoubtful(ctx context.Context) {
+	h.mu.Lock()
+	some := len(h.doubtful) > 0
+	h.mu.Unlock()
+	if !some && len(h.left) == 0 {
+		return
+	}
+	err := h.disownDoubtful(ctx)
+	if err == nil {
+		err = h.settleOrphans(ctx, 0)
+	}
+	if err != nil && ctx.Err() == nil {
+		h.log.Warn("settle answers that nobody runs", "err", err)
 	}
 }
 
@@ -122,11 +142,7 @@ func (h *Hub) forgetEnded(now time.Time) {
 	for len(h.ended) > 0 && now.Sub(h.ended[0].endedAt) >= h.opt.Keep {
 		st := h.ended[0]
 		h.ended = h.ended[1:]
-		delete(h.streams, st.id)
-		st.feed.mu.Lock()
-		delete(st.feed.streams, st.id)
-		h.forget(st.feed)
-		st.feed.mu.Unlock()
+		h.dropLocked(st)
 	}
 	for _, f := range h.feeds {
 		f.mu.Lock()

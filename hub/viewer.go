@@ -174,7 +174,7 @@ func (v *Viewer) Ready(ctx context.Context) error {
 // holds the feed's lock.
 func (s *sub) release(answer []byte) {
 	s.head = appendFrame(s.head, s.viewer.framing, -1, answer)
-	s.held = false
+	s.held, s.member = false, true
 	s.viewer.signal()
 }
 
@@ -293,6 +293,9 @@ func (s *sub) place(l *log, pos int64) {
 	}
 	p := s.find(l, pos)
 	p.pos, p.fresh = pos, pos < l.last
+	if pos >= 0 {
+		p.until = l.last
+	}
 }
 
 // Unsubscribe leaves a session's feed.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,7 +102,12 @@ func lookUpOne(ctx context.Context, tx bun.Tx, q hub.StoredQuestion, id hub.Mess
 	err := tx.NewRaw("SELECT m.*, s.user_id FROM messages AS m JOIN sessions AS s ON s.id = m.session_id WHERE m.id = ?", id).Scan(ctx, &row)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return nil, nil
+		// What was deleted is not brought back by a late repeat.
+		deleted, err := tx.NewSelect().Model((*messageTombstone)(nil)).Where("message_id = ?", id).Exists(ctx)
+		if err == nil && deleted {
+			err = conflict(field)
+		}
+		return nil, err
 	case err != nil:
 		return nil, err
 	case row.UserID != q.User || row.Role != role:
@@ -280,10 +286,18 @@ func (r *Repo) EndAnswer(ctx context.Context, e hub.AnswerEnd) (version int64, e
 	switch {
 	case err == nil:
 		r.journal.release(e.ID, drop)
-	case errors.Is(err, hub.ErrFenced):
+	case errors.Is(err, hub.ErrFenced) && r.ended(ctx, e.ID):
 		r.journal.release(e.ID, nil)
+	case errors.Is(err, hub.ErrFenced):
+		r.journal.forget(e.ID) // who settles it needs the rows
 	}
 	return version, err
+}
+
+// ended says whether an answer is known to need its journal no more.
+func (r *Repo) ended(ctx context.Context, id hub.MessageID) bool {
+	streaming, err := r.db.NewSelect().Model((*messageRow)(nil)).Where("id = ? AND status = ?", id, hub.StatusStreaming).Exists(ctx)
+	return err == nil && !streaming
 }
 
 // Answers is hub.AnswerStore's.
@@ -329,4 +343,18 @@ func (r *Repo) ClaimOrphans(ctx context.Context, owner string, grace time.Durati
 		return r.readJournal(ctx, tx, texts)
 	})
 	return out, err
+}
+
+// Disown is hub.AnswerStore's.
+func (r *Repo) Disown(ctx context.Context, owner string, ids []hub.MessageID) error {
+	return r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
+		for part := range slices.Chunk(ids, rowsMax) {
+			_, err := tx.NewUpdate().Model((*messageRow)(nil)).Set("owner = ''").
+				Where("id IN (?) AND owner = ? AND status = ?", bun.List(part), owner, hub.StatusStreaming).Exec(ctx)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

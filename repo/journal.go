@@ -165,16 +165,27 @@ type ledger struct {
 	rows  map[hub.MessageID]map[int64]struct{}
 	needs map[int64]int // how many streams need a row
 	free  map[int64]struct{}
+	ended map[hub.MessageID]time.Time // lately: an append that was under way is not held
 }
 
 func newLedger() ledger {
-	return ledger{mu: new(sync.Mutex), rows: map[hub.MessageID]map[int64]struct{}{}, needs: map[int64]int{}, free: map[int64]struct{}{}}
+	return ledger{
+		mu: new(sync.Mutex), rows: map[hub.MessageID]map[int64]struct{}{}, needs: map[int64]int{}, free: map[int64]struct{}{},
+		ended: map[hub.MessageID]time.Time{},
+	}
 }
 
 // hold says that the stream needs the row.
 func (l *ledger) hold(row int64, id hub.MessageID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if _, ok := l.ended[id]; ok {
+		if l.needs[row] == 0 {
+			l.free[row] = struct{}{}
+		}
+		return
+	}
+	delete(l.free, row)
 	if l.rows[id] == nil {
 		l.rows[id] = map[int64]struct{}{}
 	}
@@ -222,4 +233,33 @@ func (l *ledger) release(id hub.MessageID, dropped []int64) {
 	for _, row := range dropped {
 		delete(l.free, row)
 	}
+	if id == "" {
+		return
+	}
+	at := now()
+	if len(l.ended) > endedMax {
+		for id, since := range l.ended {
+			if at.Sub(since) > time.Minute {
+				delete(l.ended, id)
+			}
+		}
+	}
+	l.ended[id] = at
+}
+
+// endedMax is how many streams that have ended are remembered, unless that is
+// less than a minute ago.
+const endedMax = 1000
+
+// forget says that another process needs the stream's rows, and this one does
+// not delete them.
+func (l *ledger) forget(id hub.MessageID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for row := range l.rows[id] {
+		if l.needs[row]--; l.needs[row] == 0 {
+			delete(l.needs, row)
+		}
+	}
+	delete(l.rows, id)
 }

@@ -79,7 +79,10 @@ func (r *Repo) DeleteMessage(ctx context.Context, user hub.UserID, session hub.S
 		for len(stones) > 0 {
 			n := min(len(stones), rowsMax)
 			part := stones[:n]
-			if _, err := tx.NewInsert().Model(&part).Exec(ctx); err != nil {
+			// A tombstone may be there already, of an id that was used again elsewhere.
+			_, err := tx.NewInsert().Model(&part).On("CONFLICT (message_id) DO UPDATE").
+				Set("session_id = EXCLUDED.session_id, version = EXCLUDED.version").Exec(ctx)
+			if err != nil {
 				return err
 			}
 			stones = stones[n:]

@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"embed"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -19,11 +22,37 @@ import (
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite"
 )
 
 //go:embed migrations
 var migrations embed.FS
+
+// lowerSQLite is lower of all letters; SQLite's own knows ASCII only.
+const lowerSQLite = "unicode_lower"
+
+func init() {
+	sqlite.MustRegisterDeterministicScalarFunction(lowerSQLite, 1, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+		switch v := args[0].(type) {
+		case string:
+			return strings.ToLower(v), nil
+		case []byte:
+			return strings.ToLower(string(v)), nil
+		}
+		return args[0], nil
+	})
+}
+
+// lower is an expression for a text with all letters small.
+func (r *Repo) lower(text string) string {
+	switch {
+	case r.gate != nil:
+		return lowerSQLite + "(" + text + ")"
+	case r.icu: // the database's own locale may know ASCII only
+		return "lower(" + text + ` COLLATE "und-x-icu")`
+	}
+	return "lower(" + text + ")"
+}
 
 // replicaLock is the PostgreSQL advisory lock of the one replica that may run
 // without a shared bus; those with one share it.
@@ -45,6 +74,7 @@ type Repo struct {
 	guard   *sql.Conn
 	folder  *os.File
 	journal ledger
+	icu     bool // PostgreSQL has ICU's collations
 	shared  bool
 	log     *slog.Logger
 }
@@ -81,7 +111,15 @@ func (r *Repo) openSQLite(ctx context.Context, dir string) error {
 		"_txlock":      {"immediate"},
 		"_time_format": {"sqlite"},
 	}
-	dsn := "file:" + (&url.URL{Path: filepath.Join(dir, "omnichat.db")}).EscapedPath() + "?" + pragmas.Encode()
+	path := filepath.Join(dir, "omnichat.db")
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // what SQLite adds has the same mode
+	if err == nil {
+		err = errors.Join(file.Chmod(0o600), file.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("make the database: %w", err)
+	}
+	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + pragmas.Encode()
 	writer, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return fmt.Errorf("open SQLite: %w", err)
@@ -113,6 +151,9 @@ func (r *Repo) openPostgres(ctx context.Context, dsn string) error {
 	r.writer = r.db
 	if err := r.takeReplicaLock(ctx); err != nil {
 		return err
+	}
+	if err := r.db.NewRaw("SELECT EXISTS (SELECT 1 FROM pg_collation WHERE collname = 'und-x-icu')").Scan(ctx, &r.icu); err != nil {
+		return fmt.Errorf("read PostgreSQL's collations: %w", err)
 	}
 	locker, err := lock.NewPostgresSessionLocker()
 	if err != nil {
@@ -186,8 +227,16 @@ func (r *Repo) Close() error {
 	return errors.Join(errs...)
 }
 
+// writeLimit is how long a transaction may take whose caller does not say.
+const writeLimit = 15 * time.Second
+
 // write runs a transaction. Urgent ones go first where there is one writer.
 func (r *Repo) write(ctx context.Context, urgent bool, f func(ctx context.Context, tx bun.Tx) error) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, writeLimit)
+		defer cancel()
+	}
 	if r.gate != nil {
 		if err := r.gate.enter(ctx, urgent); err != nil {
 			return fail(err)

@@ -61,7 +61,7 @@ func (r *Repo) Sessions(ctx context.Context, user hub.UserID, q hub.SessionQuery
 	}
 	if q.Text != "" {
 		like := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(q.Text)) + "%"
-		sel.Where(`(lower(title) LIKE ? ESCAPE '\' OR EXISTS (SELECT 1 FROM messages m WHERE m.session_id = "session_row"."id" AND m.status <> 'streaming' AND lower(m.content) LIKE ? ESCAPE '\'))`, like, like)
+		sel.Where(`(`+r.lower("title")+` LIKE ? ESCAPE '\' OR EXISTS (SELECT 1 FROM messages m WHERE m.session_id = "session_row"."id" AND m.status <> 'streaming' AND `+r.lower("m.content")+` LIKE ? ESCAPE '\'))`, like, like)
 	}
 	if err := sel.Scan(ctx); err != nil {
 		return hub.SessionPage{}, fail(err)

@@ -25,6 +25,9 @@ func signingKey(setting, dataDir string) ([]byte, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return makeKey(path)
 	}
+	if err == nil {
+		err = os.Chmod(path, 0o600)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the signing key: %w", err)
 	}

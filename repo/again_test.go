@@ -1,0 +1,106 @@
+package repo_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+func TestIDsOfDeletedMessagesNameNothingElse(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		q := s.question("one")
+		s.end(s.ask(q), "1")
+		_, err := s.r.DeleteMessage(t.Context(), s.alice, q.Session, q.MessageID)
+		s.ok(err)
+		elsewhere := s.question("another")
+		for _, again := range []hub.StoredQuestion{
+			{MessageID: q.MessageID, AnswerID: hub.MessageID(hub.NewID())}, {MessageID: hub.MessageID(hub.NewID()), AnswerID: q.AnswerID},
+		} {
+			next := elsewhere
+			next.MessageID, next.AnswerID = again.MessageID, again.AnswerID
+			_, err := s.r.Ask(t.Context(), next)
+			s.code(err, hub.CodeIDConflict)
+		}
+	})
+}
+
+func TestDisownedAnswersAreOrphans(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		a, b := s.ask(s.question("a")), s.ask(s.question("b"))
+		s.end(b, "done")
+		s.ok(s.r.Disown(t.Context(), "somebody else", []hub.MessageID{a.Answer.ID}))
+		orphans, err := s.r.ClaimOrphans(t.Context(), "me", 0)
+		s.ok(err)
+		if len(orphans) != 0 {
+			t.Fatalf("disowned by who does not own it: %+v", orphans)
+		}
+		s.ok(s.r.Disown(t.Context(), "me", []hub.MessageID{a.Answer.ID, b.Answer.ID}))
+		orphans, err = s.r.ClaimOrphans(t.Context(), "me", 0)
+		s.ok(err)
+		if len(orphans) != 1 || orphans[0].Message.ID != a.Answer.ID || orphans[0].Message.Epoch != 2 {
+			t.Errorf("orphans %+v", orphans)
+		}
+	})
+}
+
+func TestFencedOwnerLeavesTheJournalToTheNext(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		a, other := s.ask(s.question("a")), s.ask(s.question("other"))
+		entry := func(x hub.Asked, seq int64) []hub.JournalEntry {
+			return []hub.JournalEntry{{Stream: x.Answer.ID, Epoch: 1, From: seq - 1, Seq: seq, Runs: []hub.Run{{Text: "shown "}}}}
+		}
+		s.ok(s.r.Append(t.Context(), entry(a, 1)))
+		_, err := s.r.ClaimOrphans(t.Context(), "second", 0)
+		s.ok(err)
+		_, err = s.r.EndAnswer(t.Context(), hub.AnswerEnd{Session: a.Session.ID, ID: a.Answer.ID, Epoch: 1, Reason: hub.ReasonStop})
+		if !errors.Is(err, hub.ErrFenced) {
+			t.Fatal(err)
+		}
+		s.ok(s.r.Append(t.Context(), entry(other, 1))) // with this, rows that nobody needs are deleted
+		orphans, err := s.r.ClaimOrphans(t.Context(), "third", 0)
+		s.ok(err)
+		for _, o := range orphans {
+			if o.Message.ID == a.Answer.ID && o.Content != "shown " {
+				t.Errorf("the third owner finds %q", o.Content)
+			}
+		}
+		if len(orphans) != 2 {
+			t.Errorf("%d orphans", len(orphans))
+		}
+	})
+}
+
+func TestSearchKnowsAllLetters(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		s.end(s.ask(s.question("Äpfel und Öl")), "und МОСКВА")
+		for _, text := range []string{"äpfel", "ÄPFEL", "öl", "москва"} {
+			page, err := s.r.Sessions(t.Context(), s.alice, hub.SessionQuery{Limit: 3, Text: text})
+			s.ok(err)
+			if len(page.Items) != 1 {
+				t.Errorf("%q finds %d sessions", text, len(page.Items))
+			}
+		}
+	})
+}
+
+func TestNobodyElseReadsTheDatabase(t *testing.T) {
+	s := &suite{t: t, opt: databases["sqlite"](t)}
+	s.open()
+	defer func() { s.ok(s.r.Close()) }()
+	s.user("alice")
+	files, err := filepath.Glob(filepath.Join(s.opt.DataDir, "omnichat.db*"))
+	s.ok(err)
+	if len(files) < 2 {
+		t.Fatalf("found %v", files)
+	}
+	for _, f := range files {
+		info, err := os.Stat(f)
+		s.ok(err)
+		if info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %s", f, info.Mode())
+		}
+	}
+}
