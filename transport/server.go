@@ -148,8 +148,16 @@ func (s *Server) routes() *echo.Echo {
 	return e
 }
 
-// ready is GET /readyz.
+// ready is GET /readyz. A proxy asks with for=proxy whether requests are to come
+// here at all: they are while the database is away, which is away for everyone,
+// as answers under way go on and the page and the refusals come from here.
 func (s *Server) ready(c echo.Context) error {
+	if c.QueryParam("for") == "proxy" {
+		if s.hub.Draining() {
+			return &hub.Error{Code: hub.CodeUnavailable, Msg: "the server is going away"}
+		}
+		return c.JSON(http.StatusOK, map[string]string{"status": "ready"})
+	}
 	if s.opt.Ready != nil {
 		ctx, cancel := context.WithTimeout(c.Request().Context(), 2*time.Second)
 		defer cancel()
