@@ -37,6 +37,8 @@ type Options struct {
 	Logger         *slog.Logger
 }
 
+
+	now func() time.Time // the clock of failed logins
 // Server answers everything that comes from outside.
 type Server struct {
 	hub        *hub.Hub
@@ -51,6 +53,7 @@ type Server struct {
 	perAccount *throttle
 	origins    map[string]bool
 	proxies    []*net.IPNet
+	signUps    *throttle // by address
 	sockets    *sockets
 	ctx        context.Context // of streams and WebSockets; ended by Shutdown
 	cancel     context.CancelFunc
@@ -78,6 +81,9 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 	if opt.Web == nil {
 		opt.Web = noPage{}
 	}
+	if opt.now == nil {
+		opt.now = time.Now
+	}
 	if opt.Logger == nil {
 		opt.Logger = slog.Default()
 	}
@@ -85,7 +91,8 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 		hub: h, accounts: accounts, opt: opt, log: opt.Logger, logins: newLogins(opt.Secret, opt.AccessTTL, accounts),
 		hasher: newHasher(), csrf: http.NewCrossOriginProtection(), origins: map[string]bool{}, sockets: newSockets(),
 		proxies: parseNetworks(opt.TrustedProxies),
-		perIP:   newThrottle(time.Second, 60), perAccount: newThrottle(3*time.Second, 10),
+		perIP:   newThrottle(time.Second, 60, opt.now), perAccount: newThrottle(3*time.Second, 10, opt.now),
+		signUps: newThrottle(2*time.Second, 30, opt.now),
 	}
 	for _, o := range opt.Origins {
 		s.origins[o] = true

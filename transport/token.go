@@ -97,13 +97,20 @@ func (s *Server) logIn(c echo.Context, form url.Values, withCookie bool) error {
 		return hub.Invalid("password", "is required")
 	}
 	account := strings.ToLower(name)
-	if err := s.perIP.check(c.RealIP()); err != nil {
+	// The account's own limit goes first: what it refuses costs its neighbours,
+	// who share an address, nothing.
+	done, err := s.perAccount.enter(ctx, account)
+	if err != nil {
 		return err
 	}
-	if err := s.perAccount.check(account); err != nil {
+	wrong := false
+	defer func() { done(wrong) }()
+	doneIP, err := s.perIP.enter(ctx, c.RealIP())
+	if err != nil {
 		return err
 	}
 	u, hash, err := s.accounts.UserByName(ctx, name)
+	defer func() { doneIP(wrong) }()
 	missing := hub.CodeOf(err) == hub.CodeNotFound
 	if missing {
 		hash, err = s.hasher.dummy, nil
@@ -115,9 +122,7 @@ func (s *Server) logIn(c echo.Context, form url.Values, withCookie bool) error {
 	if err != nil {
 		return err
 	}
-	if !ok || missing {
-		s.perIP.failed(c.RealIP())
-		s.perAccount.failed(account)
+	if wrong = !ok || missing; wrong {
 		return &hub.Error{Code: hub.CodeInvalidGrant, Msg: "wrong username or password"}
 	}
 	if old {
