@@ -8,6 +8,8 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
+	"reflect"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -52,7 +54,7 @@ func decode(body []byte, into any) error {
 	if !utf8.Valid(body) {
 		return bad("the body is not valid UTF-8")
 	}
-	if err := checkTokens(body); err != nil {
+	if err := checkTokens(body, reflect.TypeOf(into).Elem()); err != nil {
 		return err
 	}
 	if b := bytes.TrimSpace(body); len(b) == 0 || b[0] != '{' {
@@ -66,7 +68,7 @@ func decode(body []byte, into any) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &wrong):
-		field := wrong.Field
+		field := strings.TrimPrefix(wrong.Field, "askBody.") // a command embeds it
 		return hub.Invalid(field, "must be "+kindOf(wrong.Type.Kind().String())+", not "+wrong.Value)
 	case strings.HasPrefix(err.Error(), "json: unknown field "):
 		field := strings.Trim(strings.TrimPrefix(err.Error(), "json: unknown field "), `"`)
@@ -90,77 +92,6 @@ func kindOf(kind string) string {
 		return "a list"
 	}
 	return "a " + kind
-}
-
-// checkTokens refuses what no field may have: depth, U+0000 and trailing data.
-func checkTokens(body []byte) error {
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.UseNumber()
-	var path []string // the key or "" for a list, at each depth
-	key := false      // the next string is a key
-	for {
-		token, err := d.Token()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return &hub.Error{Code: hub.CodeInvalid, Msg: "the body is not valid JSON"}
-		}
-		switch t := token.(type) {
-		case json.Delim:
-			switch t {
-			case '{', '[':
-				if len(path) == depthMax {
-					return &hub.Error{Code: hub.CodeInvalid, Field: path[0], Msg: fmt.Sprintf("the body is nested deeper than %d levels", depthMax)}
-				}
-				path = append(path, "")
-				key = t == '{'
-				continue
-			default:
-				path = path[:len(path)-1]
-				if len(path) == 0 && len(bytes.TrimSpace(body[d.InputOffset():])) > 0 {
-					return &hub.Error{Code: hub.CodeInvalid, Msg: "there is more after the JSON object"}
-				}
-			}
-		case string:
-			if key {
-				path[len(path)-1] = t
-				key = false
-				continue
-			}
-			if strings.ContainsRune(t, 0) {
-				field := ""
-				if len(path) > 0 {
-					field = path[0]
-				}
-				return hub.Invalid(field, "must not contain U+0000")
-			}
-		}
-		key = inObject(body, d)
-	}
-}
-
-// inObject says whether the next token is a key.
-func inObject(body []byte, d *json.Decoder) bool {
-	rest := bytes.TrimLeft(body[d.InputOffset():], " \t\r\n")
-	if len(rest) == 0 || rest[0] != ',' {
-		return false
-	}
-	rest = bytes.TrimLeft(rest[1:], " \t\r\n")
-	if len(rest) == 0 || rest[0] != '"' {
-		return false
-	}
-	// A string after a comma is a key if a colon follows it.
-	for i := 1; i < len(rest); i++ {
-		switch rest[i] {
-		case '\\':
-			i++
-		case '"':
-			after := bytes.TrimLeft(rest[i+1:], " \t\r\n")
-			return len(after) > 0 && after[0] == ':'
-		}
-	}
-	return false
 }
 
 // queryInt reads a whole number from the query; absent, it is otherwise.
