@@ -1,14 +1,18 @@
 package transport
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"math"
 	"net/http"
+	"net"
 	"sync"
+	"slices"
 	"time"
+	"sync/atomic"
 
 	"github.com/coder/websocket"
 	"github.com/labstack/echo/v4"
@@ -19,9 +23,13 @@ import (
 
 const (
 	readLimitBefore = 4 << 10 // bytes of a message, before auth
-	readLimitAfter  = 1 << 20
+	readLimitAfter  = 4       // times the body limit: what is over that is refused, over this it ends the connection
+	stuckAfter      = 10 * time.Second
 	pingTimeout     = 10 * time.Second
 	positionsMax    = 10_000
+	slowest         = 16 << 10 // bytes a second that a peer reads at least, or its pong is late
+	patienceMax     = 2 * time.Minute
+	writeBuffer     = 128 << 10 // of the system: what lies in a larger one hides how slow a peer is
 )
 
 // socket is one WebSocket connection.
@@ -31,14 +39,35 @@ type socket struct {
 	stuck  *time.Timer // ends a connection whose peer takes nothing
 
 	mu  sync.Mutex
+	sent    atomic.Int64 // bytes
+	writing atomic.Bool
+
 	who identity
 }
 
-// Write is hub.Sink's: a batch of lines is one text message.
+// Write is hub.Sink's: a batch of lines is one text message. A large one goes
+// out in frames, and a slow peer may take long for it as long as it takes some.
 func (w *socket) Write(_ context.Context, batch []byte) error {
-	w.stuck.Reset(pingTimeout)
+	batch = bytes.TrimSuffix(batch, []byte("\n"))
+	w.writing.Store(true)
+	defer w.writing.Store(false)
+	w.sent.Add(int64(len(batch)))
+	w.stuck.Reset(stuckAfter)
 	defer w.stuck.Stop()
-	return w.conn.Write(context.Background(), websocket.MessageText, bytes.TrimSuffix(batch, []byte("\n")))
+	if len(batch) <= chunk {
+		return w.conn.Write(context.Background(), websocket.MessageText, batch)
+	}
+	message, err := w.conn.Writer(context.Background(), websocket.MessageText)
+	if err != nil {
+		return err
+	}
+	for part := range slices.Chunk(batch, chunk) {
+		if _, err := message.Write(part); err != nil {
+			return err
+		}
+		w.stuck.Reset(stuckAfter)
+	}
+	return message.Close()
 }
 
 func (w *socket) identity() identity {
@@ -76,7 +105,7 @@ func (s *Server) ws(c echo.Context) error {
 		return &hub.Error{Code: hub.CodeUnavailable, Msg: "this server is going away; connect again", RetryAfter: time.Second}
 	}
 	defer s.sockets.exit()
-	conn, err := websocket.Accept(c.Response(), r, &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled})
+	conn, err := websocket.Accept(takeover{c.Response().Writer}, r, &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		s.log.Debug("WebSocket handshake", "err", err)
 		return nil // answered by the library
@@ -145,6 +174,29 @@ func (w *socket) serve() {
 		cancel()
 		w.end(closeServiceRestart, "try again")
 		return
+// takeover is a response whose connection becomes a WebSocket.
+type takeover struct{ http.ResponseWriter }
+
+// Hijack is http.Hijacker's.
+func (t takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(t.ResponseWriter).Hijack()
+	if tcp, ok := conn.(*net.TCPConn); ok && err == nil {
+		_ = tcp.SetWriteBuffer(writeBuffer) // without it a slow peer is noticed late
+	}
+	return conn, rw, err
+}
+// serve runs an authenticated connection to its end.
+func (w *socket) serve() {
+	w.conn.SetReadLimit(readLimitAfter * w.server.opt.BodyLimit)
+	ctx, cancel := context.WithCancel(w.server.ctx)
+	connect, connected := context.WithTimeout(ctx, w.server.opt.CallTimeout)
+	v, err := w.server.hub.Connect(connect, w.who.user)
+	connected()
+	if err != nil {
+		cancel()
+		w.end(closeServiceRestart, "try again")
+		return
+
 	}
 	defer v.Close()
 	var helpers sync.WaitGroup
@@ -166,9 +218,12 @@ func (w *socket) serve() {
 	helpers.Wait()
 }
 
-// ping finds out that a peer is gone although nobody says so.
+// ping finds out that a peer is gone although nobody says so. A write that is
+// under way finds that out by itself; and what was written before a ping is
+// read before it is answered, for which a slow peer gets its time.
 func (w *socket) ping(ctx context.Context) {
 	t := time.NewTicker(w.server.opt.Heartbeat)
+	read := int64(0) // of sent, as far as a pong has said
 	defer t.Stop()
 	for {
 		select {
@@ -176,7 +231,12 @@ func (w *socket) ping(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		pong, cancel := context.WithTimeout(ctx, pingTimeout)
+		if w.writing.Load() {
+			continue
+		}
+		sent := w.sent.Load()
+		patience := pingTimeout + min(patienceMax, time.Duration((sent-read)/slowest)*time.Second)
+		pong, cancel := context.WithTimeout(ctx, patience)
 		err := w.conn.Ping(pong)
 		cancel()
 		if err != nil {
@@ -191,7 +251,11 @@ func (w *socket) read(ctx context.Context, v *hub.Viewer) {
 	pace := rate.NewLimiter(100, 400)
 	for {
 		kind, data, err := w.conn.Read(context.Background())
-		if err != nil {
+		switch {
+		case err == nil:
+			read = sent
+		case late && !w.writing.Load():
+		late := pong.Err() != nil && ctx.Err() == nil
 			return
 		}
 		if !pace.Allow() {
