@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
@@ -22,27 +23,86 @@ import (
 // depthMax bounds how deep JSON may be nested.
 const depthMax = 32
 
-// readBody reads a request's body of the media type, within the limit.
+// What reading a request's body may cost.
+const (
+	bodyTimeout  = 30 * time.Second // to read all of it
+	drainTimeout = 5 * time.Second  // to read what nobody wants
+	drainMax     = 16 << 20         // bytes of that
+)
+
+// readBody reads a request's body of the media type, within the limit. No body
+// at all has no type.
 func (s *Server) readBody(c echo.Context, media string) ([]byte, error) {
-	got, _, err := mime.ParseMediaType(c.Request().Header.Get("Content-Type"))
+	given := c.Request().Header.Get("Content-Type")
+	if given == "" && c.Request().ContentLength == 0 {
+		return nil, nil
+	}
+	got, _, err := mime.ParseMediaType(given)
 	if err != nil || got != media {
 		return nil, &hub.Error{Code: codeUnsupported, Msg: "the body must be " + media}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, s.opt.BodyLimit))
-	var big *http.MaxBytesError
-	if errors.As(err, &big) {
-		return nil, &hub.Error{Code: hub.CodeTooLarge, Msg: fmt.Sprintf("the body is over %d bytes", s.opt.BodyLimit)}
+	setReadDeadline(c, time.Now().Add(bodyTimeout))
+	return readAll(c, s.opt.BodyLimit, &hub.Error{Code: hub.CodeTooLarge, Msg: fmt.Sprintf("the body is over %d bytes", s.opt.BodyLimit)})
+}
+
+// readAll reads a request's body. Of one over the limit it reads no more than
+// that, or nothing if the request says how long it is.
+func readAll(c echo.Context, limit int64, tooLarge *hub.Error) ([]byte, error) {
+	if c.Request().ContentLength > limit {
+		return nil, tooLarge
 	}
-	if err != nil {
+	body, err := io.ReadAll(io.LimitReader(c.Request().Body, limit+1))
+	setReadDeadline(c, time.Time{}) // net/http watches the connection by reading on
+	renewCalls(c)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, &hub.Error{Code: codeTimeout, Msg: "the body took too long"}
+	case err != nil:
 		return nil, &hub.Error{Code: hub.CodeInvalid, Msg: "the body broke off", Err: err}
+	case int64(len(body)) > limit:
+		return nil, tooLarge
 	}
 	return body, nil
+}
+
+func setReadDeadline(c echo.Context, at time.Time) {
+	_ = http.NewResponseController(c.Response().Writer).SetReadDeadline(at) // a writer without one has no slow peer
+}
+
+// drain reads what is left of the body of a request that is refused, since many
+// clients send all of it before they look for an answer, and a connection that
+// is closed on them breaks. It is closed after that answer. A client that waits
+// for 100 Continue has sent nothing.
+func drain(c echo.Context, code hub.Code) {
+	r := c.Request()
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	c.Response().Header().Set("Connection", "close")
+	if code == codeTimeout || r.Header.Get("Expect") != "" {
+		return
+	}
+	setReadDeadline(c, time.Now().Add(drainTimeout))
+	n, err := io.Copy(io.Discard, io.LimitReader(r.Body, drainMax))
+	setReadDeadline(c, time.Time{})
+	if n == 0 && err == nil {
+		c.Response().Header().Del("Connection") // all had been read
+	}
 }
 
 // readJSON reads a request's body into a struct, strictly.
 func (s *Server) readJSON(c echo.Context, into any) error {
 	body, err := s.readBody(c, "application/json")
 	if err != nil {
+		return err
+	}
+	return decode(body, into)
+}
+
+// readOptionalJSON is readJSON for a body that may be left out.
+func (s *Server) readOptionalJSON(c echo.Context, into any) error {
+	body, err := s.readBody(c, "application/json")
+	if err != nil || len(body) == 0 {
 		return err
 	}
 	return decode(body, into)
@@ -105,6 +165,29 @@ func queryInt(c echo.Context, name string, least, most, otherwise int64) (int64,
 		return 0, hub.Invalid(name, fmt.Sprintf("must be a whole number from %d to %d", least, most))
 	}
 	return n, nil
+}
+
+// optional is a field of a body of which absent, null and a value differ.
+type optional[T any] struct {
+	given bool
+	value *T // nil for null
+}
+
+// UnmarshalJSON is json.Unmarshaler's.
+func (o *optional[T]) UnmarshalJSON(b []byte) error {
+	o.given = true
+	return json.Unmarshal(b, &o.value)
+}
+
+// checkText refuses a text that is too long, and null.
+func checkText(field string, o optional[string], most int) error {
+	switch {
+	case o.given && o.value == nil:
+		return hub.Invalid(field, "must be a string, not null")
+	case o.given && utf8.RuneCountInString(*o.value) > most:
+		return hub.Invalid(field, fmt.Sprintf("must have at most %d characters", most))
+	}
+	return nil
 }
 
 // pathID reads an id from the path. What is no UUID names nothing.

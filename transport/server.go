@@ -31,6 +31,7 @@ type Options struct {
 	Recheck        time.Duration                   // how often a long response looks whether its login holds; 20 s
 	MaxSockets     int                             // WebSockets of one user; 500
 	Web            fs.FS                           // the built page
+	CallTimeout    time.Duration                   // of all that one request or command calls; 8 s
 	Ready          func(ctx context.Context) error // why no question can be asked
 	Degraded       func() error                    // what is away although questions are answered
 	Metrics        http.Handler
@@ -73,6 +74,7 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 	set(&opt.AuthTimeout, 5*time.Second)
 	set(&opt.Recheck, 20*time.Second)
 	if opt.MaxSockets == 0 {
+	set(&opt.CallTimeout, 8*time.Second)
 		opt.MaxSockets = 500
 	}
 	if opt.BodyLimit == 0 {
@@ -240,6 +242,8 @@ func (s *Server) common(next echo.HandlerFunc) echo.HandlerFunc {
 		return next(c)
 	}
 }
+		done := boundCalls(c, s.opt.CallTimeout)
+		defer done()
 
 // cors lets pages of the allowed origins use the server. It returns true for a
 // preflight that is answered with that.

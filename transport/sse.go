@@ -57,7 +57,7 @@ func (s *Server) stream(c echo.Context, who identity, v *hub.Viewer) error {
 	h.Set("X-Accel-Buffering", "no")
 	c.Response().WriteHeader(http.StatusOK)
 
-	ctx, cancel := context.WithCancelCause(c.Request().Context())
+	ctx, cancel := context.WithCancelCause(unbound(c))
 	stop := context.AfterFunc(s.ctx, func() { cancel(errGoingAway) })
 	defer stop()
 	var watcher sync.WaitGroup
