@@ -6,13 +6,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
-	"net/http"
 	"net"
-	"sync"
+	"net/http"
 	"slices"
-	"time"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/labstack/echo/v4"
@@ -26,10 +27,10 @@ const (
 	readLimitAfter  = 4       // times the body limit: what is over that is refused, over this it ends the connection
 	stuckAfter      = 10 * time.Second
 	pingTimeout     = 10 * time.Second
-	positionsMax    = 10_000
 	slowest         = 16 << 10 // bytes a second that a peer reads at least, or its pong is late
 	patienceMax     = 2 * time.Minute
 	writeBuffer     = 128 << 10 // of the system: what lies in a larger one hides how slow a peer is
+	positionsMax    = 10_000
 )
 
 // socket is one WebSocket connection.
@@ -38,10 +39,10 @@ type socket struct {
 	conn   *websocket.Conn
 	stuck  *time.Timer // ends a connection whose peer takes nothing
 
-	mu  sync.Mutex
 	sent    atomic.Int64 // bytes
 	writing atomic.Bool
 
+	mu  sync.Mutex
 	who identity
 }
 
@@ -156,24 +157,22 @@ func (w *socket) authenticate() bool {
 		w.end(closeUnauthenticated, "the first message must be auth")
 		return false
 	}
-	who, err := w.server.logins.verify(w.server.ctx, m.Token)
-	if err != nil {
+	ctx, cancel := context.WithTimeout(w.server.ctx, w.server.opt.CallTimeout)
+	defer cancel()
+	who, err := w.server.logins.verify(ctx, m.Token)
+	switch {
+	case hub.CodeOf(err) == hub.CodeUnauthenticated:
 		w.end(closeUnauthenticated, "not authenticated")
+		return false
+	case err != nil: // who it is cannot be said now, which logs nobody out
+		w.server.log.Warn("WebSocket auth", "err", err)
+		w.end(closeServiceRestart, "try again")
 		return false
 	}
 	w.who = who
 	return true
 }
 
-// serve runs an authenticated connection to its end.
-func (w *socket) serve() {
-	w.conn.SetReadLimit(readLimitAfter)
-	ctx, cancel := context.WithCancel(w.server.ctx)
-	v, err := w.server.hub.Connect(ctx, w.who.user)
-	if err != nil {
-		cancel()
-		w.end(closeServiceRestart, "try again")
-		return
 // takeover is a response whose connection becomes a WebSocket.
 type takeover struct{ http.ResponseWriter }
 
@@ -185,6 +184,7 @@ func (t takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	return conn, rw, err
 }
+
 // serve runs an authenticated connection to its end.
 func (w *socket) serve() {
 	w.conn.SetReadLimit(readLimitAfter * w.server.opt.BodyLimit)
@@ -196,7 +196,6 @@ func (w *socket) serve() {
 		cancel()
 		w.end(closeServiceRestart, "try again")
 		return
-
 	}
 	defer v.Close()
 	var helpers sync.WaitGroup
@@ -223,8 +222,8 @@ func (w *socket) serve() {
 // read before it is answered, for which a slow peer gets its time.
 func (w *socket) ping(ctx context.Context) {
 	t := time.NewTicker(w.server.opt.Heartbeat)
-	read := int64(0) // of sent, as far as a pong has said
 	defer t.Stop()
+	read := int64(0) // of sent, as far as a pong has said
 	for {
 		select {
 		case <-ctx.Done():
@@ -238,8 +237,12 @@ func (w *socket) ping(ctx context.Context) {
 		patience := pingTimeout + min(patienceMax, time.Duration((sent-read)/slowest)*time.Second)
 		pong, cancel := context.WithTimeout(ctx, patience)
 		err := w.conn.Ping(pong)
+		late := pong.Err() != nil && ctx.Err() == nil
 		cancel()
-		if err != nil {
+		switch {
+		case err == nil:
+			read = sent
+		case late && !w.writing.Load():
 			_ = w.conn.CloseNow()
 			return
 		}
@@ -251,11 +254,7 @@ func (w *socket) read(ctx context.Context, v *hub.Viewer) {
 	pace := rate.NewLimiter(100, 400)
 	for {
 		kind, data, err := w.conn.Read(context.Background())
-		switch {
-		case err == nil:
-			read = sent
-		case late && !w.writing.Load():
-		late := pong.Err() != nil && ctx.Err() == nil
+		if err != nil {
 			return
 		}
 		if !pace.Allow() {
@@ -266,9 +265,11 @@ func (w *socket) read(ctx context.Context, v *hub.Viewer) {
 			v.Refuse(0, &hub.Error{Code: hub.CodeInvalid, Msg: "commands are text messages"})
 			continue
 		}
-		cmd, err := parseCommand(data)
+		cmd, err := w.parse(data)
 		if err == nil {
-			err = w.do(ctx, v, cmd)
+			call, cancel := context.WithTimeout(ctx, w.server.opt.CallTimeout)
+			err = w.do(call, v, cmd)
+			cancel()
 		}
 		if errors.Is(err, errLoggedOut) {
 			w.end(closeUnauthenticated, "not authenticated")
@@ -278,9 +279,18 @@ func (w *socket) read(ctx context.Context, v *hub.Viewer) {
 			if code := hub.CodeOf(err); code == hub.CodeInternal {
 				w.server.log.Error("WebSocket command failed", "type", cmd.Type, "err", err)
 			}
-			v.Refuse(cmd.Ref, err)
+			_, told := problemOf(err)
+			v.Refuse(cmd.Ref, told)
 		}
 	}
+}
+
+// parse reads a client's message within the limit.
+func (w *socket) parse(data []byte) (command, error) {
+	if limit := w.server.opt.BodyLimit; int64(len(data)) > limit {
+		return command{Ref: refOf(data)}, &hub.Error{Code: hub.CodeTooLarge, Msg: fmt.Sprintf("the message is over %d bytes", limit)}
+	}
+	return parseCommand(data)
 }
 
 var errLoggedOut = errors.New("the auth of another or no user")
@@ -310,11 +320,7 @@ var fields = map[string][]string{
 func parseCommand(data []byte) (command, error) {
 	var cmd command
 	if err := decode(data, &cmd); err != nil {
-		var head struct {
-			Ref int64 `json:"ref"`
-		}
-		_ = json.Unmarshal(data, &head) // the ref is a courtesy
-		return command{Ref: head.Ref}, err
+		return command{Ref: refOf(data)}, err
 	}
 	allowed, ok := fields[cmd.Type]
 	if !ok {
@@ -335,6 +341,15 @@ func parseCommand(data []byte) (command, error) {
 	return cmd, nil
 }
 
+// refOf reads the ref of a message that is refused, if it has one.
+func refOf(data []byte) int64 {
+	var head struct {
+		Ref int64 `json:"ref"`
+	}
+	_ = json.Unmarshal(data, &head) // a courtesy
+	return head.Ref
+}
+
 // required reads an id that a command must have.
 func required[T ~string](field string, v *string) (T, error) {
 	if v == nil {
@@ -352,6 +367,9 @@ func (w *socket) do(ctx context.Context, v *hub.Viewer, cmd command) error {
 	switch cmd.Type {
 	case "auth":
 		who, err := w.server.logins.verify(ctx, cmd.Token)
+		if err != nil && hub.CodeOf(err) != hub.CodeUnauthenticated {
+			return err
+		}
 		if err != nil || who.user != w.identity().user {
 			return errLoggedOut
 		}
@@ -473,7 +491,7 @@ func (s *sockets) unclaim(user hub.UserID) {
 }
 
 // closeAll tells every client to go elsewhere, and waits for the handlers until
-// ctx ends; then it cuts what is left.
+// ctx ends; then it cuts the connections that are left and returns.
 func (s *sockets) closeAll(ctx context.Context) {
 	s.mu.Lock()
 	s.closed = true
@@ -496,6 +514,14 @@ func (s *sockets) closeAll(ctx context.Context) {
 		}
 	})
 	defer stop()
-	closing.Wait()
-	s.wg.Wait()
+	done := make(chan struct{})
+	go func() { // it outlives the call only with handlers that do
+		closing.Wait()
+		s.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
