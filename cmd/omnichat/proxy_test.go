@@ -265,3 +265,47 @@ func TestProxyWithoutADatabase(t *testing.T) {
 		}
 	}
 }
+
+func TestReplicaThatDrainsIsSentNoRequests(t *testing.T) {
+	gate := make(chan struct{})
+	tokens := fake.Numbered(20)
+	provider := fake.New(map[string]fake.Script{"m": {Tokens: tokens, Gate: gate}})
+	defer provider.Close()
+	c := startCluster(t, provider, 2, map[string]string{"OMNICHAT_DRAIN": "60s"})
+	ann := startProxy(t, c.replicas).user("ann")
+	ctx := soon(t)
+	res, v, err := ann.at(c.replicas[0]).begin(ctx, ann.session(), "m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if err := c.replicas[0].cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	status := func(path string) int {
+		res, err := http.Get(c.replicas[0].base + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	for status("/readyz?for=proxy") != http.StatusServiceUnavailable {
+		if ctx.Err() != nil {
+			t.Fatal("a replica that drains says that it takes requests")
+		}
+		pauseFor(ctx, 10*time.Millisecond)
+	}
+	if got := status("/healthz"); got != http.StatusOK {
+		t.Errorf("it does not live: %d", got)
+	}
+	close(gate)
+	if err := v.follow(res.Body, nil); err != nil {
+		t.Error(err)
+	}
+	same(t, "asker", v, strings.Join(tokens, ""))
+	if err := c.replicas[0].cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	ann.call(http.MethodGet, "/sessions", nil, nil)
+}
