@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -31,6 +32,7 @@ type Options struct {
 	AuthTimeout    time.Duration                   // of a WebSocket; 5 s
 	Recheck        time.Duration                   // how often a long response looks whether its login holds; 20 s
 	MaxSockets     int                             // WebSockets of one user; 500
+	CallTimeout    time.Duration                   // of all that one request or command calls; 8 s
 	Web            fs.FS                           // the built page
 	Ready          func(ctx context.Context) error // why no question can be asked
 	Degraded       func() error                    // what is away although questions are answered
@@ -53,6 +55,7 @@ type Server struct {
 	csrf       *http.CrossOriginProtection
 	perIP      *throttle
 	perAccount *throttle
+	signUps    *throttle // by address
 	origins    map[string]bool
 	proxies    []*net.IPNet
 	sockets    *sockets
@@ -73,6 +76,7 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 	set(&opt.Heartbeat, 20*time.Second)
 	set(&opt.AuthTimeout, 5*time.Second)
 	set(&opt.Recheck, 20*time.Second)
+	set(&opt.CallTimeout, 8*time.Second)
 	if opt.MaxSockets == 0 {
 		opt.MaxSockets = 500
 	}
@@ -99,6 +103,7 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 		hasher: newHasher(opt.passwords), csrf: http.NewCrossOriginProtection(), origins: map[string]bool{}, sockets: newSockets(),
 		proxies: parseNetworks(opt.TrustedProxies),
 		perIP:   newThrottle(time.Second, 60, opt.now), perAccount: newThrottle(3*time.Second, 10, opt.now),
+		signUps: newThrottle(2*time.Second, 30, opt.now),
 	}
 	for _, o := range opt.Origins {
 		s.origins[o] = true
@@ -109,7 +114,7 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 }
 
 // Handler returns what an http.Server is given.
-func (s *Server) Handler() http.Handler { return s.echo }
+func (s *Server) Handler() http.Handler { return headAsGet(s.echo) }
 
 // SendElsewhere closes all WebSockets, whose clients then connect to another
 // replica, and takes no new ones.
@@ -174,8 +179,16 @@ func (s *Server) routes() *echo.Echo {
 	return e
 }
 
-// ready is GET /readyz.
+// ready is GET /readyz. A proxy asks with for=proxy whether requests are to come
+// here at all: they are while the database is away, which is away for everyone,
+// as answers under way go on and the page and the refusals come from here.
 func (s *Server) ready(c echo.Context) error {
+	if c.QueryParam("for") == "proxy" {
+		if s.hub.Draining() {
+			return &hub.Error{Code: hub.CodeUnavailable, Msg: "the server is going away"}
+		}
+		return c.JSON(http.StatusOK, map[string]string{"status": "ready"})
+	}
 	if s.opt.Ready != nil {
 		ctx, cancel := context.WithTimeout(c.Request().Context(), 2*time.Second)
 		defer cancel()
@@ -242,14 +255,31 @@ func (s *Server) common(next echo.HandlerFunc) echo.HandlerFunc {
 		h := c.Response().Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Content-Security-Policy", apiPolicy) // the page and files have others
+		h.Set("Cache-Control", "no-store")
 		if s.https(c) {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		if s.cors(c) {
 			return c.NoContent(http.StatusNoContent)
 		}
+		done := boundCalls(c, s.opt.CallTimeout)
+		defer done()
 		return next(c)
 	}
+}
+
+// headAsGet answers HEAD as GET, whose body net/http then leaves out. A stream
+// and a WebSocket have nothing but a body.
+func headAsGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead && r.URL.Path != "/ws" && !strings.HasPrefix(r.URL.Path, accessPath) {
+			get := *r // net/http looks at its own
+			get.Method = http.MethodGet
+			r = &get
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // cors lets pages of the allowed origins use the server. It returns true for a

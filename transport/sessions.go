@@ -30,7 +30,7 @@ type sessionBody struct {
 
 // readSession reads the body of a session that is made or changed.
 func (s *Server) readSession(c echo.Context) (in sessionBody, err error) {
-	if err := s.readJSON(c, &in); err != nil {
+	if err := s.readOptionalJSON(c, &in); err != nil {
 		return in, err
 	}
 	for _, f := range []struct {
@@ -117,6 +117,9 @@ func (s *Server) patchSession(c echo.Context, who identity) error {
 	in, err := s.readSession(c)
 	if err != nil {
 		return err
+	}
+	if in == (sessionBody{}) { // nothing to change, nothing to tell the others
+		return s.getSession(c, who)
 	}
 	p := hub.SessionPatch{
 		Title: in.Title.value, Model: in.Model.value, SystemPrompt: in.SystemPrompt.value,

@@ -83,6 +83,8 @@ type site struct {
 	t      *testing.T
 	server *transport.Server
 	still  *still // what failed logins are forgotten by
+	hub    *hub.Hub
+	db     *repo.Repo
 	url    string
 	client *http.Client
 	ann    string // access tokens
@@ -127,7 +129,7 @@ func open(t *testing.T, opt transport.Options, of ...hub.Options) *site {
 			t.Error(err)
 		}
 	})
-	return &site{t: t, server: s, still: clock, url: srv.URL, client: client}
+	return &site{t: t, server: s, still: clock, hub: h, db: db, url: srv.URL, client: client}
 }
 
 // users registers ann, who is the admin, and bob, and logs them in.
@@ -584,14 +586,15 @@ func TestWebSocketCommands(t *testing.T) {
 }
 
 func TestWebSocketMustAuthenticate(t *testing.T) {
+	s := open(t, transport.Options{AuthTimeout: time.Minute}).users()
 	closed := func(conn *websocket.Conn) websocket.StatusCode {
 		_, _, err := conn.Read(t.Context())
 		return websocket.CloseStatus(err)
 	}
-	if code := closed(open(t, transport.Options{AuthTimeout: 50 * time.Millisecond}).dial()); code != 4408 {
+	hasty := s.troubled(&trouble{}, transport.Options{AuthTimeout: 50 * time.Millisecond})
+	if code := closed(hasty.dial()); code != 4408 {
 		t.Errorf("silence was closed with %d", code)
 	}
-	s := open(t, transport.Options{AuthTimeout: time.Hour}).users()
 	for _, first := range []string{`{"type":"ping"}`, `{"type":"auth","token":"x"}`, `x`} {
 		conn := s.dial()
 		if err := conn.Write(t.Context(), websocket.MessageText, []byte(first)); err != nil {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ import (
 	"github.com/omnichat/omnichat/hub"
 	"github.com/omnichat/omnichat/providers/providertest/fake"
 	"github.com/omnichat/omnichat/repo/pgtest"
+	"github.com/omnichat/omnichat/repo/redistest"
 )
 
 // TestMain is the server itself when a test starts it as a process.
@@ -48,15 +50,33 @@ type server struct {
 	env  map[string]string
 	base string
 	cmd  *exec.Cmd
-	logs *bytes.Buffer
+	logs *logs
+}
+
+// logs is what a server has written, over all its starts.
+type logs struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logs) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
 }
 
 // startServer starts a process that asks the fake provider.
 func startServer(t testing.TB, provider *fake.Server, env map[string]string) *server {
 	t.Helper()
-	s := &server{t: t, env: map[string]string{
-		"OMNICHAT_TEST_SERVER": "1", "OMNICHAT_ADDR": "127.0.0.1:0", "OMNICHAT_DATA_DIR": t.TempDir(),
-		"OPENAI_BASE_URL": provider.BaseURL(), "OMNICHAT_IDLE_TIMEOUT": "1s", "OMNICHAT_FIRST_BYTE_TIMEOUT": "2s",
+	s := &server{t: t, logs: new(logs), env: map[string]string{
+		"OMNICHAT_TEST_SERVER": "1", "OMNICHAT_DATA_DIR": t.TempDir(),
+		"OPENAI_BASE_URL": provider.BaseURL(), "OMNICHAT_IDLE_TIMEOUT": "60s", "OMNICHAT_FIRST_BYTE_TIMEOUT": "60s",
 	}}
 	maps.Copy(s.env, env)
 	s.start()
@@ -78,14 +98,33 @@ func (s *server) start() {
 	}
 }
 
+// tryStart is start for when the server may refuse to. It tries again while
+// another process has the port.
 func (s *server) tryStart() error {
+	for try := 1; ; try++ {
+		if s.base == "" {
+			port, err := redistest.FreePort()
+			if err != nil {
+				return err
+			}
+			s.env["OMNICHAT_ADDR"] = "127.0.0.1:" + port
+		}
+		err := s.launch()
+		if err == nil || try == 20 || !strings.Contains(err.Error(), "address already in use") {
+			return err
+		}
+		pauseFor(s.t.Context(), 100*time.Millisecond)
+	}
+}
+
+func (s *server) launch() error {
 	s.cmd = exec.Command(os.Args[0])
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	s.cmd.Env = []string{"HOME=" + os.Getenv("HOME")}
 	for k, v := range s.env {
 		s.cmd.Env = append(s.cmd.Env, k+"="+v)
 	}
-	s.logs = new(bytes.Buffer)
+	before := len(s.logs.String())
 	s.cmd.Stderr = s.logs
 	out, err := s.cmd.StdoutPipe()
 	if err == nil {
@@ -94,14 +133,16 @@ func (s *server) tryStart() error {
 	if err != nil {
 		return err
 	}
+	stuck := time.AfterFunc(2*time.Minute, func() { _ = s.cmd.Process.Kill() })
+	defer stuck.Stop()
 	line, err := bufio.NewReader(out).ReadString('\n')
 	_, address, ok := strings.Cut(strings.TrimSpace(line), "http://")
 	if err != nil || !ok {
 		s.kill()
-		return fmt.Errorf("the server said %q, %w: %s", line, err, s.logs)
+		return fmt.Errorf("the server said %q, %w: %s", line, err, s.logs.String()[before:])
 	}
 	if s.base == "" { // only the first start writes it: clients read it while a process is replaced
-		s.base, s.env["OMNICHAT_ADDR"] = "http://"+address, address
+		s.base = "http://" + address
 	}
 	return nil
 }
@@ -220,6 +261,15 @@ type viewer struct {
 	end   *event
 	twice int  // events at or below its place
 	torn  bool // a snapshot took back what had been shown
+	blank bool // it joins without a position
+	trace bool // it notes what it showed when
+	shown []shown
+}
+
+// shown is that a viewer showed so many bytes at a time.
+type shown struct {
+	at    time.Time
+	bytes int
 }
 
 func newViewer() *viewer { return &viewer{seq: -1} }
@@ -229,6 +279,9 @@ func (v *viewer) text() string { return string(v.buf) }
 
 // apply takes an event; a hole is an error.
 func (v *viewer) apply(e event) error {
+	if v.trace {
+		defer func() { v.shown = append(v.shown, shown{time.Now(), len(v.buf)}) }()
+	}
 	switch e.Type {
 	case "snapshot":
 		v.torn = v.torn || !strings.HasPrefix(e.Text, v.text())
@@ -419,7 +472,7 @@ func (w *socket) until(ctx context.Context, kind string) (event, error) {
 // watch subscribes and follows the one stream of a session to its end.
 func (w *socket) watch(ctx context.Context, session string, v *viewer, until func() bool) error {
 	positions := map[string]int64{}
-	if v.id != "" {
+	if v.id != "" && (!v.blank || v.seq >= 0) {
 		positions[v.id] = v.seq
 	}
 	if err := w.send(ctx, map[string]any{"type": "subscribe", "ref": 1, "session_id": session, "positions": positions}); err != nil {
@@ -441,7 +494,7 @@ func (w *socket) watch(ctx context.Context, session string, v *viewer, until fun
 
 // soon is a context for what must not hang.
 func soon(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 func TestPageThroughTheProxy(t *testing.T) {
 	provider := fake.New(map[string]fake.Script{"m": {Tokens: fake.Numbered(1500), Every: 10 * time.Millisecond}})
 	defer provider.Close()
-	c := startCluster(t, provider, 3, map[string]string{"OMNICHAT_DRAIN": "20s"})
+	c := startCluster(t, provider, 3, map[string]string{"OMNICHAT_DRAIN": "60s", "OMNICHAT_LOG_LEVEL": "debug"})
 	proxy := startProxy(t, c.replicas)
 	cmd := exec.CommandContext(t.Context(), "npx", "playwright", "test", "--config", "playwright.replicas.ts")
 	cmd.Dir = "../../web"
@@ -37,7 +38,7 @@ func TestPageThroughTheProxy(t *testing.T) {
 				t.Errorf("%d replicas only were replaced", n)
 			}
 			return
-		case <-time.After(3 * time.Second):
+		default:
 		}
 		s := c.replicas[n%3]
 		if err := s.cmd.Process.Signal(os.Interrupt); err != nil {
@@ -46,6 +47,15 @@ func TestPageThroughTheProxy(t *testing.T) {
 		if err := s.cmd.Wait(); err != nil {
 			t.Errorf("a replica ended with %v", err)
 		}
+		before := len(s.logs.String())
 		s.start()
+		// The next goes once the proxy sends requests to this one: it has looked, and
+		// looks again.
+		for ctx := soon(t); strings.Count(s.logs.String()[before:], "path=/readyz") < 2; {
+			if ctx.Err() != nil {
+				t.Fatal("the proxy does not look at a replica that came back")
+			}
+			pauseFor(ctx, 20*time.Millisecond)
+		}
 	}
 }

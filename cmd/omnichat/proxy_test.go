@@ -1,50 +1,75 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"go.yaml.in/yaml/v4"
 
 	"github.com/omnichat/omnichat/providers/providertest/fake"
+	"github.com/omnichat/omnichat/repo/pgtest"
+	"github.com/omnichat/omnichat/repo/redistest"
 )
 
-// startProxy runs the proxy of compose.yaml, with the configuration that
-// stands there, before the replicas.
-func startProxy(t *testing.T, replicas []*server) *server {
+// compose is what the tests read of compose.yaml.
+type compose struct {
+	Services map[string]struct{ Environment map[string]string }
+	Configs  map[string]struct{ Content string }
+}
+
+func readCompose(t *testing.T) (c compose) {
 	t.Helper()
 	file, err := os.ReadFile("../../compose.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var compose struct {
-		Configs map[string]struct{ Content string }
-	}
-	if err := yaml.Unmarshal(file, &compose); err != nil {
+	if err := yaml.Unmarshal(file, &c); err != nil {
 		t.Fatal(err)
 	}
-	caddyfile := strings.ReplaceAll(compose.Configs["caddyfile"].Content, "$$", "$") // as compose does
+	return c
+}
+
+func TestComposePassesTheSettingsOn(t *testing.T) {
+	env := readCompose(t).Services["omnichat-1"].Environment
+	for f := range reflect.TypeFor[Config]().Fields() {
+		name := f.Tag.Get("env")
+		if _, ok := env[name]; !ok && (!strings.HasPrefix(name, "OMNICHAT_") || strings.HasSuffix(name, "_SECRET")) {
+			t.Errorf("%s is not passed on", name)
+		}
+	}
+	// A password is no part of a URL, where it had to be escaped.
+	const password = "p@ss:w/or%d?#&"
+	t.Setenv("PGPASSWORD", password)
+	if cfg, err := pgx.ParseConfig(env["DATABASE_URL"]); err != nil || cfg.Password != password || cfg.Host != "postgres" {
+		t.Errorf("DATABASE_URL with that password: %+v, %v", cfg, err)
+	}
+}
+
+// startProxy runs the proxy of compose.yaml, with the configuration that
+// stands there, before the replicas.
+func startProxy(t *testing.T, replicas []*server) *server {
+	t.Helper()
+	caddyfile := strings.ReplaceAll(readCompose(t).Configs["caddyfile"].Content, "$$", "$") // as compose does
 	dir := t.TempDir()
 	path := filepath.Join(dir, "Caddyfile")
 	if err := os.WriteFile(path, []byte(caddyfile), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := redistest.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	l.Close()
+	addr := "127.0.0.1:" + port
 	var upstreams []string
 	for _, s := range replicas {
 		upstreams = append(upstreams, strings.TrimPrefix(s.base, "http://"))
@@ -52,7 +77,7 @@ func startProxy(t *testing.T, replicas []*server) *server {
 	cmd := exec.Command("caddy", "run", "--config", path, "--adapter", "caddyfile")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Env = []string{"HOME=" + dir, "OMNICHAT_SITE=http://" + addr, "OMNICHAT_UPSTREAMS=" + strings.Join(upstreams, " ")}
-	s := &server{t: t, base: "http://" + addr, cmd: cmd, logs: new(bytes.Buffer)}
+	s := &server{t: t, base: "http://" + addr, cmd: cmd, logs: new(logs)}
 	cmd.Stderr = s.logs
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start the proxy (Debian: apt-get install caddy): %v", err)
@@ -83,7 +108,7 @@ func TestProxyPassesEveryTokenAtOnce(t *testing.T) {
 	gate := make(chan struct{})
 	provider := fake.New(map[string]fake.Script{"m": {Tokens: fake.Numbered(50), Gate: gate}})
 	defer provider.Close()
-	c := startCluster(t, provider, 3, map[string]string{"OMNICHAT_IDLE_TIMEOUT": "60s", "OMNICHAT_FIRST_BYTE_TIMEOUT": "60s"})
+	c := startCluster(t, provider, 3, nil)
 	ann := startProxy(t, c.replicas).user("ann")
 	session, ctx := ann.session(), soon(t)
 	live := newViewer()
@@ -148,4 +173,139 @@ func TestProxyFindsAReplicaThatLives(t *testing.T) {
 		}
 		n++
 	}
+	c.replicas[2].kill()
+	unavailable(t, "without any replica", ann.request(ctx, http.MethodGet, "/sessions", nil))
+}
+
+// unavailable expects a request to be refused for now, as clients understand it.
+func unavailable(t *testing.T, when string, r *http.Request) {
+	t.Helper()
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Errorf("%s: %v", when, err)
+		return
+	}
+	var p struct {
+		Status int
+		Code   string
+	}
+	err = decodeBody(res, &p)
+	if h := res.Header; err != nil || res.StatusCode != http.StatusServiceUnavailable || p.Status != res.StatusCode || p.Code != "unavailable" ||
+		h.Get("Retry-After") == "" || h.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("%s: %s, %v, %+v, %v", when, res.Status, h, p, err)
+	}
+}
+
+func TestProxyWithoutADatabase(t *testing.T) {
+	tokens := fake.Numbered(2000)
+	whole := strings.Join(tokens, "")
+	provider := fake.New(map[string]fake.Script{"m": {Tokens: tokens, Every: 5 * time.Millisecond}})
+	defer provider.Close()
+	c := startCluster(t, provider, 3, nil)
+	ann := startProxy(t, c.replicas).user("ann")
+	session, ctx := ann.session(), soon(t)
+	res, asker, err := ann.begin(ctx, session, "m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Away(t)
+	for _, s := range c.replicas {
+		unavailable(t, "a replica", (&client{s: s}).request(ctx, http.MethodGet, "/readyz", nil))
+	}
+	// The answer goes on for so long that the proxy has looked at all replicas.
+	at := asker.seq + 500
+	if err := asker.follow(res.Body, func() bool { return asker.seq >= at }); err != nil || asker.seq < at {
+		t.Fatalf("the answer ended at %d, %v", asker.seq, err)
+	}
+	var pages []int // of a replica and through the proxy; not found if the page is not built
+	for _, s := range []*server{c.replicas[0], ann.s} {
+		page, err := http.Get(s.base + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		page.Body.Close()
+		pages = append(pages, page.StatusCode)
+	}
+	if pages[0] != pages[1] || pages[0] >= 500 {
+		t.Errorf("the page: %d, through the proxy %d", pages[0], pages[1])
+	}
+	unavailable(t, "a question", ann.request(ctx, http.MethodPost, "/chat/stream", map[string]any{"content": "x", "model": "openai/m"}))
+	res.Body.Close()
+	proxied := &cluster{t: t, replicas: []*server{ann.s}}
+	resumed := false
+	follow := func(until func() bool) {
+		for ctx.Err() == nil && asker.end == nil && (until == nil || !until()) {
+			res, err := ann.sse(ctx, http.MethodGet, fmt.Sprintf("/chat/stream/%s?after=%d", asker.id, asker.seq), nil)
+			if err != nil { // a replica that does not have it cannot look it up
+				pauseFor(ctx, 20*time.Millisecond)
+				continue
+			}
+			resumed = true
+			if err := asker.follow(res.Body, until); err != nil {
+				t.Error(err)
+			}
+			res.Body.Close()
+		}
+	}
+	at = asker.seq + 100
+	follow(func() bool { return asker.seq >= at })
+	if !resumed || asker.end != nil {
+		t.Errorf("it was not resumed without the database: at %d, %v", asker.seq, asker.end)
+	}
+	pgtest.Back(t)
+	follow(nil)
+	late, err := proxied.patient(ctx, ann, 0, asker.id, nil)
+	if err != nil {
+		t.Error(err)
+	}
+	for who, v := range map[string]*viewer{"asker": asker, "late viewer": late} {
+		same(t, who, v, whole)
+		if v.end != nil && v.end.Reason != "stop" {
+			t.Errorf("%s: %s", who, v.end.Reason)
+		}
+	}
+}
+
+func TestReplicaThatDrainsIsSentNoRequests(t *testing.T) {
+	gate := make(chan struct{})
+	tokens := fake.Numbered(20)
+	provider := fake.New(map[string]fake.Script{"m": {Tokens: tokens, Gate: gate}})
+	defer provider.Close()
+	c := startCluster(t, provider, 2, map[string]string{"OMNICHAT_DRAIN": "60s"})
+	ann := startProxy(t, c.replicas).user("ann")
+	ctx := soon(t)
+	res, v, err := ann.at(c.replicas[0]).begin(ctx, ann.session(), "m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if err := c.replicas[0].cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	status := func(path string) int {
+		res, err := http.Get(c.replicas[0].base + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	for status("/readyz?for=proxy") != http.StatusServiceUnavailable {
+		if ctx.Err() != nil {
+			t.Fatal("a replica that drains says that it takes requests")
+		}
+		pauseFor(ctx, 10*time.Millisecond)
+	}
+	if got := status("/healthz"); got != http.StatusOK {
+		t.Errorf("it does not live: %d", got)
+	}
+	close(gate)
+	if err := v.follow(res.Body, nil); err != nil {
+		t.Error(err)
+	}
+	same(t, "asker", v, strings.Join(tokens, ""))
+	if err := c.replicas[0].cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	ann.call(http.MethodGet, "/sessions", nil, nil)
 }

@@ -78,6 +78,13 @@ func (c *Client) WaitJoined(t testing.TB, topic hub.Topic, n int) {
 	c.Until(t, "confirmation", func(joined map[hub.Topic]int, _ map[hub.Topic][]string, _ int) bool { return joined[topic] >= n })
 }
 
+// Joins is how often a topic has been joined.
+func (c *Client) Joins(topic hub.Topic) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.joined[topic]
+}
+
 // Start runs a bus for a client until the test ends.
 func Start(t testing.TB, b hub.Bus, c hub.BusClient) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -155,6 +162,35 @@ func Run(t *testing.T, connect func(t *testing.T) (a, b hub.Bus)) {
 			t.Errorf("a lost log: %+v, %v", tail, err)
 		}
 		want(t, "the open of a lost log's old owner", one(t, a, hub.Batch{Session: s, Stream: lost, Epoch: 1, Open: true, Payload: []byte("o")}), hub.ErrFenced)
+	})
+	t.Run("every listen is confirmed", func(t *testing.T) {
+		a, b := connect(t)
+		c := NewClient()
+		Start(t, a, c)
+		for i := range 40 {
+			s, _ := session()
+			topic := hub.Topic{Session: s}
+			a.Listen(topic)
+			if i%2 == 0 {
+				c.WaitJoined(t, topic, 1)
+			}
+			for range 3 {
+				a.Leave(topic)
+				before := c.Joins(topic)
+				a.Listen(topic)
+				c.WaitJoined(t, topic, before+1)
+			}
+			// If the first was not waited for, what is confirmed may be the Listen
+			// before, and the Leave between them be still under way.
+			deadline := time.Now().Add(30 * time.Second)
+			for heard := 0; heard == 0; {
+				var err error
+				if heard, err = b.Publish(t.Context(), topic, []byte("x")); err != nil || time.Now().After(deadline) {
+					t.Fatalf("nobody listens to what was joined %d times, %v", c.Joins(topic), err)
+				}
+			}
+			c.Until(t, "message", func(_ map[hub.Topic]int, got map[hub.Topic][]string, _ int) bool { return len(got[topic]) > 0 })
+		}
 	})
 	t.Run("what is shipped and published is heard in order", func(t *testing.T) {
 		a, b := connect(t)

@@ -4,6 +4,7 @@ package pgtest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -24,9 +25,19 @@ var server struct {
 	sync.Mutex
 	dir  string
 	url  string
-	proc *exec.Cmd
+	proc *process
 	last int
 }
+
+// process is a running server; ended is closed once it has exited.
+type process struct {
+	*os.Process
+	ended chan struct{}
+	log   strings.Builder // its, to be read once it has ended
+}
+
+// tries is how often the server is started: another process may hold its port.
+const tries = 10
 
 // Start returns the URL of a fresh, empty database. The server is started by
 // the first call and ended by [Stop].
@@ -57,8 +68,9 @@ func Stop() {
 	server.Lock()
 	defer server.Unlock()
 	if server.proc != nil {
-		_ = server.proc.Process.Signal(syscall.SIGQUIT) // at once: nothing is kept
-		_ = server.proc.Wait()
+		_ = server.proc.Signal(syscall.SIGCONT) // a test may have left it stopped
+		_ = server.proc.Signal(syscall.SIGQUIT) // at once: nothing is kept
+		<-server.proc.ended
 		server.proc = nil
 	}
 	if server.dir != "" {
@@ -119,52 +131,66 @@ func start() error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)
 	}
-	for try := 0; ; try++ { // another process may take the port first
+	for try := 1; ; try++ {
 		port, err := freePort()
 		if err != nil {
 			return err
 		}
 		err = serve(postgres, data, port, attr)
-		if err == nil || try == 1 {
+		if err == nil || try == tries {
 			return err
 		}
 	}
 }
 
 func serve(postgres, data, port string, attr *syscall.SysProcAttr) error {
-	var log strings.Builder
+	p := &process{ended: make(chan struct{})}
 	cmd := exec.Command(postgres, "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
 		"-c", "fsync=off", "-c", "max_connections=200")
-	cmd.SysProcAttr, cmd.Dir, cmd.Stderr = attr, data, &log
+	cmd.SysProcAttr, cmd.Dir, cmd.Stderr = attr, data, &p.log
 	if err := cmd.Start(); err != nil {
 		return err
 	}
+	p.Process = cmd.Process
+	go func() {
+		_ = cmd.Wait() // a crash is what Away is for
+		close(p.ended)
+	}()
 	url := "postgres://postgres@127.0.0.1:" + port + "/"
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
+	poll := time.NewTicker(20 * time.Millisecond) // a process outside of ours: there is nothing to wait on
+	defer poll.Stop()
 	for {
 		conn, err := pgx.Connect(ctx, url+"postgres")
 		if err == nil {
-			server.proc, server.url = cmd, url
+			server.proc, server.url = p, url
 			return conn.Close(ctx)
 		}
-		if ctx.Err() != nil || cmd.Process.Signal(syscall.Signal(0)) != nil {
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-			return fmt.Errorf("%w: %s", err, log.String())
+		select {
+		case <-p.ended:
+			return fmt.Errorf("it ended: %w: %s", err, &p.log)
+		case <-ctx.Done():
+			_ = p.Kill()
+			<-p.ended
+			return fmt.Errorf("%w: %s", err, &p.log)
+		case <-poll.C:
 		}
-		time.Sleep(20 * time.Millisecond) // a process outside of ours: there is nothing to wait on
 	}
 }
 
+// freePort returns a port that nobody listens on, below those that the system
+// gives to connections, so that none takes it while the server restarts.
 func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	var err error
+	for range 100 {
+		port := strconv.Itoa(12_000 + rand.IntN(20_000))
+		var l net.Listener
+		if l, err = net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
+	return "", fmt.Errorf("find a free port: %w", err)
 }
 
 // Away kills the server, as a crash does, until [Back].
@@ -172,10 +198,38 @@ func Away(t testing.TB) {
 	t.Helper()
 	server.Lock()
 	defer server.Unlock()
-	if err := server.proc.Process.Signal(syscall.SIGQUIT); err != nil {
+	if err := server.proc.Signal(syscall.SIGQUIT); err != nil {
 		t.Fatal(err)
 	}
-	_ = server.proc.Wait() // it says that it was killed
+	<-server.proc.ended
+}
+
+// Silence stops the server and all its sessions, whose connections stay open,
+// until the returned function lets them go on.
+func Silence(t testing.TB) (goOn func()) {
+	t.Helper()
+	server.Lock()
+	defer server.Unlock()
+	// The postmaster first: it starts no sessions then.
+	stopped := []int{server.proc.Pid}
+	if err := server.proc.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", server.proc.Pid, server.proc.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range strings.Fields(string(children)) {
+		pid, _ := strconv.Atoi(f)
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err == nil { // a session may have ended
+			stopped = append(stopped, pid)
+		}
+	}
+	return func() {
+		for _, pid := range stopped {
+			_ = syscall.Kill(pid, syscall.SIGCONT)
+		}
+	}
 }
 
 // Back starts the server again, with its data and on its port.
@@ -192,7 +246,13 @@ func Back(t testing.TB) {
 		t.Fatal(err)
 	}
 	port := strings.Trim(server.url[strings.LastIndex(server.url, ":")+1:], "/")
-	if err := serve(postgres, filepath.Join(server.dir, "data"), port, attr); err != nil {
-		t.Fatalf("restart PostgreSQL: %v", err)
+	for try := 1; ; try++ {
+		err := serve(postgres, filepath.Join(server.dir, "data"), port, attr)
+		if err == nil {
+			return
+		}
+		if try == tries {
+			t.Fatalf("restart PostgreSQL: %v", err)
+		}
 	}
 }

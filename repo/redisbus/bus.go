@@ -36,7 +36,7 @@ const (
 // streams, atomic for each. A batch that is there already changes nothing. It
 // returns for each 0, 1 if it is fenced, or 2 if its log is lost.
 var ship = redis.NewScript(`
-local expiry = ARGV[#ARGV]
+local expiry = tonumber(ARGV[#ARGV])
 local function one(log, meta, channel, open, epoch, from, last, payload)
   local m = redis.call('HMGET', meta, 'e', 's')
   local e = tonumber(m[1])
@@ -55,6 +55,10 @@ local function one(log, meta, channel, open, epoch, from, last, payload)
     if last <= s then return 0 end
     if from ~= s or not redis.call('XADD', log, 'NOMKSTREAM', id, 'p', payload) then return 2 end
     redis.call('HSET', meta, 's', last)
+    if redis.call('PTTL', meta) < expiry / 2 then
+      redis.call('PEXPIRE', log, expiry)
+      redis.call('PEXPIRE', meta, expiry)
+    end
   end
   redis.call('SPUBLISH', channel, payload)
   return 0
@@ -83,6 +87,7 @@ local s = tonumber(m[2] or '-1')
 local log = redis.call('XRANGE', KEYS[1], '-', '+')
 if #log == 0 then s = -1 end
 redis.call('HSET', KEYS[2], 'e', epoch, 's', s)
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
 local out = {s}
 for i, entry in ipairs(log) do out[i + 1] = entry[2][2] end
@@ -98,14 +103,16 @@ return redis.call('SPUBLISH', KEYS[3], ARGV[2])
 
 // Bus is a hub.Bus on Redis.
 type Bus struct {
-	client  redis.UniversalClient
-	cluster *redis.ClusterClient // nil on a single server
-	log     *slog.Logger
-	state   atomic.Pointer[string] // why it is down; nil when it is up
+	client   redis.UniversalClient
+	cluster  *redis.ClusterClient // nil on a single server
+	log      *slog.Logger
+	state    atomic.Pointer[string] // why not all that is wanted is listened to; nil when it is
+	failures failures
 
-	mu     sync.Mutex
-	wanted map[hub.Topic]bool
-	bell   chan struct{} // holds one: wanted has changed, or a listener has ended
+	mu      sync.Mutex
+	wanted  map[hub.Topic]uint64 // by which Listen
+	listens uint64
+	bell    chan struct{} // holds one: wanted has changed, or a listener has begun or ended
 }
 
 // Open returns a bus on the server or cluster that a URL names, as
@@ -113,7 +120,7 @@ type Bus struct {
 // ?addr=host:port. Redis may be away: then nothing tells a cluster from a
 // single server but an addr in the URL.
 func Open(ctx context.Context, url string, log *slog.Logger) (*Bus, error) {
-	b := &Bus{log: log, wanted: map[hub.Topic]bool{}, bell: make(chan struct{}, 1)}
+	b := &Bus{log: log, wanted: map[hub.Topic]uint64{}, bell: make(chan struct{}, 1)}
 	down := "not connected yet"
 	b.state.Store(&down)
 	isCluster := strings.Contains(url, "addr=")
@@ -153,14 +160,6 @@ func Open(ctx context.Context, url string, log *slog.Logger) (*Bus, error) {
 
 // Close lets the connections go. Run has returned before.
 func (b *Bus) Close() error { return b.client.Close() }
-
-// Up is hub.Bus's.
-func (b *Bus) Up() error {
-	if s := b.state.Load(); s != nil {
-		return errors.New("Redis is not available: " + *s)
-	}
-	return nil
-}
 
 func keys(s hub.SessionID, id hub.MessageID) []string {
 	base := "oc:{" + string(s) + "}:"
@@ -223,6 +222,7 @@ func (b *Bus) Ship(ctx context.Context, batches []hub.Batch) ([]error, error) {
 				err = errors.New("an answer of another length")
 			}
 			worked = worked || err == nil
+			b.note(ctx, channel(hub.Topic{Session: batches[group[0]].Session}), err)
 			for k, i := range group {
 				switch {
 				case err != nil:
@@ -241,6 +241,7 @@ func (b *Bus) Ship(ctx context.Context, batches []hub.Batch) ([]error, error) {
 			return refused, nil
 		}
 		if err := b.load(ctx, ship); err != nil {
+			b.note(ctx, channel(hub.Topic{Session: batches[missing[0][0]].Session}), err)
 			return nil, fmt.Errorf("load a script: %w", err)
 		}
 		todo = missing
@@ -338,6 +339,7 @@ func (b *Bus) Read(ctx context.Context, s hub.SessionID, id hub.MessageID, after
 func (b *Bus) Takeover(ctx context.Context, s hub.SessionID, id hub.MessageID, epoch int64) (hub.Tail, error) {
 	k := keys(s, id)
 	out, err := takeover.Run(ctx, b.client, k[:2], epoch, keepOpen.Milliseconds()).Slice()
+	b.note(ctx, k[0], err)
 	if err != nil {
 		return hub.Tail{}, fmt.Errorf("take a log over: %w", err)
 	}

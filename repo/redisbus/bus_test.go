@@ -2,6 +2,7 @@ package redisbus_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
@@ -41,12 +43,12 @@ func TestSuiteOnOneServer(t *testing.T) {
 }
 
 func TestSuiteOnACluster(t *testing.T) {
-	url := redistest.Cluster(t)
+	url := redistest.Cluster(t).URL
 	bustest.Run(t, func(t *testing.T) (a, b hub.Bus) { return open(t, url), open(t, url) })
 }
 
 func TestClusterIsListenedToOnEveryNode(t *testing.T) {
-	url := redistest.Cluster(t)
+	url := redistest.Cluster(t).URL
 	a, b := open(t, url), open(t, url)
 	c := bustest.NewClient()
 	bustest.Start(t, a, c)
@@ -177,30 +179,183 @@ func TestListeningSurvivesEveryLossOfTheConnection(t *testing.T) {
 	}
 }
 
+func TestATopicIsFollowedToAnotherNode(t *testing.T) {
+	cluster := redistest.Cluster(t)
+	a, b := open(t, cluster.URL), open(t, cluster.URL)
+	c := bustest.NewClient()
+	bustest.Start(t, a, c)
+	var topics []hub.Topic
+	for range 5 {
+		topic := hub.Topic{Session: hub.SessionID(hub.NewID())}
+		topics = append(topics, topic)
+		a.Listen(topic)
+		c.WaitJoined(t, topic, 1)
+	}
+	moved := topics[0]
+	key := fmt.Sprintf("oc:{%s}:c", moved.Session)
+	for range 3 {
+		joins, back := c.Joins(moved), 0
+		c.Until(t, "", func(_ map[hub.Topic]int, _ map[hub.Topic][]string, n int) bool { back = n; return true })
+		cluster.Move(t, key, (cluster.Owner(t, key)+1)%3)
+		c.WaitJoined(t, moved, joins+1)
+		c.Until(t, "word that logs may be gone", func(_ map[hub.Topic]int, _ map[hub.Topic][]string, n int) bool { return n > back })
+		for i, topic := range topics {
+			text := fmt.Sprint("at its new place ", i, joins)
+			c.Until(t, text, func(_ map[hub.Topic]int, got map[hub.Topic][]string, _ int) bool {
+				// Another topic may be joined anew, too, and miss one.
+				if _, err := b.Publish(t.Context(), topic, []byte(text)); err != nil {
+					t.Error(err)
+				}
+				return strings.Contains(fmt.Sprint(got[topic]), text)
+			})
+		}
+		waitUp(t, a, "")
+	}
+}
+
+// waitUp waits until a bus says that it is up, or why it is not.
+func waitUp(t *testing.T, b *redisbus.Bus, why string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	poll := time.NewTicker(10 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		err := b.Up()
+		if why == "" && err == nil || why != "" && err != nil && strings.Contains(err.Error(), why) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("it says %v, not %q", err, why)
+		case <-poll.C:
+		}
+	}
+}
+
+func TestOneNodeOfAClusterIsAway(t *testing.T) {
+	cluster := redistest.Cluster(t)
+	a := open(t, cluster.URL)
+	c := bustest.NewClient()
+	bustest.Start(t, a, c)
+	topics := make([]hub.Topic, 3) // one for each node
+	for found := 0; found < 3; {
+		topic := hub.Topic{Session: hub.SessionID(hub.NewID())}
+		if node := cluster.Owner(t, fmt.Sprintf("oc:{%s}:c", topic.Session)); topics[node] == (hub.Topic{}) {
+			topics[node], found = topic, found+1
+		}
+	}
+	for _, topic := range topics {
+		a.Listen(topic)
+		c.WaitJoined(t, topic, 1)
+	}
+	waitUp(t, a, "")
+	cluster.Nodes[1].Kill()
+	waitUp(t, a, "Redis")
+	other := hub.Topic{Session: topics[0].Session, User: ""}
+	a.Leave(other)
+	before := c.Joins(other)
+	a.Listen(other)
+	c.WaitJoined(t, other, before+1) // nobody waits for a node that is away but its own topics
+	if a.Up() == nil {
+		t.Error("it is up without a node that it wants to listen at")
+	}
+	a.Leave(topics[1])
+	waitUp(t, a, "")
+}
+
+func TestBusIsDownWhileItTakesNothing(t *testing.T) {
+	server := redistest.Start(t)
+	b := open(t, server.URL())
+	c := bustest.NewClient()
+	bustest.Start(t, b, c)
+	b.Listen(hub.Topic{})
+	c.WaitJoined(t, hub.Topic{}, 1)
+	admin := server.Client()
+	s, id := hub.SessionID(hub.NewID()), hub.MessageID(hub.NewID())
+	last := int64(-1)
+	ship := func() error {
+		refused, err := b.Ship(t.Context(), []hub.Batch{{Session: s, Stream: id, Epoch: 1, Open: last < 0, From: last, Seq: last + 1, Payload: []byte("x")}})
+		if err = errors.Join(append(refused, err)...); err == nil {
+			last++
+		}
+		return err
+	}
+	if err := ship(); err != nil {
+		t.Fatal(err)
+	}
+	for name, fault := range map[string]struct{ begin, end []any }{
+		"OOM":      {[]any{"CONFIG", "SET", "maxmemory", "1"}, []any{"CONFIG", "SET", "maxmemory", "0"}},
+		"READONLY": {[]any{"REPLICAOF", "127.0.0.1", "1"}, []any{"REPLICAOF", "NO", "ONE"}},
+	} {
+		waitUp(t, b, "")
+		if err := admin.Do(t.Context(), fault.begin...).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := ship(); err == nil {
+			t.Errorf("%s: it was taken", name)
+		}
+		if err := b.Up(); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: it says %v", name, err)
+		}
+		if err := admin.Do(t.Context(), fault.end...).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := ship(); err != nil {
+			t.Errorf("%s: afterwards %v", name, err)
+		}
+		if err := b.Up(); err != nil {
+			t.Errorf("%s: afterwards it says %v", name, err)
+		}
+	}
+}
+
 func TestKeysExpire(t *testing.T) {
 	server := redistest.Start(t)
 	b := open(t, server.URL())
 	s, id := hub.SessionID(hub.NewID()), hub.MessageID(hub.NewID())
-	if _, err := b.Ship(t.Context(), []hub.Batch{{Session: s, Stream: id, Epoch: 1, Open: true, Payload: []byte("o")}}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.Takeover(t.Context(), s, hub.MessageID(hub.NewID()), 1); err != nil {
-		t.Fatal(err)
-	}
-	client := redis.NewClient(&redis.Options{Addr: server.Addr})
-	defer client.Close()
-	check := func(most string) {
-		for _, k := range client.Keys(context.Background(), "*").Val() {
-			if ttl := client.TTL(context.Background(), k).Val(); ttl <= 0 {
-				t.Errorf("%s: %s never expires", most, k)
-			}
+	ship := func(x hub.Batch) {
+		x.Session, x.Stream, x.Epoch = s, id, 1
+		if refused, err := b.Ship(t.Context(), []hub.Batch{x}); err != nil || refused[0] != nil {
+			t.Fatal(refused, err)
 		}
 	}
-	check("open")
+	ship(hub.Batch{Open: true, Payload: []byte("o")})
+	taken := hub.MessageID(hub.NewID())
+	if _, err := b.Takeover(t.Context(), s, taken, 1); err != nil {
+		t.Fatal(err)
+	}
+	client := server.Client()
+	check := func(when string, keys int, least, most time.Duration) {
+		t.Helper()
+		all := client.Keys(t.Context(), "*").Val()
+		for _, k := range all {
+			if ttl := client.PTTL(t.Context(), k).Val(); ttl <= least || ttl > most {
+				t.Errorf("%s: %s expires in %s", when, k, ttl)
+			}
+		}
+		if len(all) != keys {
+			t.Errorf("%s: there are %d keys, want %d", when, len(all), keys)
+		}
+	}
+	check("open", 3, time.Hour, 2*time.Hour)
+	for _, k := range client.Keys(t.Context(), "*").Val() { // much later
+		client.PExpire(t.Context(), k, time.Minute)
+	}
+	ship(hub.Batch{Seq: 1, Payload: []byte("1")})
+	client.Del(t.Context(), fmt.Sprintf("oc:{%s}:%s:m", s, taken))
+	check("appended to", 2, time.Hour, 2*time.Hour)
+	for _, k := range client.Keys(t.Context(), "*").Val() {
+		client.PExpire(t.Context(), k, time.Minute)
+	}
+	if _, err := b.Takeover(t.Context(), s, id, 2); err != nil {
+		t.Fatal(err)
+	}
+	check("taken over", 2, time.Hour, 2*time.Hour)
 	if err := b.End(t.Context(), s, id, []byte("e")); err != nil {
 		t.Fatal(err)
 	}
-	check("ended")
+	check("ended", 2, 0, 5*time.Minute)
 }
 
 func BenchmarkShip(b *testing.B) {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -21,170 +22,81 @@ const (
 	deadAfter = 3 * time.Second
 )
 
-// Listen is hub.Bus's.
-func (b *Bus) Listen(t hub.Topic) { b.want(t, true) }
-
-// Leave is hub.Bus's.
-func (b *Bus) Leave(t hub.Topic) { b.want(t, false) }
-
-func (b *Bus) want(t hub.Topic, wanted bool) {
-	b.mu.Lock()
-	if wanted {
-		b.wanted[t] = true
-	} else {
-		delete(b.wanted, t)
-	}
-	b.mu.Unlock()
-	b.ring()
-}
-
-func (b *Bus) ring() {
-	select {
-	case b.bell <- struct{}{}:
-	default:
-	}
-}
-
 // listener is one connection to one node that only listens.
 type listener struct {
 	bus    *Bus
-	node   *redis.Client
 	sub    *redis.PubSub
-	topics map[hub.Topic]bool // what it was told to listen to; Run's
-	done   chan struct{}      // closed once it has ended
+	topics map[hub.Topic]uint64 // what it was told to listen to, by which Listen; Run's
+	live   atomic.Bool          // the node has confirmed a topic
+	done   chan struct{}        // closed once it has ended
+	err    error                // why, then
+
+	mu      sync.Mutex
+	leaving map[hub.Topic]int // SUNSUBSCRIBEs that are not answered yet
+	moved   []hub.Topic       // what the node has ended by itself: another has the slot
 }
 
-// Run is hub.Bus's. Each node that has a topic has a listener; one that fails
-// is replaced, and its topics are looked up anew.
-func (b *Bus) Run(ctx context.Context, c hub.BusClient) {
-	serial := &serialClient{client: c}
-	listeners := map[string]*listener{}
-	var all sync.WaitGroup
-	defer all.Wait()
-	defer func() {
-		for _, l := range listeners {
-			_ = l.sub.Close()
-		}
-	}()
-	retry := time.NewTimer(0)
-	defer retry.Stop()
-	wait := 50 * time.Millisecond
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-b.bell:
-		case <-retry.C:
-		}
-		for addr, l := range listeners {
-			select {
-			case <-l.done:
-				delete(listeners, addr)
-			default:
-			}
-		}
-		started, err := b.arrange(ctx, listeners)
-		for _, l := range started {
-			all.Go(func() { l.run(ctx, serial) })
-		}
-		if err == nil {
-			wait = 50 * time.Millisecond
-			continue
-		}
-		b.down(err)
-		retry.Reset(wait/2 + rand.N(wait/2))
-		wait = min(2*wait, time.Second)
+// listen subscribes, also to what it listens to: that is confirmed once more.
+func (l *listener) listen(ctx context.Context, t hub.Topic, n uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	l.topics[t] = n
+	if err := l.sub.SSubscribe(ctx, channel(t)); err != nil { // one by one: a cluster takes no two slots at once
+		return fmt.Errorf("subscribe: %w", err)
+	}
+	return nil
+}
+
+// giveUp has its run end, so that it is replaced.
+func (l *listener) giveUp() {
+	l.live.Store(false)
+	_ = l.sub.Close()
+}
+
+func (l *listener) leave(ctx context.Context, t hub.Topic) {
+	delete(l.topics, t)
+	l.mu.Lock()
+	l.leaving[t]++
+	l.mu.Unlock()
+	if err := l.sub.SUnsubscribe(ctx, channel(t)); err != nil {
+		l.giveUp()
 	}
 }
 
-// down notes that the bus is away.
-func (b *Bus) down(err error) {
-	text := err.Error()
-	if b.state.Swap(&text) == nil {
-		b.log.Warn("Redis is away", "err", err)
+// left takes the end of a subscription and says whether the node ended it by
+// itself.
+func (l *listener) left(t hub.Topic) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := l.leaving[t]; n == 0 {
+		l.moved = append(l.moved, t)
+		return true
+	} else if n == 1 {
+		delete(l.leaving, t)
+	} else {
+		l.leaving[t] = n - 1
 	}
+	return false
 }
 
-// arrange makes the listeners listen to what is wanted, and returns new ones.
-func (b *Bus) arrange(ctx context.Context, listeners map[string]*listener) (started []*listener, err error) {
-	b.mu.Lock()
-	wanted := make(map[hub.Topic]bool, len(b.wanted))
-	for t := range b.wanted {
-		wanted[t] = true
-	}
-	b.mu.Unlock()
-	for _, l := range listeners {
-		for t := range l.topics {
-			if wanted[t] {
-				delete(wanted, t)
-				continue
-			}
-			delete(l.topics, t)
-			if err := l.sub.SUnsubscribe(ctx, channel(t)); err != nil {
-				_ = l.sub.Close() // its run ends, and it is replaced
-			}
-		}
-	}
-	for t := range wanted {
-		node, err := b.nodeOf(ctx, channel(t))
-		if err != nil {
-			return started, err
-		}
-		addr := node.Options().Addr
-		l := listeners[addr]
-		if l == nil {
-			l = &listener{bus: b, node: node, sub: node.SSubscribe(ctx), topics: map[hub.Topic]bool{}, done: make(chan struct{})}
-			listeners[addr] = l
-			started = append(started, l)
-		}
-		l.topics[t] = true
-		limit, cancel := context.WithTimeout(ctx, 2*time.Second)
-		err = l.sub.SSubscribe(limit, channel(t)) // one by one: a cluster takes no two slots at once
-		cancel()
-		if err != nil {
-			_ = l.sub.Close()
-			return started, fmt.Errorf("subscribe: %w", err)
-		}
-	}
-	return started, nil
-}
-
-// nodeOf is the node that a channel lives on.
-func (b *Bus) nodeOf(ctx context.Context, channel string) (*redis.Client, error) {
-	if b.cluster == nil {
-		single, _ := b.client.(*redis.Client)
-		return single, nil
-	}
-	node, err := b.cluster.MasterForKey(ctx, channel)
-	if err != nil {
-		return nil, fmt.Errorf("find the node of a channel: %w", err)
-	}
-	return node, nil
+func (l *listener) takeMoved() []hub.Topic {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	moved := l.moved
+	l.moved = nil
+	return moved
 }
 
 // run delivers until the connection fails.
 func (l *listener) run(ctx context.Context, c *serialClient) {
-	err := l.receive(ctx, c)
+	l.err = l.receive(ctx, c)
 	_ = l.sub.Close()
 	close(l.done)
-	if ctx.Err() != nil {
-		return
-	}
-	l.bus.down(err)
-	if l.bus.cluster != nil {
-		l.bus.cluster.ReloadState(ctx)
-	}
-	t := time.NewTimer(20*time.Millisecond + rand.N(80*time.Millisecond))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-		l.bus.ring()
-	}
+	l.bus.ring()
 }
 
 func (l *listener) receive(ctx context.Context, c *serialClient) error {
-	heard, fresh := time.Now(), true
+	heard := time.Now()
 	for {
 		got, err := l.sub.ReceiveTimeout(ctx, pingEach)
 		var timeout net.Error
@@ -205,19 +117,184 @@ func (l *listener) receive(ctx context.Context, c *serialClient) error {
 		}
 		switch m := got.(type) {
 		case *redis.Subscription:
-			if m.Kind != "ssubscribe" {
-				continue
+			t := topicOf(m.Channel)
+			switch m.Kind {
+			case "ssubscribe":
+				if !l.live.Swap(true) {
+					c.reconnected()
+					l.bus.ring()
+				}
+				c.joined(t)
+			case "sunsubscribe":
+				if l.left(t) {
+					l.bus.ring()
+				}
 			}
-			if fresh {
-				fresh = false
-				l.bus.state.Store(nil)
-				c.reconnected()
-			}
-			c.joined(topicOf(m.Channel))
 		case *redis.Message:
 			c.receive(topicOf(m.Channel), []byte(m.Payload))
 		}
 	}
+}
+
+// rest is how long a node that failed is left alone.
+type rest struct {
+	until time.Time
+	next  time.Duration
+}
+
+// exchange keeps each wanted topic listened to at the node that has it.
+type exchange struct {
+	bus       *Bus
+	client    *serialClient
+	listeners map[string]*listener // by the node's address
+	rests     map[string]*rest
+	running   sync.WaitGroup
+}
+
+// Run is hub.Bus's. Each node that has a topic has a listener; one that fails
+// is replaced, and its topics are looked up anew.
+func (b *Bus) Run(ctx context.Context, c hub.BusClient) {
+	x := &exchange{bus: b, client: &serialClient{client: c}, listeners: map[string]*listener{}, rests: map[string]*rest{}}
+	defer x.running.Wait()
+	defer func() {
+		for _, l := range x.listeners {
+			_ = l.sub.Close()
+		}
+	}()
+	retry := time.NewTimer(0)
+	defer retry.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.bell:
+		case <-retry.C:
+		}
+		x.sweep(ctx)
+		if again := x.arrange(ctx); again > 0 {
+			retry.Reset(again)
+		}
+	}
+}
+
+// sweep takes away what has ended: listeners, and what nodes have ended of
+// them. Then the cluster has changed.
+func (x *exchange) sweep(ctx context.Context) {
+	changed := false
+	for addr, l := range x.listeners {
+		for _, t := range l.takeMoved() {
+			delete(l.topics, t)
+			changed = true
+		}
+		select {
+		case <-l.done:
+			delete(x.listeners, addr)
+			changed = true
+			if len(l.topics) > 0 && ctx.Err() == nil {
+				x.fail(addr, l.err)
+			}
+		default:
+			if l.live.Load() {
+				delete(x.rests, addr)
+			}
+		}
+	}
+	for addr, r := range x.rests {
+		if time.Since(r.until) > 10*time.Second { // it has nothing to say, or is gone
+			delete(x.rests, addr)
+		}
+	}
+	if !changed || x.bus.cluster == nil {
+		return
+	}
+	// What has moved was missed, and its log may have stayed behind.
+	x.client.reconnected()
+	limit, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	_ = x.bus.cluster.ForEachMaster(limit, func(context.Context, *redis.Client) error { return nil }) // the state is read anew for it, and at once
+}
+
+// fail leaves a node alone for a while.
+func (x *exchange) fail(addr string, err error) {
+	x.bus.down(err)
+	r := x.rests[addr]
+	if r == nil {
+		r = &rest{next: 50 * time.Millisecond}
+		x.rests[addr] = r
+	}
+	r.until = time.Now().Add(r.next/2 + rand.N(r.next/2))
+	r.next = min(2*r.next, time.Second)
+}
+
+// arrange makes the listeners listen to what is wanted. It says when it is to
+// be called again, if anything is missing; else the bus is up.
+func (x *exchange) arrange(ctx context.Context) (again time.Duration) {
+	wanted := x.bus.topics()
+	for _, l := range x.listeners {
+		for t, n := range l.topics {
+			switch now, ok := wanted[t]; {
+			case !ok:
+				l.leave(ctx, t)
+			case now == n:
+				delete(wanted, t)
+			default: // it was left meanwhile, and is to be confirmed again
+				delete(wanted, t)
+				if err := l.listen(ctx, t, now); err != nil {
+					l.giveUp()
+				}
+			}
+		}
+	}
+	missing := false
+	wait := func(addr string) {
+		missing = true
+		if d := max(time.Until(x.rests[addr].until), time.Millisecond); again == 0 || d < again {
+			again = d
+		}
+	}
+	for t, n := range wanted {
+		node, addr, err := x.bus.nodeOf(ctx, channel(t))
+		if r := x.rests[addr]; r != nil && time.Now().Before(r.until) {
+			wait(addr)
+			continue
+		}
+		if err == nil {
+			err = x.listenAt(ctx, node, addr, t, n)
+		}
+		if err != nil {
+			x.fail(addr, err)
+			wait(addr)
+		}
+	}
+	for _, l := range x.listeners {
+		missing = missing || !l.live.Load() && len(l.topics) > 0 // it rings
+	}
+	if !missing {
+		x.bus.up()
+	}
+	return again
+}
+
+// listenAt listens to a topic at a node, with a listener of its own if the node
+// has none yet.
+func (x *exchange) listenAt(ctx context.Context, node *redis.Client, addr string, t hub.Topic, n uint64) error {
+	if l := x.listeners[addr]; l != nil {
+		err := l.listen(ctx, t, n)
+		if err != nil {
+			l.giveUp()
+		}
+		return err
+	}
+	l := &listener{
+		bus: x.bus, sub: node.SSubscribe(ctx), topics: map[hub.Topic]uint64{}, leaving: map[hub.Topic]int{}, done: make(chan struct{}),
+	}
+	if err := l.listen(ctx, t, n); err != nil {
+		_ = l.sub.Close()
+		return err
+	}
+	x.listeners[addr] = l
+	x.running.Go(func() { l.run(ctx, x.client) })
+	return nil
 }
 
 // serialClient makes the calls of several listeners one at a time.

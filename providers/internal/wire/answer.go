@@ -86,6 +86,9 @@ func (t *teller) tell(d hub.Delta) bool {
 	if d.Text == "" && d.Reasoning == "" && d.Tool == nil && d.Opaque == nil && d.Usage == nil && d.Finish == "" {
 		return true
 	}
+	if d.Opaque != nil {
+		d.Opaque = bytes.ToValidUTF8(d.Opaque, []byte("\ufffd"))
+	}
 	t.shown = true
 	t.left = !t.yield(d, nil)
 	return !t.left

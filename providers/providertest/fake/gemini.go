@@ -43,7 +43,7 @@ func (gemini) Error(status int, kind Kind) string {
 
 func (gemini) Frame(body string) string { return "data: " + body + "\n\n" }
 
-func (gemini) Chunk(token string) string { return geminiChunk("", object{"text": token}) }
+func (gemini) Chunk(token string) string { return geminiChunk(object{"text": token}) }
 
 func (gemini) Finishes() map[string]string {
 	return map[string]string{
@@ -127,25 +127,22 @@ type geminiCandidate struct {
 	Index   int    `json:"index"`
 }
 
-func geminiChunk(finish string, parts ...object) string {
-	c := geminiCandidate{Finish: finish}
-	if len(parts) > 0 {
-		c.Content = object{"parts": parts, "role": "model"}
-	}
+func geminiChunk(parts ...object) string {
+	c := geminiCandidate{Content: object{"parts": parts, "role": "model"}}
 	return event(object{"candidates": []geminiCandidate{c}, "modelVersion": "m", "responseId": "1"})
 }
 
 func (e *geminiEncoder) start() string { return "" }
 
 func (e *geminiEncoder) think(token string) string {
-	return geminiChunk("", object{"text": token, "thought": true})
+	return geminiChunk(object{"text": token, "thought": true})
 }
 
 func (e *geminiEncoder) thought() string {
 	if e.sc.Redacted == "" {
 		return ""
 	}
-	return geminiChunk("", object{"text": "", "thoughtSignature": e.sc.Redacted})
+	return geminiChunk(object{"text": "", "thoughtSignature": e.sc.Redacted})
 }
 
 func (e *geminiEncoder) text(token string) string {
@@ -153,7 +150,7 @@ func (e *geminiEncoder) text(token string) string {
 	if e.sent++; e.sent == len(e.sc.Tokens) && e.sc.Signature != "" {
 		part["thoughtSignature"] = e.sc.Signature
 	}
-	return geminiChunk("", part)
+	return geminiChunk(part)
 }
 
 // calls come whole.
@@ -165,7 +162,7 @@ func (e *geminiEncoder) calls() string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return geminiChunk("", parts...)
+	return geminiChunk(parts...)
 }
 
 func (e *geminiEncoder) finish() string {
