@@ -1,6 +1,8 @@
 package gemini
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -23,3 +25,92 @@ func TestConformance(t *testing.T) { providertest.Run(t, fake.Gemini, open) }
 func FuzzDecoder(f *testing.F) { providertest.Fuzz(f, fake.Gemini, newDecoder) }
 
 func BenchmarkDecoder(b *testing.B) { providertest.Benchmark(b, fake.Gemini, newDecoder) }
+
+func TestModels(t *testing.T) {
+	providertest.Models(t, fake.Gemini, open, func(id string) hub.Model {
+		return hub.Model{ID: id, Name: "Gemini " + id, Context: 1048576, Reasoning: true}
+	})
+}
+
+func decode(in string) (text string, finish hub.Reason, err error) {
+	err = wire.Decode(strings.NewReader(in), newDecoder(), func(d hub.Delta) bool {
+		text += d.Text
+		finish = d.Finish
+		return true
+	})
+	return text, finish, err
+}
+
+func TestBlockedPromptIsTheFiltersWork(t *testing.T) {
+	_, _, err := decode("data: {\"promptFeedback\":{\"blockReason\":\"PROHIBITED_CONTENT\"},\"usageMetadata\":{\"promptTokenCount\":7}}\n\n")
+	if hub.CodeOf(err) != hub.CodeContentFilter {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestFinishReasonsThatAreFailures(t *testing.T) {
+	for _, reason := range []string{"MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "OTHER", "NEW_ONE"} {
+		text, finish, err := decode(string(fake.Render(fake.Gemini, fake.Script{Tokens: []string{"a"}, Finish: reason})))
+		if text != "a" || finish != "" || hub.CodeOf(err) != hub.CodeProviderError {
+			t.Errorf("%s: %q, %q, %v", reason, text, finish, err)
+		}
+	}
+}
+
+func TestThinkingByModel(t *testing.T) {
+	limit := 1000
+	for _, tt := range []struct {
+		model, effort, want string
+	}{
+		{"gemini-2.0-flash", "", `{"maxOutputTokens":1000}`},
+		{"gemma-3-27b-it", "", `{"maxOutputTokens":1000}`},
+		{"gemini-2.5-pro", "", `{"maxOutputTokens":1000,"thinkingConfig":{"includeThoughts":true}}`},
+		{"gemini-2.5-flash", "low", `{"maxOutputTokens":2024,"thinkingConfig":{"includeThoughts":true,"thinkingBudget":1024}}`},
+		{"gemini-3.5-flash", "medium", `{"maxOutputTokens":9192,"thinkingConfig":{"includeThoughts":true,"thinkingLevel":"medium"}}`},
+		{"gemini-flash-latest", "", `{"maxOutputTokens":1000,"thinkingConfig":{"includeThoughts":true}}`},
+	} {
+		raw, err := json.Marshal(newRequest(hub.Prompt{Model: tt.model, ReasoningEffort: tt.effort, MaxTokens: &limit}).GenerationConfig)
+		if err != nil || string(raw) != tt.want {
+			t.Errorf("%s, effort %q: %s, %v; want %s", tt.model, tt.effort, raw, err, tt.want)
+		}
+	}
+}
+
+func TestTurnsOfOneRoleAreMerged(t *testing.T) {
+	raw, err := json.Marshal(newRequest(hub.Prompt{Model: "m", Turns: []hub.Turn{
+		{Role: hub.RoleOfUser, Content: "1"}, {Role: hub.RoleOfAssistant}, {Role: hub.RoleOfUser, Content: "2"}, {Role: hub.RoleOfAssistant, Content: "3"},
+	}}).Contents)
+	want := `[{"role":"user","parts":[{"text":"1"},{"text":"2"}]},{"role":"model","parts":[{"text":"3"}]}]`
+	if err != nil || string(raw) != want {
+		t.Errorf("got %s, %v; want %s", raw, err, want)
+	}
+}
+
+// A call that is replayed without its result is refused.
+func TestCallsAreKeptAndNotReplayed(t *testing.T) {
+	part := `{"functionCall":{"name":"f","args":{}},"thoughtSignature":"s"}`
+	var kept []json.RawMessage
+	err := wire.Decode(strings.NewReader("data: {\"candidates\":[{\"content\":{\"parts\":["+part+"]},\"finishReason\":\"STOP\"}]}\n\n"), newDecoder(), func(d hub.Delta) bool {
+		if d.Opaque != nil {
+			kept = append(kept, d.Opaque)
+		}
+		return true
+	})
+	if err != nil || len(kept) != 1 || string(kept[0]) != `{"at":0,"part":`+part+`}` {
+		t.Fatalf("kept %s, %v", kept, err)
+	}
+	if got := parts(hub.Turn{Role: hub.RoleOfAssistant, Opaque: kept}); len(got) != 0 {
+		t.Errorf("replayed %s", got)
+	}
+}
+
+func TestBase(t *testing.T) {
+	for given, want := range map[string]string{
+		"": "https://generativelanguage.googleapis.com/v1beta", "https://proxy": "https://proxy/v1beta", "https://proxy/": "https://proxy/v1beta",
+		"https://proxy/v1": "https://proxy/v1", "https://proxy/v1beta/": "https://proxy/v1beta",
+	} {
+		if got := base(given); got != want {
+			t.Errorf("base(%q) = %q, want %q", given, got, want)
+		}
+	}
+}

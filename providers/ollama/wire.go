@@ -39,16 +39,17 @@ type show struct {
 
 var numCtx = regexp.MustCompile(`(?m)^num_ctx\s+(\d+)`)
 
-// context is the model's, unless its Modelfile sets a smaller one.
+// context is the model's, unless its Modelfile sets another.
 func (s show) context() int64 {
 	if m := numCtx.FindStringSubmatch(s.Parameters); m != nil {
-		n, _ := strconv.ParseInt(m[1], 10, 64) // 0 if it is absurd
-		return n
+		if n, err := strconv.ParseInt(m[1], 10, 64); err == nil {
+			return n
+		}
 	}
 	for name, raw := range s.Info {
 		if strings.HasSuffix(name, ".context_length") {
-			n, _ := strconv.ParseInt(string(raw), 10, 64)
-			return n
+			n, _ := strconv.ParseInt(string(raw), 10, 64) // else unknown
+			return max(0, n)
 		}
 	}
 	return 0

@@ -1,6 +1,9 @@
 package openai
 
 import (
+	"encoding/json"
+	"reflect"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -26,3 +29,83 @@ func TestConformance(t *testing.T) { providertest.Run(t, fake.OpenAI, open) }
 func FuzzDecoder(f *testing.F) { providertest.Fuzz(f, fake.OpenAI, chat.NewDecoder) }
 
 func BenchmarkDecoder(b *testing.B) { providertest.Benchmark(b, fake.OpenAI, chat.NewDecoder) }
+
+func TestModels(t *testing.T) {
+	providertest.Models(t, fake.OpenAI, open, func(id string) hub.Model { return hub.Model{ID: id, Name: id} })
+}
+
+// The lists are as the servers' pages have them, cut.
+func TestModelsOfCompatibleServers(t *testing.T) {
+	yes, no := true, false
+	tests := map[string]struct {
+		list string
+		own  bool
+		want []hub.Model
+	}{
+		"OpenAI": {
+			list: `{"data":[{"id":"gpt-4o"},{"id":"o3-mini"},{"id":"gpt-5-mini"},{"id":"gpt-5-chat-latest"},{"id":"text-embedding-3-small"},{"id":"whisper-1"},{"id":"gpt-4o-realtime-preview"}]}`,
+			own:  true,
+			want: []hub.Model{{ID: "gpt-4o", Name: "gpt-4o"}, {ID: "gpt-5-chat-latest", Name: "gpt-5-chat-latest"}, {ID: "gpt-5-mini", Name: "gpt-5-mini", Reasoning: true}, {ID: "o3-mini", Name: "o3-mini", Reasoning: true}},
+		},
+		"OpenRouter": {
+			list: `{"data":[{"id":"a/b","name":"A: B","context_length":131072,"architecture":{"input_modalities":["text","image"],"output_modalities":["text"]},"supported_parameters":["reasoning"]},{"id":"a/draws","architecture":{"output_modalities":["image"]}}]}`,
+			want: []hub.Model{{ID: "a/b", Name: "A: B", Context: 131072, Vision: &yes, Reasoning: true}},
+		},
+		"vLLM": {list: `{"object":"list","data":[{"id":"m","max_model_len":4096}]}`, want: []hub.Model{{ID: "m", Name: "m", Context: 4096}}},
+		"Groq": {list: `{"data":[{"id":"m","context_window":8192}]}`, want: []hub.Model{{ID: "m", Name: "m", Context: 8192}}},
+		"Mistral, which lists some twice": {
+			list: `{"data":[{"id":"m","max_context_length":32768,"capabilities":{"vision":false}},{"id":"m","max_context_length":32768,"capabilities":{"vision":false}}]}`,
+			want: []hub.Model{{ID: "m", Name: "m", Context: 32768, Vision: &no}},
+		},
+		"Together":  {list: `[{"id":"m","type":"chat","context_length":100},{"id":"e","type":"embedding"}]`, want: []hub.Model{{ID: "m", Name: "m", Context: 100}}},
+		"llama.cpp": {list: `{"data":[{"id":"m","meta":{"n_ctx_train":2048},"capabilities":["completion"]}]}`, want: []hub.Model{{ID: "m", Name: "m", Context: 2048}}},
+		"none":      {list: `{"data":null}`, want: []hub.Model{}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var l listing
+			if err := json.Unmarshal([]byte(tt.list), &l); err != nil {
+				t.Fatal(err)
+			}
+			if got := l.models(tt.own); !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("got %+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestOnlyOpenAIsOwnModelsAreSpecial(t *testing.T) {
+	warm, limit := 0.5, 5
+	for _, tt := range []struct {
+		base, model, field string
+		warm               bool
+	}{
+		{baseURL, "o3-mini", "max_completion_tokens", false},
+		{baseURL, "gpt-5", "max_completion_tokens", false},
+		{"https://eu.api.openai.com/v1", "gpt-5.1", "max_completion_tokens", false},
+		{baseURL, "gpt-5-chat-latest", "max_tokens", true},
+		{baseURL, "gpt-4o", "max_tokens", true},
+		{"http://127.0.0.1:8000/v1", "gpt-5", "max_tokens", true},
+		{"https://api.openai.com.example.org/v1", "o3-mini", "max_tokens", true},
+	} {
+		raw, err := json.Marshal(request(hub.Prompt{Model: tt.model, Temperature: &warm, MaxTokens: &limit}, own(tt.base)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got map[string]any
+		if err := json.Unmarshal(raw, &got); err != nil {
+			t.Fatal(err)
+		}
+		if _, has := got["temperature"]; got[tt.field] != 5.0 || has != tt.warm {
+			t.Errorf("%s at %s: %s", tt.model, tt.base, raw)
+		}
+	}
+}
+
+func TestRequestSendsWhatTheLibraryDrops(t *testing.T) {
+	zero := 0.0
+	raw, err := json.Marshal(request(hub.Prompt{Model: "m", Temperature: &zero, Turns: []hub.Turn{{Role: hub.RoleOfUser}}}, false))
+	if err != nil || !strings.Contains(string(raw), `"temperature":0`) || !strings.Contains(string(raw), `{"role":"user","content":""}`) {
+		t.Errorf("request %s, %v", raw, err)
+	}
+}

@@ -188,6 +188,9 @@ func (d *Decoder) gather(raw json.RawMessage) error {
 		return wire.Fail(hub.CodeProviderError, fmt.Errorf("malformed reasoning_details: %w", err))
 	}
 	for _, piece := range pieces {
+		if len(piece) == 0 {
+			continue
+		}
 		n := len(d.details)
 		kind := string(piece["type"])
 		if n == 0 || kind != `"reasoning.text"` && kind != `"reasoning.summary"` ||
