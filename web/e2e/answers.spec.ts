@@ -111,7 +111,7 @@ test('failures lead somewhere: settings, another model, going on', async ({ page
   await expect(page.getByRole('textbox', { name: 'Search models' })).toBeFocused();
   await page.keyboard.press('Escape');
   await expect(page.getByRole('option')).toHaveCount(0);
-  await expect(page.getByRole('button', { name: 'Model: gpt-5' })).toBeFocused();
+  await expect(note.getByRole('button', { name: 'Switch model' })).toBeFocused();
   await note.getByRole('button', { name: 'Switch model' }).click();
   await page.keyboard.type('nano');
   await expect(page.getByRole('option')).toHaveCount(1);
@@ -177,6 +177,6 @@ test('answers with all their parts are accessible', async ({ page }) => {
   await everyWay(page, 'models');
   await page.keyboard.press('Escape');
   await page.getByRole('button', { name: 'Open a picture.png' }).click();
-  await expect(page.getByRole('dialog').getByRole('img')).toBeVisible();
+  await expect(page.getByRole('dialog').getByRole('img', { name: 'a picture.png' })).toBeVisible();
   await everyWay(page, 'picture');
 });

@@ -80,8 +80,7 @@ test('files by button, paste and drop are sent, and seen after a reload and in a
   await give(page, 'paste', 'notes.txt', 'text/plain', 'Remember the milk.');
   await give(page, 'drop', 'more.md', 'text/markdown', '# More');
   await expect(chips(page).getByRole('listitem')).toHaveCount(3);
-  await expect(chips(page).getByText('18 bytes')).toBeVisible();
-  await expect(page.getByText('Write something to go with the files.')).toBeVisible();
+  await expect(chips(page).getByText('18 bytes', { exact: true })).toBeVisible();
   await composer(page).fill('What is all this?');
 
   // The draft survives a reload with its files.
@@ -134,7 +133,7 @@ test('what cannot be attached says why, and keeps the rest', async ({ page }) =>
   await attach(page, { name: 'latin.txt', mimeType: 'text/plain', buffer: Buffer.from([0xe4, 0xf6]) });
   await expect(chips(page).getByText('text in UTF-8')).toBeVisible();
   await attach(page, cat, notes);
-  await expect(chips(page).getByText('18 bytes')).toBeVisible();
+  await expect(chips(page).getByText('18 bytes', { exact: true })).toBeVisible();
   await composer(page).fill('Look');
   await expect(page.getByText('Remove what could not be attached')).toBeVisible();
   await expect(page.getByRole('button', { name: 'Send' })).toBeDisabled();
@@ -175,5 +174,12 @@ test('a refused send is retried with another model', async ({ page }) => {
   await ask(page, 'What is on it?');
   await page.getByRole('group', { name: 'Not sent' }).getByRole('button', { name: 'Switch model' }).click();
   await page.getByRole('option', { name: 'gpt-5' }).first().click();
+  await expect(answer(page)).toContainText('gpt-5, with 1 image');
+
+  // Files need no words.
+  await attach(page, cat);
+  await page.getByRole('button', { name: 'Send' }).click();
+  await expect(page.getByRole('article', { name: 'You' })).toHaveCount(2);
+  await expect(sent(page).getByRole('listitem')).toHaveCount(1);
   await expect(answer(page)).toContainText('gpt-5, with 1 image');
 });

@@ -1,5 +1,5 @@
 import AxeBuilder from '@axe-core/playwright';
-import { type BrowserContext, expect, type Page } from '@playwright/test';
+import { type BrowserContext, expect, type Page, test } from '@playwright/test';
 
 export const answer = (page: Page) => page.getByRole('article', { name: 'Assistant' }).last();
 export const question = (page: Page) => page.getByRole('article', { name: 'You' }).last();
@@ -53,10 +53,12 @@ export async function axe(page: Page): Promise<void> {
 
 /** Looks at the page as everyone may: light and dark, wide and narrow. */
 export async function everyWay(page: Page, name: string): Promise<void> {
+  test.slow();
   for (const colorScheme of ['light', 'dark'] as const) {
     for (const width of [1280, 390]) {
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
       await page.setViewportSize({ width, height: 800 });
+      await page.evaluate(() => Promise.allSettled(document.getAnimations().map((a) => a.finished)));
       await page.screenshot({ path: `test-results/${name}-${colorScheme}-${width}.png` });
       await axe(page);
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);

@@ -39,7 +39,7 @@ test('providers are added, changed and removed, and no key comes back', async ({
   await form.getByLabel('Name').fill('Not Good');
   await form.getByLabel('Address').fill(provider.url);
   await form.getByRole('textbox', { name: 'API key' }).fill('sk-very-secret');
-  await form.getByText('For everyone on this server').click();
+  await form.getByRole('switch', { name: 'For everyone on this server' }).check();
   await form.getByRole('button', { name: 'Save' }).click();
   await expect(form).toContainText('must be 1 to 40 small letters');
   await axe(page);
@@ -167,9 +167,9 @@ test('the admin sets a price, and it counts; the usage is shown', async ({ page 
   await page.getByRole('textbox', { name: 'Search prices' }).fill('gpt-5');
   await page.getByRole('button', { name: 'Change the price of gpt-5', exact: true }).click();
   const form = page.getByRole('dialog');
-  await form.getByLabel('Input', { exact: true }).fill('100');
-  await form.getByLabel('Cached input').fill('10');
-  await form.getByLabel('Output').fill('1000');
+  await form.getByRole('textbox', { name: 'Input', exact: true }).fill('100');
+  await form.getByRole('textbox', { name: 'Cached input' }).fill('10');
+  await form.getByRole('textbox', { name: 'Output' }).fill('1000');
   await form.getByRole('button', { name: 'Save' }).click();
   await expect(form).toBeHidden();
   const row = page.getByRole('row').filter({ has: page.getByRole('cell', { name: /^gpt-5 Changed$/ }) });
@@ -177,8 +177,8 @@ test('the admin sets a price, and it counts; the usage is shown', async ({ page 
   await everyWay(page, 'prices');
   await page.getByRole('button', { name: 'Add a price' }).click();
   await form.getByLabel('Model').fill('openai/unheard-of');
-  await form.getByLabel('Input', { exact: true }).fill('1');
-  await form.getByLabel('Output').fill('2');
+  await form.getByRole('textbox', { name: 'Input', exact: true }).fill('1');
+  await form.getByRole('textbox', { name: 'Output' }).fill('2');
   await form.getByRole('button', { name: 'Save' }).click();
   await page.getByRole('textbox', { name: 'Search prices' }).fill('unheard');
   await expect(page.getByRole('cell', { name: /^openai\/unheard-of/ })).toBeVisible();
@@ -204,7 +204,7 @@ test('the admin sets a price, and it counts; the usage is shown', async ({ page 
     await expect(page.getByRole('row').filter({ hasText: text })).toContainText('$0.30');
   }
   await page.getByText('7 days').click();
-  await page.getByText("Everyone's").click();
+  await page.getByRole('switch', { name: "Everyone's" }).check();
   await page.getByText('Cost', { exact: true }).first().click();
   await expect(chart).toContainText('$0.30');
 

@@ -28,7 +28,7 @@ export function SettingsPage() {
     document.title = 'Settings · OmniChat';
   }, [reload]);
   return (
-    <Container component="main" size="lg" py="md" mih="100dvh">
+    <Container component="main" size={900} py="md" mih="100dvh">
       <Group gap="xs" mb="md">
         <ActionIcon
           variant="subtle"

@@ -69,6 +69,7 @@ export function Answer({ message, model }: { message: Message; model: string }) 
         </Text>
       )}
       <Group gap={4} className={styles.foot}>
+        <Meta model={message.model} usage={message.usage} />
         {!streaming && (
           <Group gap={4} className={styles.actions}>
             <Siblings id={id} />
@@ -88,7 +89,6 @@ export function Answer({ message, model }: { message: Message; model: string }) 
             {status !== 'error' && goOn}
           </Group>
         )}
-        <Meta model={message.model} usage={message.usage} />
       </Group>
     </>
   );

@@ -41,7 +41,8 @@ export function Composer(props: {
     setText(value);
     keepDraft(session, value);
   };
-  const ready = text.trim() !== '' && !streaming && files.every((f) => f.id && !f.error);
+  const something = text.trim() !== '' || files.length > 0;
+  const ready = something && !streaming && files.every((f) => f.id && !f.error);
   const send = () => {
     if (!ready) return;
     const attachments = files.map(({ id = '', name, media_type, size }) => ({ id, name, media_type, size }));
@@ -52,7 +53,7 @@ export function Composer(props: {
   return (
     <>
       <DropHint onFiles={attach} />
-      <DraftNotes files={files} model={model} hasText={text.trim() !== ''} />
+      <DraftNotes files={files} model={model} />
       <form
         className={styles.composer}
         onSubmit={(e) => {

@@ -35,7 +35,7 @@ export function EditMessage(props: {
         <Button variant="default" size="xs" onClick={onCancel}>
           Cancel
         </Button>
-        <Button size="xs" disabled={!text.trim()} onClick={() => onSend(text, files)}>
+        <Button size="xs" disabled={!text.trim() && files.length === 0} onClick={() => onSend(text, files)}>
           Send
         </Button>
       </Group>

@@ -22,6 +22,7 @@ export function FailureNote(props: {
   const { title, text, ways, detail } = explain(failure);
   return (
     <Alert
+      variant="outline"
       color="red"
       mt="sm"
       role="group"

@@ -18,9 +18,11 @@ export function PendingRow({ pending, onEdit }: { pending: Pending; onEdit: (pen
       {content !== null && (
         <article className={styles.question} aria-label="You">
           <SentFiles files={pending.attachments ?? []} />
-          <div className={styles.bubble} data-sending={!failure || undefined}>
-            {content}
-          </div>
+          {content && (
+            <div className={styles.bubble} data-sending={!failure || undefined}>
+              {content}
+            </div>
+          )}
         </article>
       )}
       {failure ? (

@@ -29,7 +29,7 @@ export function Question({ message, model }: { message: Message; model: string }
   return (
     <>
       <SentFiles files={message.attachments} />
-      <div className={styles.bubble}>{content}</div>
+      {content && <div className={styles.bubble}>{content}</div>}
       <Group gap={4} className={styles.actions} justify="flex-end">
         <Siblings id={id} />
         <ActionIcon

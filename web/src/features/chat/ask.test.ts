@@ -1,7 +1,7 @@
 import { configureStore } from '@reduxjs/toolkit';
 import { afterEach, expect, it, vi } from 'vitest';
 import { Api } from '../../shared/api';
-import { ask } from './ask';
+import { ask, retryPending } from './ask';
 import { chatReducer } from './chatSlice';
 
 afterEach(() => {
@@ -66,4 +66,43 @@ it('keeps a question that could not be sent, with the reason', async () => {
   expect(store.getState().chat.pending).toMatchObject([
     { content: 'hi', failure: { code: 'too_many_running', detail: 'Stop one first.' } },
   ]);
+});
+
+it('makes the session first if something is set for it, once', async () => {
+  let refuse = true;
+  const bodies: Record<string, unknown>[] = [];
+  const calls = serve((_method, path, init) => {
+    const body = JSON.parse(String(init.body));
+    bodies.push(body);
+    if (path === '/sessions') return json({ id: 'made' }, 201);
+    if (refuse) return json({ code: 'daily_limit', detail: 'used up' }, 429);
+    const id = body.answer_id;
+    return sse(
+      { type: 'start', message_id: id, seq: 0, ...fields, session_id: 'made', parent_id: body.message_id },
+      { type: 'finish', message_id: id, seq: 1, reason: 'stop', error: null },
+    );
+  });
+  const store = page();
+  const file = { id: 'f', name: 'a.txt', media_type: 'text/plain', size: 1 };
+  await store.dispatch(
+    ask({
+      session: null,
+      content: 'hi',
+      parent_id: null,
+      model: 'm',
+      settings: { temperature: 1 },
+      attachments: [file],
+    }) as never,
+  );
+  const [failed] = store.getState().chat.pending;
+  expect(failed).toMatchObject({ content: 'hi', attachments: [file], failure: { code: 'daily_limit' } });
+  refuse = false;
+  await store.dispatch(retryPending({ answer_id: failed.answer_id, model: 'other' }) as never);
+  expect(calls).toEqual(['POST /token', 'POST /sessions', 'POST /chat/stream', 'POST /chat/stream']);
+  expect(bodies[0]).toEqual({ temperature: 1, model: 'm', title: 'hi' });
+  expect(bodies[2]).toMatchObject({ session_id: 'made', model: 'other', attachments: ['f'] });
+  const { pending, opened, messages } = store.getState().chat;
+  expect(pending).toEqual([]);
+  expect(opened).toBe('made');
+  expect(messages.entities[failed.message_id]).toMatchObject({ content: 'hi', attachments: [file] });
 });

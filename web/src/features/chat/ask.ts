@@ -61,7 +61,7 @@ const firstWords = (text: string) => text.trim().split(/\s+/).slice(0, 8).join('
 async function sessionFor(p: Pending, api: Api, dispatch: Dispatch): Promise<string | null> {
   if (p.session ?? p.made) return p.session ?? p.made ?? null;
   if (!p.settings || Object.keys(p.settings).length === 0) return null;
-  const body = { ...p.settings, model: p.model, title: firstWords(p.content ?? '') };
+  const body = { ...p.settings, model: p.model, title: firstWords(p.content || (p.attachments?.[0]?.name ?? '')) };
   const made = await api.json<Session>('POST', '/sessions', body);
   dispatch(sessionMade({ answer_id: p.answer_id, session: made.id }));
   return made.id;

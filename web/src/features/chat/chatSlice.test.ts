@@ -92,6 +92,22 @@ describe('a stream', () => {
     expect(p.chat.messages.entities.a).toMatchObject({ content: 'half', status: 'error', error });
   });
 
+  it('ends with all that the provider sent, and with the model that answered', () => {
+    const p = page();
+    const said = {
+      usage: { input_tokens: 1, output_tokens: 2, cost: 0.5 },
+      model: 'other',
+      tool_calls: [{ id: 'c', name: 'f', arguments: '{}' }],
+      notices: [{ code: 'fallback', detail: 'm failed' }],
+      thinking_ms: 1200,
+    };
+    const thought: ServerEvent = { type: 'delta', message_id: 'a', seq: 1, reasoning: 'hm' };
+    p.got('socket', start, thought, delta(2, 'x'));
+    expect(p.chat.messages.entities.a.thinking_ms).toBeGreaterThanOrEqual(0);
+    p.got('socket', { type: 'finish', message_id: 'a', seq: 3, reason: 'tool_calls', error: null, ...said });
+    expect(p.chat.messages.entities.a).toMatchObject({ ...said, reasoning: 'hm', status: 'complete' });
+  });
+
   it("leaves the socket's events aside while this tab reads its own answer", () => {
     const p = page();
     const pending = {

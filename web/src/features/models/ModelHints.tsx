@@ -8,7 +8,7 @@ export function hintsOf(m: Model): string[] {
   if (m.context > 0) hints.push(`${compact(m.context)} context`);
   if (m.vision) hints.push('sees images');
   if (m.reasoning) hints.push('reasoning');
-  if (m.price) hints.push(`$${m.price.input} / $${m.price.output} per million`);
+  if (m.price) hints.push(`$${m.price.input} / $${m.price.output} per M`);
   return hints;
 }
 

@@ -30,23 +30,32 @@ export function ModelPicker({ value, opened, onOpened, onChange }: Props) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: once it has opened, whoever opened it
   useEffect(() => {
     if (!opened) return;
+    const opener = document.activeElement;
     const frame = requestAnimationFrame(() => {
       box.focusSearchInput();
       box.selectActiveOption();
     });
-    return () => cancelAnimationFrame(frame);
+    return () => {
+      cancelAnimationFrame(frame);
+      // The focus goes back to where it came from, unless it has gone elsewhere.
+      const search = box.searchRef.current;
+      if (document.activeElement !== search && document.activeElement !== document.body) return;
+      const back = opener instanceof HTMLElement && opener !== document.body && opener.isConnected;
+      if (back) opener.focus();
+      else box.targetRef.current?.focus();
+    };
   }, [opened]);
   const name = models.find((m) => m.id === value)?.name ?? value;
   const groups = grouped(matching(models, query));
   return (
     <Combobox
       store={box}
-      width={360}
+      width={400}
+      withinPortal={false}
       position="bottom-start"
       onOptionSubmit={(model) => {
         onChange(model);
         box.closeDropdown();
-        box.focusTarget();
       }}
     >
       <Combobox.Target withAriaAttributes={false}>

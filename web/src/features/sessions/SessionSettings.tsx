@@ -1,5 +1,5 @@
 import { Alert, Button, Group, Modal, NumberInput, Select, Stack, Textarea } from '@mantine/core';
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import { useAppDispatch } from '../../app/hooks';
 import type { Failure, Session, SessionSettings as Settings } from '../../shared/protocol';
 import { freshSet, updateSession } from './sessionsSlice';
@@ -131,14 +131,10 @@ function Form({ session, fresh, reasoning, onClose }: Props) {
 
 /** What is set for one chat. */
 export function SessionSettings({ opened, ...props }: Props & { opened: boolean }) {
+  const [shown, setShown] = useState(false); // a dialog that is born open gives the focus back to nobody
+  useEffect(() => setShown(opened), [opened]);
   return (
-    <Modal
-      opened={opened}
-      onClose={props.onClose}
-      title="Chat settings"
-      size="lg"
-      closeButtonProps={{ 'aria-label': 'Close' }}
-    >
+    <Modal opened={shown} onClose={props.onClose} title="Chat settings" size="lg">
       <Form {...props} />
     </Modal>
   );

@@ -11,7 +11,7 @@ export function Confirm(props: {
 }) {
   const { opened, title, text, action, onClose, onConfirm } = props;
   return (
-    <Modal opened={opened} onClose={onClose} title={title} centered closeButtonProps={{ 'aria-label': 'Close' }}>
+    <Modal opened={opened} onClose={onClose} title={title} centered>
       <Text size="sm">{text}</Text>
       <Group justify="flex-end" mt="md">
         <Button variant="default" size="md" onClick={onClose}>

@@ -118,7 +118,6 @@ export function EndpointForm({ opened, ...props }: Props & { opened: boolean }) 
       opened={opened}
       onClose={props.onClose}
       title={props.endpoint ? `Change ${props.endpoint.name}` : 'Add a provider'}
-      closeButtonProps={{ 'aria-label': 'Close' }}
     >
       <Form {...props} />
     </Modal>

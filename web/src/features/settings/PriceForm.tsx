@@ -100,7 +100,6 @@ export function PriceForm({ opened, ...props }: Props & { opened: boolean }) {
       opened={opened}
       onClose={props.onClose}
       title={props.price ? `Price of ${props.price.model}` : 'Add a price'}
-      closeButtonProps={{ 'aria-label': 'Close' }}
     >
       <Form {...props} />
     </Modal>

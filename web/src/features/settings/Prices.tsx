@@ -59,7 +59,7 @@ export function Prices({ onChanged }: { onChanged: () => void }) {
           {error}
         </Alert>
       )}
-      <Table.ScrollContainer minWidth={admin ? 520 : 420} tabIndex={0} aria-label="Prices" role="group">
+      <Table.ScrollContainer type="native" minWidth={admin ? 520 : 420} tabIndex={0} aria-label="Prices" role="group">
         <Table verticalSpacing={4}>
           <Table.Thead>
             <Table.Tr>

@@ -1,7 +1,8 @@
-import { Bar, BarChart, CartesianGrid, ResponsiveContainer, Tooltip, XAxis, YAxis } from 'recharts';
+import { Bar, BarChart, CartesianGrid, Legend, ResponsiveContainer, Tooltip, XAxis, YAxis } from 'recharts';
 import { compact, count, money } from '../../shared/format';
 import type { UsageSum } from '../../shared/protocol';
 import { dayName } from './days';
+import styles from './Usage.module.css';
 
 export type Measure = 'tokens' | 'cost';
 
@@ -35,6 +36,7 @@ export function UsageChart({ days, measure }: { days: UsageSum[]; measure: Measu
           cursor={{ fill: 'var(--mantine-color-default-hover)' }}
           isAnimationActive={false}
         />
+        {measure === 'tokens' && <Legend formatter={(name) => <span className={styles.legend}>{name}</span>} />}
         {measure === 'cost' ? (
           <Bar
             dataKey="cost"

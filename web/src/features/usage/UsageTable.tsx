@@ -22,7 +22,7 @@ export function UsageTable({ by, days, everyone, title }: UsageQuery & { title: 
   if (!rows) return <Skeleton h={160} />;
   if (rows.length === 0) return <Text c="dimmed">Nothing in this time.</Text>;
   return (
-    <Table.ScrollContainer minWidth={480} tabIndex={0} role="group" aria-label={title}>
+    <Table.ScrollContainer type="native" minWidth={480} tabIndex={0} role="group" aria-label={title}>
       <Table verticalSpacing={6}>
         <Table.Thead>
           <Table.Tr>

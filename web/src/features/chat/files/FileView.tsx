@@ -23,14 +23,7 @@ export function FileView({ file, opened, onClose }: { file: Attachment; opened: 
     };
   }, [blob, image]);
   return (
-    <Modal
-      opened={opened}
-      onClose={onClose}
-      title={file.name}
-      size="auto"
-      centered
-      closeButtonProps={{ 'aria-label': 'Close' }}
-    >
+    <Modal opened={opened} onClose={onClose} title={file.name} size="auto" centered>
       {failed ? (
         <Text role="alert">The file cannot be read. It may have been deleted.</Text>
       ) : !url || (!image && text === undefined) ? (
