@@ -25,7 +25,8 @@ func same(t *testing.T, who string, v *viewer, want string) {
 func TestEveryViewerEndsWithTheSameText(t *testing.T) {
 	for _, database := range []string{"sqlite", "postgres"} {
 		t.Run(database, func(t *testing.T) {
-			provider := fake.New(map[string]fake.Script{"m": {Tokens: fake.Numbered(500), Every: 10 * time.Millisecond, Usage: true}})
+			gate, more := make(chan struct{}), make(chan int, 1)
+			provider := fake.New(map[string]fake.Script{"m": {Tokens: fake.Numbered(500), Every: time.Millisecond, Gate: gate, Usage: true}})
 			defer provider.Close()
 			env := map[string]string{}
 			if database == "postgres" {
@@ -34,6 +35,19 @@ func TestEveryViewerEndsWithTheSameText(t *testing.T) {
 			c := startServer(t, provider, env).user("ann")
 			session, ctx := c.session(), soon(t)
 			want := strings.Join(fake.Numbered(500), "")
+			go func() {
+				defer close(gate)
+				for n := range more {
+					for range n {
+						select {
+						case gate <- struct{}{}:
+						case <-ctx.Done():
+							return
+						}
+					}
+				}
+			}()
+			more <- 60 // with what each connection of the restless viewer adds, some are left for the end
 			asker, early, late, restless := newViewer(), newViewer(), newViewer(), newViewer()
 			dice := seeded(t)
 
@@ -101,6 +115,12 @@ func TestEveryViewerEndsWithTheSameText(t *testing.T) {
 				restless.id = id
 				for n := 0; restless.end == nil; n++ {
 					connections = n
+					switch {
+					case n < 20:
+						more <- 21
+					case n == 20:
+						close(more)
+					}
 					upTo := restless.seq + 1 + dice.Int64N(20)
 					stop := func() bool { return n < 20 && restless.seq >= upTo }
 					if n%2 == 0 {
@@ -297,7 +317,7 @@ func TestKilledServerLosesNothingThatWasShown(t *testing.T) {
 	if testing.Short() {
 		rounds = 5
 	}
-	tokens := fake.Numbered(2000)
+	tokens := fake.Numbered(200_000) // the kill comes in mid-answer, however late
 	whole := strings.Join(tokens, "")
 	provider := fake.New(map[string]fake.Script{"m": {Tokens: tokens, Every: 200 * time.Microsecond}})
 	defer provider.Close()
