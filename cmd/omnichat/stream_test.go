@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/omnichat/omnichat/hub"
 	"github.com/omnichat/omnichat/providers/providertest/fake"
 	"github.com/omnichat/omnichat/repo/pgtest"
@@ -310,6 +312,41 @@ func TestProviderFailuresEndTheStreamAndKeepTheText(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDatabaseThatSaysNothingIsSaidSo locks a table, so that PostgreSQL takes
+// questions and answers none.
+func TestDatabaseThatSaysNothingIsSaidSo(t *testing.T) {
+	provider := fake.New(map[string]fake.Script{"m": {}})
+	defer provider.Close()
+	database := pgtest.Start(t)
+	c := startServer(t, provider, map[string]string{"DATABASE_URL": database}).user("ann")
+	ctx := soon(t)
+	conn, err := pgx.Connect(ctx, database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(ctx, "BEGIN; LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for _, call := range []struct{ method, path string }{{http.MethodGet, "/sessions"}, {http.MethodPost, "/sessions"}} {
+		wg.Go(func() {
+			began := time.Now()
+			res, err := http.DefaultClient.Do(c.request(ctx, call.method, call.path, map[string]string{}))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer res.Body.Close()
+			t.Logf("%s %s: %s after %s", call.method, call.path, res.Status, time.Since(began))
+			if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
+				t.Errorf("%s %s: %s, Retry-After %q", call.method, call.path, res.Status, res.Header.Get("Retry-After"))
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestKilledServerLosesNothingThatWasShown(t *testing.T) {
