@@ -18,8 +18,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
 }
 
-func open(baseURL string) hub.Provider {
-	return openai.New(openai.Options{APIKey: "secret-key", BaseURL: baseURL, FirstByte: 300 * time.Millisecond, Idle: 200 * time.Millisecond})
+func open(baseURL string, firstByte, idle time.Duration) hub.Provider {
+	return openai.New(openai.Options{APIKey: "secret-key", BaseURL: baseURL, FirstByte: firstByte, Idle: idle})
 }
 
 func TestConformance(t *testing.T) { providertest.Run(t, open) }
@@ -27,7 +27,7 @@ func TestConformance(t *testing.T) { providertest.Run(t, open) }
 func TestModelsListsWhatTheServerHas(t *testing.T) {
 	srv := fake.New(map[string]fake.Script{"b": {}, "a": {}})
 	defer srv.Close()
-	models, err := open(srv.BaseURL()).Models(t.Context())
+	models, err := open(srv.BaseURL(), 0, 0).Models(t.Context())
 	if err != nil || len(models) != 2 || models[0].ID != "a" || models[1].ID != "b" {
 		t.Errorf("Models = %v, %v", models, err)
 	}
@@ -41,7 +41,7 @@ func TestRequestSendsWhatTheLibraryDrops(t *testing.T) {
 		Model: "o3-mini", Temperature: &zero, MaxTokens: &limit,
 		Turns: []hub.Turn{{Role: hub.RoleOfSystem, Content: "be brief"}, {Role: hub.RoleOfUser}},
 	}
-	for _, err := range open(srv.BaseURL()).Stream(t.Context(), prompt) {
+	for _, err := range open(srv.BaseURL(), 0, 0).Stream(t.Context(), prompt) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@
 package providertest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -42,9 +43,16 @@ func ask(ctx context.Context, p hub.Provider) (r result) {
 
 const multi = "data: {\"choices\":\ndata: [{\"delta\":{\"content\":\"joined\"}}]}\n\n"
 
-// Run holds a provider against the suite. open makes one that asks the server
-// at the base URL, with a first-byte limit of 300 ms and an idle limit of 200 ms.
-func Run(t *testing.T, open func(baseURL string) hub.Provider) {
+// Open makes a provider that asks the server at the base URL, and takes silence
+// of either limit as a failure: before the first byte, and after it.
+type Open func(baseURL string, firstByte, idle time.Duration) hub.Provider
+
+// patient is the limit where a case is not about silence.
+const patient = 30 * time.Second
+
+// Run holds a provider against the suite.
+func Run(t *testing.T, hasty Open) {
+	open := func(baseURL string) hub.Provider { return hasty(baseURL, patient, patient) }
 	ten := fake.Numbered(10)
 	whole := strings.Join(ten, "")
 	half := strings.Join(ten[:5], "")
@@ -55,6 +63,8 @@ func Run(t *testing.T, open func(baseURL string) hub.Provider) {
 		finish    hub.Reason
 		code      hub.Code
 		calls     int
+		firstByte time.Duration // patient if 0
+		idle      time.Duration
 	}{
 		"text":                        {script: fake.Script{Tokens: ten}, text: whole, finish: hub.ReasonStop},
 		"reasoning":                   {script: fake.Script{Reasoning: []string{"let me ", "think"}, Tokens: ten}, text: whole, reasoning: "let me think", finish: hub.ReasonStop},
@@ -77,8 +87,8 @@ func Run(t *testing.T, open func(baseURL string) hub.Provider) {
 		"error event":                 {script: fake.Script{Tokens: ten, BreakAfter: 5, Inject: "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n"}, text: half, code: hub.CodeProviderOverloaded},
 		"plain text in the stream":    {script: fake.Script{Tokens: ten, BreakAfter: 5, Inject: "Internal Server Error\n"}, text: half, code: hub.CodeProviderError},
 		"error, then silence":         {script: fake.Script{Tokens: ten, BreakAfter: 5, Inject: "data: {\"error\":\"boom\"}\n\n", Open: true}, text: half, code: hub.CodeProviderError},
-		"silence in mid-answer":       {script: fake.Script{Tokens: ten, StallAfter: 5, Every: time.Millisecond}, text: half, code: hub.CodeProviderTimeout},
-		"silence from the start":      {script: fake.Script{Silent: true}, code: hub.CodeProviderTimeout},
+		"silence in mid-answer":       {script: fake.Script{Tokens: ten, StallAfter: 5, Every: time.Millisecond}, idle: time.Second, text: half, code: hub.CodeProviderTimeout},
+		"silence from the start":      {script: fake.Script{Silent: true}, firstByte: 300 * time.Millisecond, code: hub.CodeProviderTimeout},
 		"401":                         {script: fake.Script{Status: 401}, code: hub.CodeProviderAuth, calls: 1},
 		"403":                         {script: fake.Script{Status: 403}, code: hub.CodeProviderPermission, calls: 1},
 		"404":                         {script: fake.Script{Status: 404}, code: hub.CodeModelNotFound, calls: 1},
@@ -97,7 +107,7 @@ func Run(t *testing.T, open func(baseURL string) hub.Provider) {
 			t.Parallel()
 			srv := fake.New(map[string]fake.Script{"m": tt.script})
 			defer srv.Close()
-			got := ask(t.Context(), open(srv.BaseURL()))
+			got := ask(t.Context(), hasty(srv.BaseURL(), cmp.Or(tt.firstByte, patient), cmp.Or(tt.idle, patient)))
 			if got.text != tt.text || got.reasoning != tt.reasoning || got.finish != tt.finish || hub.CodeOf(got.err) != tt.code {
 				t.Errorf("got %q, thinking %q, finish %q, error %v; want %q, %q, %q, code %q",
 					got.text, got.reasoning, got.finish, got.err, tt.text, tt.reasoning, tt.finish, tt.code)
@@ -174,9 +184,11 @@ func leave(t *testing.T, open func(string) hub.Provider) {
 // left waits until the server has seen its client go.
 func left(t *testing.T, srv *fake.Server) {
 	t.Helper()
+	began := time.Now()
 	select {
 	case <-srv.Left():
-	case <-time.After(time.Second):
-		t.Error("the server still writes a second later")
+		t.Logf("the server saw its client go after %s", time.Since(began))
+	case <-time.After(10 * time.Second):
+		t.Error("the server still writes 10 s later")
 	}
 }
