@@ -155,7 +155,10 @@ func (s *Server) watch(ctx context.Context, who func() identity) bool {
 			return false
 		case <-t.C:
 		}
-		if err := s.logins.holds(ctx, who()); hub.CodeOf(err) == hub.CodeUnauthenticated {
+		check, cancel := context.WithTimeout(ctx, s.opt.CallTimeout)
+		err := s.logins.holds(check, who())
+		cancel()
+		if hub.CodeOf(err) == hub.CodeUnauthenticated {
 			return true
 		}
 	}

@@ -8,8 +8,11 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
+	"reflect"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
@@ -20,21 +23,71 @@ import (
 // depthMax bounds how deep JSON may be nested.
 const depthMax = 32
 
-// readBody reads a request's body of the media type, within the limit.
+// What reading a request's body may cost.
+const (
+	bodyTimeout  = 30 * time.Second // to read all of it
+	drainTimeout = 5 * time.Second  // to read what nobody wants
+	drainMax     = 16 << 20         // bytes of that
+)
+
+// readBody reads a request's body of the media type, within the limit. No body
+// at all has no type.
 func (s *Server) readBody(c echo.Context, media string) ([]byte, error) {
-	got, _, err := mime.ParseMediaType(c.Request().Header.Get("Content-Type"))
+	given := c.Request().Header.Get("Content-Type")
+	if given == "" && c.Request().ContentLength == 0 {
+		return nil, nil
+	}
+	got, _, err := mime.ParseMediaType(given)
 	if err != nil || got != media {
 		return nil, &hub.Error{Code: codeUnsupported, Msg: "the body must be " + media}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, s.opt.BodyLimit))
-	var big *http.MaxBytesError
-	if errors.As(err, &big) {
-		return nil, &hub.Error{Code: hub.CodeTooLarge, Msg: fmt.Sprintf("the body is over %d bytes", s.opt.BodyLimit)}
+	setReadDeadline(c, time.Now().Add(bodyTimeout))
+	return readAll(c, s.opt.BodyLimit, &hub.Error{Code: hub.CodeTooLarge, Msg: fmt.Sprintf("the body is over %d bytes", s.opt.BodyLimit)})
+}
+
+// readAll reads a request's body. Of one over the limit it reads no more than
+// that, or nothing if the request says how long it is.
+func readAll(c echo.Context, limit int64, tooLarge *hub.Error) ([]byte, error) {
+	if c.Request().ContentLength > limit {
+		return nil, tooLarge
 	}
-	if err != nil {
+	body, err := io.ReadAll(io.LimitReader(c.Request().Body, limit+1))
+	setReadDeadline(c, time.Time{}) // net/http watches the connection by reading on
+	renewCalls(c)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, &hub.Error{Code: codeTimeout, Msg: "the body took too long"}
+	case err != nil:
 		return nil, &hub.Error{Code: hub.CodeInvalid, Msg: "the body broke off", Err: err}
+	case int64(len(body)) > limit:
+		return nil, tooLarge
 	}
 	return body, nil
+}
+
+func setReadDeadline(c echo.Context, at time.Time) {
+	_ = http.NewResponseController(c.Response().Writer).SetReadDeadline(at) // a writer without one has no slow peer
+}
+
+// drain reads what is left of the body of a request that is refused, since many
+// clients send all of it before they look for an answer, and a connection that
+// is closed on them breaks. It is closed after that answer. A client that waits
+// for 100 Continue has sent nothing.
+func drain(c echo.Context, code hub.Code) {
+	r := c.Request()
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	c.Response().Header().Set("Connection", "close")
+	if code == codeTimeout || r.Header.Get("Expect") != "" {
+		return
+	}
+	setReadDeadline(c, time.Now().Add(drainTimeout))
+	n, err := io.Copy(io.Discard, io.LimitReader(r.Body, drainMax))
+	setReadDeadline(c, time.Time{})
+	if n == 0 && err == nil {
+		c.Response().Header().Del("Connection") // all had been read
+	}
 }
 
 // readJSON reads a request's body into a struct, strictly.
@@ -46,13 +99,22 @@ func (s *Server) readJSON(c echo.Context, into any) error {
 	return decode(body, into)
 }
 
+// readOptionalJSON is readJSON for a body that may be left out.
+func (s *Server) readOptionalJSON(c echo.Context, into any) error {
+	body, err := s.readBody(c, "application/json")
+	if err != nil || len(body) == 0 {
+		return err
+	}
+	return decode(body, into)
+}
+
 // decode reads one JSON object. What is wrong names its field.
 func decode(body []byte, into any) error {
 	bad := func(msg string) error { return &hub.Error{Code: hub.CodeInvalid, Msg: msg} }
 	if !utf8.Valid(body) {
 		return bad("the body is not valid UTF-8")
 	}
-	if err := checkTokens(body); err != nil {
+	if err := checkTokens(body, reflect.TypeOf(into).Elem()); err != nil {
 		return err
 	}
 	if b := bytes.TrimSpace(body); len(b) == 0 || b[0] != '{' {
@@ -66,7 +128,7 @@ func decode(body []byte, into any) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &wrong):
-		field := wrong.Field
+		field := strings.TrimPrefix(wrong.Field, "askBody.") // a command embeds it
 		return hub.Invalid(field, "must be "+kindOf(wrong.Type.Kind().String())+", not "+wrong.Value)
 	case strings.HasPrefix(err.Error(), "json: unknown field "):
 		field := strings.Trim(strings.TrimPrefix(err.Error(), "json: unknown field "), `"`)
@@ -92,77 +154,6 @@ func kindOf(kind string) string {
 	return "a " + kind
 }
 
-// checkTokens refuses what no field may have: depth, U+0000 and trailing data.
-func checkTokens(body []byte) error {
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.UseNumber()
-	var path []string // the key or "" for a list, at each depth
-	key := false      // the next string is a key
-	for {
-		token, err := d.Token()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return &hub.Error{Code: hub.CodeInvalid, Msg: "the body is not valid JSON"}
-		}
-		switch t := token.(type) {
-		case json.Delim:
-			switch t {
-			case '{', '[':
-				if len(path) == depthMax {
-					return &hub.Error{Code: hub.CodeInvalid, Field: path[0], Msg: fmt.Sprintf("the body is nested deeper than %d levels", depthMax)}
-				}
-				path = append(path, "")
-				key = t == '{'
-				continue
-			default:
-				path = path[:len(path)-1]
-				if len(path) == 0 && len(bytes.TrimSpace(body[d.InputOffset():])) > 0 {
-					return &hub.Error{Code: hub.CodeInvalid, Msg: "there is more after the JSON object"}
-				}
-			}
-		case string:
-			if key {
-				path[len(path)-1] = t
-				key = false
-				continue
-			}
-			if strings.ContainsRune(t, 0) {
-				field := ""
-				if len(path) > 0 {
-					field = path[0]
-				}
-				return hub.Invalid(field, "must not contain U+0000")
-			}
-		}
-		key = inObject(body, d)
-	}
-}
-
-// inObject says whether the next token is a key.
-func inObject(body []byte, d *json.Decoder) bool {
-	rest := bytes.TrimLeft(body[d.InputOffset():], " \t\r\n")
-	if len(rest) == 0 || rest[0] != ',' {
-		return false
-	}
-	rest = bytes.TrimLeft(rest[1:], " \t\r\n")
-	if len(rest) == 0 || rest[0] != '"' {
-		return false
-	}
-	// A string after a comma is a key if a colon follows it.
-	for i := 1; i < len(rest); i++ {
-		switch rest[i] {
-		case '\\':
-			i++
-		case '"':
-			after := bytes.TrimLeft(rest[i+1:], " \t\r\n")
-			return len(after) > 0 && after[0] == ':'
-		}
-	}
-	return false
-}
-
 // queryInt reads a whole number from the query; absent, it is otherwise.
 func queryInt(c echo.Context, name string, least, most, otherwise int64) (int64, error) {
 	v := c.QueryParam(name)
@@ -174,6 +165,29 @@ func queryInt(c echo.Context, name string, least, most, otherwise int64) (int64,
 		return 0, hub.Invalid(name, fmt.Sprintf("must be a whole number from %d to %d", least, most))
 	}
 	return n, nil
+}
+
+// optional is a field of a body of which absent, null and a value differ.
+type optional[T any] struct {
+	given bool
+	value *T // nil for null
+}
+
+// UnmarshalJSON is json.Unmarshaler's.
+func (o *optional[T]) UnmarshalJSON(b []byte) error {
+	o.given = true
+	return json.Unmarshal(b, &o.value)
+}
+
+// checkText refuses a text that is too long, and null.
+func checkText(field string, o optional[string], most int) error {
+	switch {
+	case o.given && o.value == nil:
+		return hub.Invalid(field, "must be a string, not null")
+	case o.given && utf8.RuneCountInString(*o.value) > most:
+		return hub.Invalid(field, fmt.Sprintf("must have at most %d characters", most))
+	}
+	return nil
 }
 
 // pathID reads an id from the path. What is no UUID names nothing.

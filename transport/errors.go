@@ -33,6 +33,7 @@ var statuses = map[hub.Code]int{
 	hub.CodeTooLarge:        http.StatusRequestEntityTooLarge,
 	codeUnsupported:         http.StatusUnsupportedMediaType,
 	codeMethod:              http.StatusMethodNotAllowed,
+	codeTimeout:             http.StatusRequestTimeout,
 	hub.CodeRateLimited:     http.StatusTooManyRequests,
 	hub.CodeTooManyRunning:  http.StatusTooManyRequests,
 	hub.CodeUnavailable:     http.StatusServiceUnavailable,
@@ -42,6 +43,7 @@ var statuses = map[hub.Code]int{
 const (
 	codeUnsupported hub.Code = "unsupported_media_type"
 	codeMethod      hub.Code = "method_not_allowed"
+	codeTimeout     hub.Code = "request_timeout"
 )
 
 // problem is RFC 9457's, with a stable code.
@@ -93,6 +95,7 @@ func (s *Server) handleError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
+	drain(c, e.Code)
 	h := c.Response().Header()
 	switch {
 	case e.RetryAfter > 0:

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,9 +19,12 @@ import (
 const pagePolicy = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; " +
 	"font-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 
+// apiPolicy is for what is no page: opened as one it may do nothing.
+const apiPolicy = "default-src 'none'; frame-ancestors 'none'"
+
 // page answers with the page: the routes are the page's own business.
 func (s *Server) page(c echo.Context) error {
-	c.Response().Header().Set("Content-Security-Policy", pagePolicy)
+	c.Response().Header().Set("X-Frame-Options", "DENY") // for who does not know frame-ancestors
 	if _, err := fs.Stat(s.opt.Web, "index.html"); err != nil {
 		return &hub.Error{Code: hub.CodeNotFound, Msg: "the page has not been built into this server"}
 	}
@@ -59,9 +63,10 @@ func (s *Server) topFiles(e *echo.Echo) {
 func (s *Server) file(c echo.Context, name, cache string) error {
 	h := c.Response().Header()
 	h.Add("Vary", "Accept-Encoding")
-	accepted := c.Request().Header.Get("Accept-Encoding")
+	h.Set("Content-Security-Policy", pagePolicy)
+	accepted := strings.Join(c.Request().Header.Values("Accept-Encoding"), ",")
 	for _, e := range []struct{ coding, suffix string }{{"br", ".br"}, {"gzip", ".gz"}} {
-		if !strings.Contains(accepted, e.coding) {
+		if !accepts(accepted, e.coding) {
 			continue
 		}
 		if b, err := fs.ReadFile(s.opt.Web, name+e.suffix); err == nil {
@@ -79,6 +84,28 @@ func (s *Server) file(c echo.Context, name, cache string) error {
 		return &hub.Error{Code: hub.CodeNotFound, Msg: "no such file"}
 	}
 	return serve(c, name, cache, b)
+}
+
+// accepts says whether an Accept-Encoding takes a coding (RFC 9110, 12.5.3):
+// its own weight counts, or else that of *.
+func accepts(header, coding string) bool {
+	taken := false
+	for part := range strings.SplitSeq(header, ",") {
+		name, parameters, _ := strings.Cut(part, ";")
+		name = strings.TrimSpace(name)
+		own := strings.EqualFold(name, coding)
+		if !own && name != "*" {
+			continue
+		}
+		weight := 1.0
+		if _, q, ok := strings.Cut(strings.ReplaceAll(strings.ToLower(parameters), " ", ""), "q="); ok {
+			weight, _ = strconv.ParseFloat(q, 64) // what is no number takes nothing
+		}
+		if taken = weight > 0; own {
+			return taken
+		}
+	}
+	return taken
 }
 
 func serve(c echo.Context, name, cache string, b []byte) error {

@@ -34,6 +34,17 @@ func TestResumeFrom(t *testing.T) {
 	}
 }
 
+func TestAccepts(t *testing.T) {
+	for header, want := range map[string]bool{
+		"": false, "gzip": false, "br": true, "gzip, br": true, "BR;q=1": true, "br;q=0": false, "gzip;q=0, br;q=0": false, "br;q=0.001": true,
+		"br ; q=0.0": false, "*": true, "*;q=0": false, "*, br;q=0": false, "*;q=0, br": true, "brotli": false, "identity": false, "br;q=x": false,
+	} {
+		if got := accepts(header, "br"); got != want {
+			t.Errorf("accepts(%q, br) = %v", header, got)
+		}
+	}
+}
+
 func FuzzResumeFrom(f *testing.F) {
 	f.Add("41", "")
 	f.Add("", "-9223372036854775808")

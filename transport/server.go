@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -30,11 +31,14 @@ type Options struct {
 	AuthTimeout    time.Duration                   // of a WebSocket; 5 s
 	Recheck        time.Duration                   // how often a long response looks whether its login holds; 20 s
 	MaxSockets     int                             // WebSockets of one user; 500
+	CallTimeout    time.Duration                   // of all that one request or command calls; 8 s
 	Web            fs.FS                           // the built page
 	Ready          func(ctx context.Context) error // why no question can be asked
 	Degraded       func() error                    // what is away although questions are answered
 	Metrics        http.Handler
 	Logger         *slog.Logger
+
+	now func() time.Time // the clock of failed logins
 }
 
 // Server answers everything that comes from outside.
@@ -49,6 +53,7 @@ type Server struct {
 	csrf       *http.CrossOriginProtection
 	perIP      *throttle
 	perAccount *throttle
+	signUps    *throttle // by address
 	origins    map[string]bool
 	proxies    []*net.IPNet
 	sockets    *sockets
@@ -69,11 +74,15 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 	set(&opt.Heartbeat, 20*time.Second)
 	set(&opt.AuthTimeout, 5*time.Second)
 	set(&opt.Recheck, 20*time.Second)
+	set(&opt.CallTimeout, 8*time.Second)
 	if opt.MaxSockets == 0 {
 		opt.MaxSockets = 500
 	}
 	if opt.BodyLimit == 0 {
 		opt.BodyLimit = 1 << 20
+	}
+	if opt.now == nil {
+		opt.now = time.Now
 	}
 	if opt.Web == nil {
 		opt.Web = noPage{}
@@ -85,7 +94,8 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 		hub: h, accounts: accounts, opt: opt, log: opt.Logger, logins: newLogins(opt.Secret, opt.AccessTTL, accounts),
 		hasher: newHasher(), csrf: http.NewCrossOriginProtection(), origins: map[string]bool{}, sockets: newSockets(),
 		proxies: parseNetworks(opt.TrustedProxies),
-		perIP:   newThrottle(time.Second, 60), perAccount: newThrottle(3*time.Second, 10),
+		perIP:   newThrottle(time.Second, 60, opt.now), perAccount: newThrottle(3*time.Second, 10, opt.now),
+		signUps: newThrottle(2*time.Second, 30, opt.now),
 	}
 	for _, o := range opt.Origins {
 		s.origins[o] = true
@@ -96,7 +106,7 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 }
 
 // Handler returns what an http.Server is given.
-func (s *Server) Handler() http.Handler { return s.echo }
+func (s *Server) Handler() http.Handler { return headAsGet(s.echo) }
 
 // SendElsewhere closes all WebSockets, whose clients then connect to another
 // replica, and takes no new ones.
@@ -224,14 +234,31 @@ func (s *Server) common(next echo.HandlerFunc) echo.HandlerFunc {
 		h := c.Response().Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Content-Security-Policy", apiPolicy) // the page and files have others
+		h.Set("Cache-Control", "no-store")
 		if s.https(c) {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		if s.cors(c) {
 			return c.NoContent(http.StatusNoContent)
 		}
+		done := boundCalls(c, s.opt.CallTimeout)
+		defer done()
 		return next(c)
 	}
+}
+
+// headAsGet answers HEAD as GET, whose body net/http then leaves out. A stream
+// and a WebSocket have nothing but a body.
+func headAsGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead && r.URL.Path != "/ws" && !strings.HasPrefix(r.URL.Path, accessPath) {
+			get := *r // net/http looks at its own
+			get.Method = http.MethodGet
+			r = &get
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // cors lets pages of the allowed origins use the server. It returns true for a

@@ -19,40 +19,41 @@ const (
 )
 
 type sessionBody struct {
-	Title        *string `json:"title"`
-	Model        *string `json:"model"`
-	SystemPrompt *string `json:"system_prompt"`
+	Title        optional[string] `json:"title"`
+	Model        optional[string] `json:"model"`
+	SystemPrompt optional[string] `json:"system_prompt"`
 }
 
-func (b sessionBody) check() error {
+// readSession reads the body of a session that is made or changed.
+func (s *Server) readSession(c echo.Context) (in sessionBody, err error) {
+	if err := s.readOptionalJSON(c, &in); err != nil {
+		return in, err
+	}
 	for _, f := range []struct {
 		name  string
-		value *string
+		value optional[string]
 		most  int
-	}{{"title", b.Title, titleMax}, {"model", b.Model, modelMax}, {"system_prompt", b.SystemPrompt, promptMax}} {
-		if f.value != nil && utf8.RuneCountInString(*f.value) > f.most {
-			return hub.Invalid(f.name, "is too long")
+	}{{"title", in.Title, titleMax}, {"model", in.Model, modelMax}, {"system_prompt", in.SystemPrompt, promptMax}} {
+		if err := checkText(f.name, f.value, f.most); err != nil {
+			return in, err
 		}
 	}
-	return nil
+	return in, nil
 }
 
 // createSession is POST /sessions.
 func (s *Server) createSession(c echo.Context, who identity) error {
-	var in sessionBody
-	if err := s.readJSON(c, &in); err != nil {
-		return err
-	}
-	if err := in.check(); err != nil {
+	in, err := s.readSession(c)
+	if err != nil {
 		return err
 	}
 	var d hub.SessionDraft
 	for _, f := range []struct {
 		to   *string
-		from *string
+		from optional[string]
 	}{{&d.Title, in.Title}, {&d.Model, in.Model}, {&d.SystemPrompt, in.SystemPrompt}} {
-		if f.from != nil {
-			*f.to = *f.from
+		if f.from.value != nil {
+			*f.to = *f.from.value
 		}
 	}
 	session, err := s.hub.CreateSession(c.Request().Context(), who.user, d)
@@ -109,14 +110,15 @@ func (s *Server) patchSession(c echo.Context, who identity) error {
 	if err != nil {
 		return err
 	}
-	var in sessionBody
-	if err := s.readJSON(c, &in); err != nil {
+	in, err := s.readSession(c)
+	if err != nil {
 		return err
 	}
-	if err := in.check(); err != nil {
-		return err
+	if in == (sessionBody{}) { // nothing to change, nothing to tell the others
+		return s.getSession(c, who)
 	}
-	session, err := s.hub.UpdateSession(c.Request().Context(), who.user, hub.SessionID(id), hub.SessionPatch(in))
+	p := hub.SessionPatch{Title: in.Title.value, Model: in.Model.value, SystemPrompt: in.SystemPrompt.value}
+	session, err := s.hub.UpdateSession(c.Request().Context(), who.user, hub.SessionID(id), p)
 	if err != nil {
 		return err
 	}

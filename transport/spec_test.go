@@ -39,3 +39,37 @@ func TestEveryRouteIsInTheDocument(t *testing.T) {
 		t.Errorf("the document has\n%s\nthe server has\n%s", strings.Join(want, "\n"), strings.Join(got, "\n"))
 	}
 }
+
+// TestEveryCallSaysHowItMayBeRefused holds that the document has what any call
+// with a body, a user or the database behind it may answer.
+func TestEveryCallSaysHowItMayBeRefused(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromData(openAPI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stateless := []string{"/healthz", "/metrics", "/config.json", "/openapi.yaml", "/asyncapi.yaml"}
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			var want []string
+			if op.RequestBody != nil {
+				want = append(want, "408", "413")
+			}
+			if op.Security == nil {
+				want = append(want, "401")
+			}
+			if !slices.Contains(stateless, path) {
+				want = append(want, "503")
+			}
+			for _, status := range want {
+				if op.Responses.Value(status) == nil {
+					t.Errorf("%s %s has no %s", method, path, status)
+				}
+			}
+			for _, status := range []string{"429", "503"} {
+				if r := op.Responses.Value(status); r != nil && r.Value.Headers["Retry-After"] == nil {
+					t.Errorf("%s %s: %s has no Retry-After", method, path, status)
+				}
+			}
+		}
+	}
+}

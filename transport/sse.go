@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,8 +13,13 @@ import (
 	"github.com/omnichat/omnichat/hub"
 )
 
-// writeTimeout is how long one write to a client may take.
+// writeTimeout is how long a chunk of a write to a client may take.
 const writeTimeout = 30 * time.Second
+
+// chunk is the bytes of a write that go out at a time: a slow client may take
+// long for a large write as long as it takes something. What a viewer writes
+// token by token is smaller.
+const chunk = 32 << 10
 
 var errGoingAway = errors.New("the server goes away")
 
@@ -30,11 +36,13 @@ func (s sseSink) Write(_ context.Context, batch []byte) error {
 	if len(batch) == 0 {
 		batch = heartbeat
 	}
-	if err := s.rc.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return err
-	}
-	if _, err := s.w.Write(batch); err != nil {
-		return err
+	for part := range slices.Chunk(batch, chunk) {
+		if err := s.rc.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+			return err
+		}
+		if _, err := s.w.Write(part); err != nil {
+			return err
+		}
 	}
 	return s.rc.Flush()
 }
@@ -49,7 +57,7 @@ func (s *Server) stream(c echo.Context, who identity, v *hub.Viewer) error {
 	h.Set("X-Accel-Buffering", "no")
 	c.Response().WriteHeader(http.StatusOK)
 
-	ctx, cancel := context.WithCancelCause(c.Request().Context())
+	ctx, cancel := context.WithCancelCause(unbound(c))
 	stop := context.AfterFunc(s.ctx, func() { cancel(errGoingAway) })
 	defer stop()
 	var watcher sync.WaitGroup

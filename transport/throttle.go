@@ -1,10 +1,9 @@
 package transport
 
 import (
+	"context"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/omnichat/omnichat/hub"
 )
@@ -12,52 +11,100 @@ import (
 // throttleMax bounds the keys that are remembered.
 const throttleMax = 10_000
 
-// throttle slows down what fails again and again, by key.
+// throttle slows down what fails again and again, by key: a burst, then one for
+// each every. What is under way counts as failed until it has not.
 type throttle struct {
 	every time.Duration
 	burst int
+	now   func() time.Time
 
 	mu   sync.Mutex
-	keys map[string]*rate.Limiter
+	keys map[string]*attempts
 }
 
-func newThrottle(every time.Duration, burst int) *throttle {
-	return &throttle{every: every, burst: burst, keys: map[string]*rate.Limiter{}}
+// attempts is what is known of a key.
+type attempts struct {
+	failed  float64 // less one for each every since at
+	at      time.Time
+	running int
+	more    chan struct{} // closed and replaced when one of the running is done
 }
 
-// check refuses a key that has failed too often.
-func (t *throttle) check(key string) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if l := t.keys[key]; l != nil && l.Tokens() < 1 {
-		return &hub.Error{Code: hub.CodeRateLimited, Msg: "too many attempts; wait a little", RetryAfter: t.every}
+func newThrottle(every time.Duration, burst int, now func() time.Time) *throttle {
+	return &throttle{every: every, burst: burst, now: now, keys: map[string]*attempts{}}
+}
+
+// enter lets a key try once, and must be told how that went. It refuses a key
+// that has failed too often; where only those under way are too many, it waits
+// for them.
+func (t *throttle) enter(ctx context.Context, key string) (leave func(failed bool), err error) {
+	for {
+		a, more, err := t.begin(key)
+		if err != nil {
+			return nil, err
+		}
+		if more == nil {
+			return func(failed bool) { t.end(a, failed) }, nil
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
 	}
-	return nil
 }
 
-// failed counts a failure.
-func (t *throttle) failed(key string) {
+// begin takes a place for the key, or returns what to wait for.
+func (t *throttle) begin(key string) (a *attempts, more <-chan struct{}, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l := t.keys[key]
-	if l == nil {
+	if a = t.keys[key]; a == nil {
 		if len(t.keys) >= throttleMax {
 			t.sweep()
 		}
-		l = rate.NewLimiter(rate.Every(t.every), t.burst)
-		t.keys[key] = l
+		a = &attempts{at: t.now(), more: make(chan struct{})}
+		t.keys[key] = a
 	}
-	l.Allow()
+	t.forget(a)
+	if over := a.failed + 1 - float64(t.burst); over > 0 {
+		return nil, nil, &hub.Error{Code: hub.CodeRateLimited, Msg: "too many attempts; wait a little", RetryAfter: time.Duration(over * float64(t.every))}
+	}
+	if a.failed+float64(a.running)+1 > float64(t.burst) {
+		return a, a.more, nil
+	}
+	a.running++
+	return a, nil, nil
 }
 
-// sweep forgets keys that are as good as new, or all if there are none.
-func (t *throttle) sweep() {
-	for key, l := range t.keys {
-		if l.Tokens() >= float64(t.burst) {
-			delete(t.keys, key)
-		}
+func (t *throttle) end(a *attempts, failed bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forget(a)
+	a.running--
+	if failed {
+		a.failed++
 	}
-	if len(t.keys) >= throttleMax {
-		clear(t.keys)
+	close(a.more)
+	a.more = make(chan struct{})
+}
+
+// forget lets time heal. The caller holds the lock.
+func (t *throttle) forget(a *attempts) {
+	at := t.now()
+	a.failed = max(0, a.failed-float64(at.Sub(a.at))/float64(t.every))
+	a.at = at
+}
+
+// sweep forgets keys that are as good as new, or all that rest if there are none.
+func (t *throttle) sweep() {
+	for _, all := range []bool{false, true} {
+		for key, a := range t.keys {
+			if t.forget(a); a.running == 0 && (all || a.failed == 0) {
+				delete(t.keys, key)
+			}
+		}
+		if len(t.keys) < throttleMax {
+			return
+		}
 	}
 }

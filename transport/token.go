@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -97,12 +98,19 @@ func (s *Server) logIn(c echo.Context, form url.Values, withCookie bool) error {
 		return hub.Invalid("password", "is required")
 	}
 	account := strings.ToLower(name)
-	if err := s.perIP.check(c.RealIP()); err != nil {
+	// The account's own limit goes first: what it refuses costs its neighbours,
+	// who share an address, nothing.
+	done, err := s.perAccount.enter(ctx, account)
+	if err != nil {
 		return err
 	}
-	if err := s.perAccount.check(account); err != nil {
+	wrong := false
+	defer func() { done(wrong) }()
+	doneIP, err := s.perIP.enter(ctx, c.RealIP())
+	if err != nil {
 		return err
 	}
+	defer func() { doneIP(wrong) }()
 	u, hash, err := s.accounts.UserByName(ctx, name)
 	missing := hub.CodeOf(err) == hub.CodeNotFound
 	if missing {
@@ -115,9 +123,7 @@ func (s *Server) logIn(c echo.Context, form url.Values, withCookie bool) error {
 	if err != nil {
 		return err
 	}
-	if !ok || missing {
-		s.perIP.failed(c.RealIP())
-		s.perAccount.failed(account)
+	if wrong = !ok || missing; wrong {
 		return &hub.Error{Code: hub.CodeInvalidGrant, Msg: "wrong username or password"}
 	}
 	if old {
@@ -156,7 +162,12 @@ func (s *Server) refresh(c echo.Context, token string, withCookie bool) error {
 	}
 	next, sum := newToken()
 	at := time.Now().UTC().Truncate(time.Microsecond)
-	g, err := s.accounts.RotateGrant(c.Request().Context(), sha256.Sum256([]byte(token)), sum, at, s.opt.Grace, s.refreshExpiry())
+	ctx, old := c.Request().Context(), sha256.Sum256([]byte(token))
+	g, err := s.accounts.RotateGrant(ctx, old, sum, at, s.opt.Grace, s.refreshExpiry())
+	if hub.CodeOf(err) == hub.CodeInvalidGrant {
+		// It may have revoked a family, whose access tokens end here at once.
+		return errors.Join(err, s.revokeFamily(ctx, old))
+	}
 	if err != nil {
 		return err
 	}
@@ -201,18 +212,23 @@ func (s *Server) revoke(c echo.Context) error {
 			return hub.Invalid("token", "is required")
 		}
 	}
-	family, err := s.accounts.RevokeGrant(c.Request().Context(), sha256.Sum256([]byte(token)))
-	if err != nil {
+	if err := s.revokeFamily(c.Request().Context(), sha256.Sum256([]byte(token))); err != nil {
 		return err
-	}
-	if family != "" {
-		s.logins.note(family, false)
 	}
 	if cookie(c, refreshCookie) != "" {
 		s.setCookie(c, refreshCookie, refreshPath, "", -time.Second)
 		s.setCookie(c, accessCookie, accessPath, "", -time.Second)
 	}
 	return c.NoContent(http.StatusOK)
+}
+
+// revokeFamily ends the login that a refresh token is of, if it is known.
+func (s *Server) revokeFamily(ctx context.Context, token [32]byte) error {
+	family, err := s.accounts.RevokeGrant(ctx, token)
+	if err == nil && family != "" {
+		s.logins.note(family, false)
+	}
+	return err
 }
 
 func (s *Server) setCookie(c echo.Context, name, path, value string, ttl time.Duration) {

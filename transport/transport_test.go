@@ -57,6 +57,8 @@ func (echoes) Stream(ctx context.Context, p hub.Prompt) iter.Seq2[hub.Delta, err
 type site struct {
 	t      *testing.T
 	server *transport.Server
+	hub    *hub.Hub
+	db     *repo.Repo
 	url    string
 	client *http.Client
 	ann    string // access tokens
@@ -100,7 +102,7 @@ func open(t *testing.T, opt transport.Options, of ...hub.Options) *site {
 			t.Error(err)
 		}
 	})
-	return &site{t: t, server: s, url: srv.URL, client: client}
+	return &site{t: t, server: s, hub: h, db: db, url: srv.URL, client: client}
 }
 
 // users registers ann and bob and logs them in.
@@ -531,12 +533,13 @@ func TestWebSocketCommands(t *testing.T) {
 }
 
 func TestWebSocketMustAuthenticate(t *testing.T) {
-	s := open(t, transport.Options{AuthTimeout: 50 * time.Millisecond}).users()
+	s := open(t, transport.Options{AuthTimeout: time.Minute}).users()
 	closed := func(conn *websocket.Conn) websocket.StatusCode {
 		_, _, err := conn.Read(t.Context())
 		return websocket.CloseStatus(err)
 	}
-	if code := closed(s.dial()); code != 4408 {
+	hasty := s.troubled(&trouble{}, transport.Options{AuthTimeout: 50 * time.Millisecond})
+	if code := closed(hasty.dial()); code != 4408 {
 		t.Errorf("silence was closed with %d", code)
 	}
 	for _, first := range []string{`{"type":"ping"}`, `{"type":"auth","token":"x"}`, `x`} {

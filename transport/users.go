@@ -39,6 +39,11 @@ func (s *Server) register(c echo.Context) error {
 	if n := utf8.RuneCountInString(u.DisplayName); n == 0 || n > 100 {
 		return hub.Invalid("display_name", "must have 1 to 100 characters")
 	}
+	done, err := s.signUps.enter(c.Request().Context(), c.RealIP())
+	if err != nil {
+		return err
+	}
+	done(true) // each counts, also one that tells that a name is taken
 	hash, err := s.hasher.hash(c.Request().Context(), *in.Password)
 	if err != nil {
 		return err

@@ -1,13 +1,18 @@
 package transport
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
+	"net"
 	"net/http"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -19,8 +24,12 @@ import (
 
 const (
 	readLimitBefore = 4 << 10 // bytes of a message, before auth
-	readLimitAfter  = 1 << 20
+	readLimitAfter  = 4       // times the body limit: what is over that is refused, over this it ends the connection
+	stuckAfter      = 10 * time.Second
 	pingTimeout     = 10 * time.Second
+	slowest         = 16 << 10 // bytes a second that a peer reads at least, or its pong is late
+	patienceMax     = 2 * time.Minute
+	writeBuffer     = 128 << 10 // of the system: what lies in a larger one hides how slow a peer is
 	positionsMax    = 10_000
 )
 
@@ -30,15 +39,36 @@ type socket struct {
 	conn   *websocket.Conn
 	stuck  *time.Timer // ends a connection whose peer takes nothing
 
+	sent    atomic.Int64 // bytes
+	writing atomic.Bool
+
 	mu  sync.Mutex
 	who identity
 }
 
-// Write is hub.Sink's: a batch of lines is one text message.
+// Write is hub.Sink's: a batch of lines is one text message. A large one goes
+// out in frames, and a slow peer may take long for it as long as it takes some.
 func (w *socket) Write(_ context.Context, batch []byte) error {
-	w.stuck.Reset(pingTimeout)
+	batch = bytes.TrimSuffix(batch, []byte("\n"))
+	w.writing.Store(true)
+	defer w.writing.Store(false)
+	w.sent.Add(int64(len(batch)))
+	w.stuck.Reset(stuckAfter)
 	defer w.stuck.Stop()
-	return w.conn.Write(context.Background(), websocket.MessageText, bytes.TrimSuffix(batch, []byte("\n")))
+	if len(batch) <= chunk {
+		return w.conn.Write(context.Background(), websocket.MessageText, batch)
+	}
+	message, err := w.conn.Writer(context.Background(), websocket.MessageText)
+	if err != nil {
+		return err
+	}
+	for part := range slices.Chunk(batch, chunk) {
+		if _, err := message.Write(part); err != nil {
+			return err
+		}
+		w.stuck.Reset(stuckAfter)
+	}
+	return message.Close()
 }
 
 func (w *socket) identity() identity {
@@ -76,7 +106,7 @@ func (s *Server) ws(c echo.Context) error {
 		return &hub.Error{Code: hub.CodeUnavailable, Msg: "this server is going away; connect again", RetryAfter: time.Second}
 	}
 	defer s.sockets.exit()
-	conn, err := websocket.Accept(c.Response(), r, &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled})
+	conn, err := websocket.Accept(takeover{c.Response().Writer}, r, &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		s.log.Debug("WebSocket handshake", "err", err)
 		return nil // answered by the library
@@ -127,20 +157,41 @@ func (w *socket) authenticate() bool {
 		w.end(closeUnauthenticated, "the first message must be auth")
 		return false
 	}
-	who, err := w.server.logins.verify(w.server.ctx, m.Token)
-	if err != nil {
+	ctx, cancel := context.WithTimeout(w.server.ctx, w.server.opt.CallTimeout)
+	defer cancel()
+	who, err := w.server.logins.verify(ctx, m.Token)
+	switch {
+	case hub.CodeOf(err) == hub.CodeUnauthenticated:
 		w.end(closeUnauthenticated, "not authenticated")
+		return false
+	case err != nil: // who it is cannot be said now, which logs nobody out
+		w.server.log.Warn("WebSocket auth", "err", err)
+		w.end(closeServiceRestart, "try again")
 		return false
 	}
 	w.who = who
 	return true
 }
 
+// takeover is a response whose connection becomes a WebSocket.
+type takeover struct{ http.ResponseWriter }
+
+// Hijack is http.Hijacker's.
+func (t takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(t.ResponseWriter).Hijack()
+	if tcp, ok := conn.(*net.TCPConn); ok && err == nil {
+		_ = tcp.SetWriteBuffer(writeBuffer) // without it a slow peer is noticed late
+	}
+	return conn, rw, err
+}
+
 // serve runs an authenticated connection to its end.
 func (w *socket) serve() {
-	w.conn.SetReadLimit(readLimitAfter)
+	w.conn.SetReadLimit(readLimitAfter * w.server.opt.BodyLimit)
 	ctx, cancel := context.WithCancel(w.server.ctx)
-	v, err := w.server.hub.Connect(ctx, w.who.user)
+	connect, connected := context.WithTimeout(ctx, w.server.opt.CallTimeout)
+	v, err := w.server.hub.Connect(connect, w.who.user)
+	connected()
 	if err != nil {
 		cancel()
 		w.end(closeServiceRestart, "try again")
@@ -166,20 +217,32 @@ func (w *socket) serve() {
 	helpers.Wait()
 }
 
-// ping finds out that a peer is gone although nobody says so.
+// ping finds out that a peer is gone although nobody says so. A write that is
+// under way finds that out by itself; and what was written before a ping is
+// read before it is answered, for which a slow peer gets its time.
 func (w *socket) ping(ctx context.Context) {
 	t := time.NewTicker(w.server.opt.Heartbeat)
 	defer t.Stop()
+	read := int64(0) // of sent, as far as a pong has said
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
 		}
-		pong, cancel := context.WithTimeout(ctx, pingTimeout)
+		if w.writing.Load() {
+			continue
+		}
+		sent := w.sent.Load()
+		patience := pingTimeout + min(patienceMax, time.Duration((sent-read)/slowest)*time.Second)
+		pong, cancel := context.WithTimeout(ctx, patience)
 		err := w.conn.Ping(pong)
+		late := pong.Err() != nil && ctx.Err() == nil
 		cancel()
-		if err != nil {
+		switch {
+		case err == nil:
+			read = sent
+		case late && !w.writing.Load():
 			_ = w.conn.CloseNow()
 			return
 		}
@@ -202,9 +265,11 @@ func (w *socket) read(ctx context.Context, v *hub.Viewer) {
 			v.Refuse(0, &hub.Error{Code: hub.CodeInvalid, Msg: "commands are text messages"})
 			continue
 		}
-		cmd, err := parseCommand(data)
+		cmd, err := w.parse(data)
 		if err == nil {
-			err = w.do(ctx, v, cmd)
+			call, cancel := context.WithTimeout(ctx, w.server.opt.CallTimeout)
+			err = w.do(call, v, cmd)
+			cancel()
 		}
 		if errors.Is(err, errLoggedOut) {
 			w.end(closeUnauthenticated, "not authenticated")
@@ -214,9 +279,18 @@ func (w *socket) read(ctx context.Context, v *hub.Viewer) {
 			if code := hub.CodeOf(err); code == hub.CodeInternal {
 				w.server.log.Error("WebSocket command failed", "type", cmd.Type, "err", err)
 			}
-			v.Refuse(cmd.Ref, err)
+			_, told := problemOf(err)
+			v.Refuse(cmd.Ref, told)
 		}
 	}
+}
+
+// parse reads a client's message within the limit.
+func (w *socket) parse(data []byte) (command, error) {
+	if limit := w.server.opt.BodyLimit; int64(len(data)) > limit {
+		return command{Ref: refOf(data)}, &hub.Error{Code: hub.CodeTooLarge, Msg: fmt.Sprintf("the message is over %d bytes", limit)}
+	}
+	return parseCommand(data)
 }
 
 var errLoggedOut = errors.New("the auth of another or no user")
@@ -246,11 +320,7 @@ var fields = map[string][]string{
 func parseCommand(data []byte) (command, error) {
 	var cmd command
 	if err := decode(data, &cmd); err != nil {
-		var head struct {
-			Ref int64 `json:"ref"`
-		}
-		_ = json.Unmarshal(data, &head) // the ref is a courtesy
-		return command{Ref: head.Ref}, err
+		return command{Ref: refOf(data)}, err
 	}
 	allowed, ok := fields[cmd.Type]
 	if !ok {
@@ -271,6 +341,15 @@ func parseCommand(data []byte) (command, error) {
 	return cmd, nil
 }
 
+// refOf reads the ref of a message that is refused, if it has one.
+func refOf(data []byte) int64 {
+	var head struct {
+		Ref int64 `json:"ref"`
+	}
+	_ = json.Unmarshal(data, &head) // a courtesy
+	return head.Ref
+}
+
 // required reads an id that a command must have.
 func required[T ~string](field string, v *string) (T, error) {
 	if v == nil {
@@ -288,6 +367,9 @@ func (w *socket) do(ctx context.Context, v *hub.Viewer, cmd command) error {
 	switch cmd.Type {
 	case "auth":
 		who, err := w.server.logins.verify(ctx, cmd.Token)
+		if err != nil && hub.CodeOf(err) != hub.CodeUnauthenticated {
+			return err
+		}
 		if err != nil || who.user != w.identity().user {
 			return errLoggedOut
 		}
@@ -409,7 +491,7 @@ func (s *sockets) unclaim(user hub.UserID) {
 }
 
 // closeAll tells every client to go elsewhere, and waits for the handlers until
-// ctx ends; then it cuts what is left.
+// ctx ends; then it cuts the connections that are left and returns.
 func (s *sockets) closeAll(ctx context.Context) {
 	s.mu.Lock()
 	s.closed = true
@@ -432,6 +514,14 @@ func (s *sockets) closeAll(ctx context.Context) {
 		}
 	})
 	defer stop()
-	closing.Wait()
-	s.wg.Wait()
+	done := make(chan struct{})
+	go func() { // it outlives the call only with handlers that do
+		closing.Wait()
+		s.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }

@@ -28,6 +28,10 @@ type Config struct {
 	Proxies    []string      `env:"OMNICHAT_TRUSTED_PROXIES" help:"networks whose X-Forwarded-For and -Proto are believed, as 10.0.0.0/8"`
 	Model      string        `env:"OMNICHAT_DEFAULT_MODEL" help:"provider/model asked when none is chosen"`
 	MaxRunning int           `env:"OMNICHAT_MAX_RUNNING" envDefault:"256" help:"running answers of one user"`
+	MaxSockets int           `env:"OMNICHAT_MAX_SOCKETS" envDefault:"500" help:"WebSockets of one user"`
+	BodyLimit  int64         `env:"OMNICHAT_BODY_LIMIT" envDefault:"1048576" help:"size of a request's JSON at most, in bytes"`
+	Heartbeat  time.Duration `env:"OMNICHAT_HEARTBEAT" envDefault:"20s" help:"silence after which event streams get a comment and WebSockets a ping"`
+	AuthWait   time.Duration `env:"OMNICHAT_AUTH_TIMEOUT" envDefault:"5s" help:"how long a new WebSocket may take to say who it is"`
 	Drain      time.Duration `env:"OMNICHAT_DRAIN" envDefault:"30s" help:"how long running answers may go on after SIGTERM"`
 	FirstByte  time.Duration `env:"OMNICHAT_FIRST_BYTE_TIMEOUT" envDefault:"120s" help:"how long a provider may take to begin an answer"`
 	Idle       time.Duration `env:"OMNICHAT_IDLE_TIMEOUT" envDefault:"60s" help:"how long a provider may be silent within an answer"`
@@ -51,7 +55,7 @@ func parseConfig(args []string, out io.Writer) (Config, error) {
 		return cfg, fmt.Errorf("unknown argument %q; --help lists the settings", args[0])
 	}
 	if err := env.Parse(&cfg); err != nil {
-		return cfg, fmt.Errorf("settings: %s", strings.ReplaceAll(strings.TrimPrefix(err.Error(), "env: "), "\n", "; "))
+		return cfg, unreadable(err)
 	}
 	var wrong []string
 	bad := func(format string, a ...any) { wrong = append(wrong, fmt.Sprintf(format, a...)) }
@@ -71,13 +75,25 @@ func parseConfig(args []string, out io.Writer) (Config, error) {
 			bad("OMNICHAT_TRUSTED_PROXIES: %q is not a network such as 10.0.0.0/8", p)
 		}
 	}
-	for name, v := range map[string]time.Duration{"OMNICHAT_DRAIN": cfg.Drain, "OMNICHAT_FIRST_BYTE_TIMEOUT": cfg.FirstByte, "OMNICHAT_IDLE_TIMEOUT": cfg.Idle} {
-		if v <= 0 {
-			bad("%s: must be above 0", name)
+	for _, v := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"OMNICHAT_DRAIN", cfg.Drain}, {"OMNICHAT_FIRST_BYTE_TIMEOUT", cfg.FirstByte}, {"OMNICHAT_IDLE_TIMEOUT", cfg.Idle},
+		{"OMNICHAT_HEARTBEAT", cfg.Heartbeat}, {"OMNICHAT_AUTH_TIMEOUT", cfg.AuthWait},
+	} {
+		if v.value <= 0 {
+			bad("%s: must be above 0", v.name)
 		}
 	}
 	if cfg.MaxRunning < 1 {
 		bad("OMNICHAT_MAX_RUNNING: must be at least 1")
+	}
+	if cfg.MaxSockets < 1 {
+		bad("OMNICHAT_MAX_SOCKETS: must be at least 1")
+	}
+	if cfg.BodyLimit < bodyLimitMin || cfg.BodyLimit > bodyLimitMax {
+		bad("OMNICHAT_BODY_LIMIT: must be from %d to %d", bodyLimitMin, bodyLimitMax)
 	}
 	if cfg.Demo != "on" && cfg.Demo != "off" && cfg.Demo != "auto" {
 		bad("OMNICHAT_DEMO: %q is not on, off or auto", cfg.Demo)
@@ -87,8 +103,8 @@ func parseConfig(args []string, out io.Writer) (Config, error) {
 			bad("DATABASE_URL: must begin with postgres://")
 		}
 	}
-	if u, err := url.Parse(cfg.OpenAIBaseURL); cfg.OpenAIBaseURL != "" && (err != nil || u.Host == "") {
-		bad("OPENAI_BASE_URL: is not a URL")
+	if v := cfg.OpenAIBaseURL; v != "" && !isURL(v) {
+		bad("OPENAI_BASE_URL: is not a URL such as https://api.example.org/v1")
 	}
 	if cfg.RedisURL != "" {
 		if u, err := url.Parse(cfg.RedisURL); err != nil || u.Host == "" || u.Scheme != "redis" && u.Scheme != "rediss" {
@@ -98,10 +114,96 @@ func parseConfig(args []string, out io.Writer) (Config, error) {
 			bad("REDIS_URL: needs DATABASE_URL: several replicas share one PostgreSQL")
 		}
 	}
+	if why := cfg.checkModel(); why != "" && len(wrong) == 0 { // it depends on the others
+		bad("OMNICHAT_DEFAULT_MODEL: %s", why)
+	}
 	if len(wrong) > 0 {
 		return cfg, errors.New(strings.Join(wrong, "; "))
 	}
 	return cfg, nil
+}
+
+// Bounds of a request's size: below, questions do not fit; it is held in memory.
+const (
+	bodyLimitMin = 1 << 10
+	bodyLimitMax = 64 << 20
+)
+
+func isURL(v string) bool {
+	u, err := url.Parse(v)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
+}
+
+// checkModel says what is wrong with the default model.
+func (cfg Config) checkModel() string {
+	if cfg.Model == "" {
+		return ""
+	}
+	provider, model, ok := strings.Cut(cfg.Model, "/")
+	if !ok || provider == "" || model == "" {
+		return fmt.Sprintf("%q is not provider/model", cfg.Model)
+	}
+	if vendors(cfg, slog.New(slog.DiscardHandler))[provider] == nil {
+		return fmt.Sprintf("the provider %q is not turned on", provider)
+	}
+	return ""
+}
+
+// warnings are about settings that work, but hardly as they were meant.
+func (cfg Config) warnings() (out []string) {
+	if len(vendors(cfg, slog.New(slog.DiscardHandler))) == 0 {
+		out = append(out, "no provider is turned on, so nothing can be asked: set OPENAI_API_KEY or OPENAI_BASE_URL, or OMNICHAT_DEMO=on")
+	}
+	return out
+}
+
+// unreadable says which settings could not be read, by the names that the
+// environment has for them, and what they should look like.
+func unreadable(err error) error {
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return fmt.Errorf("settings: %s", oneLine(err))
+	}
+	var wrong []string
+	for _, err := range all.Errors {
+		var parse env.ParseError
+		if !errors.As(err, &parse) {
+			wrong = append(wrong, oneLine(err))
+			continue
+		}
+		name := parse.Name
+		if f, ok := reflect.TypeFor[Config]().FieldByName(parse.Name); ok {
+			name, _, _ = strings.Cut(f.Tag.Get("env"), ",")
+		}
+		wrong = append(wrong, fmt.Sprintf("%s: %q is not %s", name, os.Getenv(name), kindOf(parse.Type)))
+	}
+	return errors.New(strings.Join(wrong, "; "))
+}
+
+// kindOf tells a person what a setting of the type is.
+func kindOf(t reflect.Type) string {
+	switch {
+	case t == reflect.TypeFor[time.Duration]():
+		return "a duration such as 30s"
+	case t == reflect.TypeFor[slog.Level]():
+		return "debug, info, warn or error"
+	case t.Kind() == reflect.Int || t.Kind() == reflect.Int64:
+		return "a whole number"
+	case t.Kind() == reflect.Float64:
+		return "a number"
+	}
+	return "a " + t.String()
+}
+
+// oneLine is an error on one line, as libraries do not always have it.
+func oneLine(err error) string {
+	var parts []string
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); line != "" {
+			parts = append(parts, line)
+		}
+	}
+	return strings.ReplaceAll(strings.Join(parts, "; "), ":; ", ": ")
 }
 
 // printHelp lists all settings.

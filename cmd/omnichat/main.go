@@ -14,7 +14,12 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	args, job := os.Args[1:], func(cfg Config) error { return run(ctx, cfg, os.Stdout) }
+	args, job := os.Args[1:], func(cfg Config) error {
+		for _, w := range cfg.warnings() {
+			fmt.Fprintln(os.Stderr, "omnichat: warning:", w)
+		}
+		return run(ctx, cfg, os.Stdout)
+	}
 	if len(args) == 1 && args[0] == "healthcheck" {
 		args, job = nil, func(cfg Config) error { return healthcheck(ctx, cfg.Addr) }
 	}
@@ -23,7 +28,7 @@ func main() {
 		err = job(cfg)
 	}
 	if err != nil && !errors.Is(err, errHelp) {
-		fmt.Fprintln(os.Stderr, "omnichat:", err)
+		fmt.Fprintln(os.Stderr, "omnichat:", oneLine(err))
 		os.Exit(1)
 	}
 }

@@ -64,6 +64,7 @@ func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 
 	server := transport.New(h, db, transport.Options{
 		Secret: key, Origins: cfg.Origins, TrustedProxies: cfg.Proxies, Web: web.Dist(), Logger: log,
+		BodyLimit: cfg.BodyLimit, Heartbeat: cfg.Heartbeat, AuthTimeout: cfg.AuthWait, MaxSockets: cfg.MaxSockets,
 		Metrics: metrics(h),
 		Ready: func(ctx context.Context) error {
 			if h.Draining() {
