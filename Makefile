@@ -25,7 +25,7 @@ web/dist/index.html: web/node_modules/.installed $(PAGE)
 test: setup-test test-go test-web test-e2e
 
 test-go:
-	go test -race -timeout 20m ./...
+	go test -race -timeout 40m ./...
 
 # The faults of make test, many more of them, with seeds that nobody has tried.
 CHAOS ?= 30m
