@@ -25,7 +25,7 @@ web/dist/index.html: web/node_modules/.installed $(PAGE)
 test: setup-test test-go test-web test-e2e
 
 test-go:
-	go test -race -timeout 20m ./...
+	go test -race -timeout 40m ./...
 
 # The faults of make test, many more of them, with seeds that nobody has tried.
 CHAOS ?= 30m
@@ -58,9 +58,20 @@ fmt: web/node_modules/.installed
 	gofmt -w cmd hub transport repo providers web/*.go
 	cd web && npm run format
 
-bench:
+# A short form: bin/omnibench -help has the long ones. AGAINST is an older build.
+AGAINST ?=
+VS = $(if $(AGAINST),-against $(AGAINST))
+BENCH = bin/omnibench
+bench: build setup-test
+	go build -trimpath -o $(BENCH) ./cmd/omnibench
 	go test -run "^$$" -bench . -benchmem ./hub ./repo ./transport
 	go test -run "^$$" -bench . -benchtime 1x ./cmd/omnichat
+	$(BENCH) fanout $(VS) -rounds 3 -for 2s -settle 1s
+	$(BENCH) fanout $(VS) -rounds 3 -for 2s -settle 1s -streams 1 -viewers 400 -closed
+	$(BENCH) chat $(VS) -rounds 1 -for 3s -settle 1s -idle 1s -db sqlite,postgres
+	$(BENCH) chat $(VS) -rounds 1 -streams 1 -fast -tokens 300000 -waves 0
+	$(BENCH) replicas $(VS) -rounds 1 -for 2s
+	$(BENCH) growth -rounds 1 -for 2s -settle 500ms -sse -messages 100000 -most 10000
 
 # A short run of every fuzz target.
 fuzz:

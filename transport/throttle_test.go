@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -78,7 +79,7 @@ func TestThrottleForgets(t *testing.T) {
 	}
 	now = now.Add(time.Second)
 	var e *hub.Error
-	if err := try("a"); !isError(err, &e) || e.RetryAfter != time.Second {
+	if err := try("a"); !errors.As(err, &e) || e.RetryAfter != time.Second {
 		t.Errorf("a second later: %v, want a wait of another", err)
 	}
 	if err := try("b"); err != nil {
@@ -100,12 +101,6 @@ func TestThrottleForgets(t *testing.T) {
 	if n := len(th.keys); n > throttleMax {
 		t.Errorf("%d keys are remembered", n)
 	}
-}
-
-func isError(err error, into **hub.Error) bool {
-	e, ok := err.(*hub.Error)
-	*into = e
-	return ok
 }
 
 func TestThrottleLetsNobodyWaitForEver(t *testing.T) {

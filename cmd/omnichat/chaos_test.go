@@ -615,7 +615,7 @@ func TestChaosOneFaultAtATime(t *testing.T) {
 	c := startChaos(t)
 	all := append(slices.Concat(ends, parts), rolling)
 	c.dice.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	few := 8 // of them, others each time
+	few := 6 // of them, others each time
 	began := time.Now()
 	for n := 0; n < few && *chaosFor == 0 || time.Since(began) < *chaosFor/2; n++ {
 		c.round(all[n%len(all)])
@@ -630,7 +630,7 @@ func TestChaosOverlappingFaults(t *testing.T) {
 	c := startChaos(t)
 	began := time.Now()
 	// Two at a time, but no two that start and stop the same process.
-	for n := 0; n < 3 && *chaosFor == 0 || time.Since(began) < *chaosFor/2; n++ {
+	for n := 0; n < 2 && *chaosFor == 0 || time.Since(began) < *chaosFor/2; n++ {
 		part, end := parts[c.dice.IntN(len(parts))], ends[c.dice.IntN(len(ends))]
 		if n%3 == 0 {
 			part, end = parts[0], ends[0] // the log goes, and then the owner

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/omnichat/omnichat/hub"
 	"github.com/omnichat/omnichat/providers/providertest/fake"
 	"github.com/omnichat/omnichat/repo/pgtest"
@@ -25,7 +27,8 @@ func same(t *testing.T, who string, v *viewer, want string) {
 func TestEveryViewerEndsWithTheSameText(t *testing.T) {
 	for _, database := range []string{"sqlite", "postgres"} {
 		t.Run(database, func(t *testing.T) {
-			provider := fake.New(map[string]fake.Script{"m": {Tokens: fake.Numbered(500), Every: 10 * time.Millisecond, Usage: true}})
+			gate, more := make(chan struct{}), make(chan int, 1)
+			provider := fake.New(map[string]fake.Script{"m": {Tokens: fake.Numbered(500), Every: time.Millisecond, Gate: gate, Usage: true}})
 			defer provider.Close()
 			env := map[string]string{}
 			if database == "postgres" {
@@ -34,6 +37,19 @@ func TestEveryViewerEndsWithTheSameText(t *testing.T) {
 			c := startServer(t, provider, env).user("ann")
 			session, ctx := c.session(), soon(t)
 			want := strings.Join(fake.Numbered(500), "")
+			go func() {
+				defer close(gate)
+				for n := range more {
+					for range n {
+						select {
+						case gate <- struct{}{}:
+						case <-ctx.Done():
+							return
+						}
+					}
+				}
+			}()
+			more <- 60 // with what each connection of the restless viewer adds, some are left for the end
 			asker, early, late, restless := newViewer(), newViewer(), newViewer(), newViewer()
 			dice := seeded(t)
 
@@ -101,6 +117,12 @@ func TestEveryViewerEndsWithTheSameText(t *testing.T) {
 				restless.id = id
 				for n := 0; restless.end == nil; n++ {
 					connections = n
+					switch {
+					case n < 20:
+						more <- 21
+					case n == 20:
+						close(more)
+					}
 					upTo := restless.seq + 1 + dice.Int64N(20)
 					stop := func() bool { return n < 20 && restless.seq >= upTo }
 					if n%2 == 0 {
@@ -292,12 +314,47 @@ func TestProviderFailuresEndTheStreamAndKeepTheText(t *testing.T) {
 	}
 }
 
+// TestDatabaseThatSaysNothingIsSaidSo locks a table, so that PostgreSQL takes
+// questions and answers none.
+func TestDatabaseThatSaysNothingIsSaidSo(t *testing.T) {
+	provider := fake.New(map[string]fake.Script{"m": {}})
+	defer provider.Close()
+	database := pgtest.Start(t)
+	c := startServer(t, provider, map[string]string{"DATABASE_URL": database}).user("ann")
+	ctx := soon(t)
+	conn, err := pgx.Connect(ctx, database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(ctx, "BEGIN; LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for _, call := range []struct{ method, path string }{{http.MethodGet, "/sessions"}, {http.MethodPost, "/sessions"}} {
+		wg.Go(func() {
+			began := time.Now()
+			res, err := http.DefaultClient.Do(c.request(ctx, call.method, call.path, map[string]string{}))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer res.Body.Close()
+			t.Logf("%s %s: %s after %s", call.method, call.path, res.Status, time.Since(began))
+			if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
+				t.Errorf("%s %s: %s, Retry-After %q", call.method, call.path, res.Status, res.Header.Get("Retry-After"))
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestKilledServerLosesNothingThatWasShown(t *testing.T) {
 	rounds := 50
 	if testing.Short() {
 		rounds = 5
 	}
-	tokens := fake.Numbered(2000)
+	tokens := fake.Numbered(200_000) // the kill comes in mid-answer, however late
 	whole := strings.Join(tokens, "")
 	provider := fake.New(map[string]fake.Script{"m": {Tokens: tokens, Every: 200 * time.Microsecond}})
 	defer provider.Close()
