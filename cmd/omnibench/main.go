@@ -25,6 +25,7 @@ type command struct {
 
 var commands = []command{
 	{"fanout", "brings the tokens of streams to many viewers, beside the floors", fanOutCommand},
+	{"chat", "asks questions as users do, and reads the answers over SSE", chatCommand},
 }
 
 // settings are the flags that all sub-commands have.
