@@ -27,6 +27,7 @@ var commands = []command{
 	{"fanout", "brings the tokens of streams to many viewers, beside the floors", fanOutCommand},
 	{"chat", "asks questions as users do, and reads the answers over SSE", chatCommand},
 	{"replicas", "has the viewers on other replicas than the answer's owner", replicasCommand},
+	{"growth", "raises one number at a time, to show how cost grows with it", growthCommand},
 }
 
 // settings are the flags that all sub-commands have.
