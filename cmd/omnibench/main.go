@@ -28,6 +28,7 @@ var commands = []command{
 	{"chat", "asks questions as users do, and reads the answers over SSE", chatCommand},
 	{"replicas", "has the viewers on other replicas than the answer's owner", replicasCommand},
 	{"growth", "raises one number at a time, to show how cost grows with it", growthCommand},
+	{"smoke", "checks that everything arrives, with few viewers, in seconds", smokeCommand},
 }
 
 // settings are the flags that all sub-commands have.
