@@ -58,9 +58,20 @@ fmt: web/node_modules/.installed
 	gofmt -w cmd hub transport repo providers web/*.go
 	cd web && npm run format
 
-bench:
+# A short form: bin/omnibench -help has the long ones. AGAINST is an older build.
+AGAINST ?=
+VS = $(if $(AGAINST),-against $(AGAINST))
+BENCH = bin/omnibench
+bench: build setup-test
+	go build -trimpath -o $(BENCH) ./cmd/omnibench
 	go test -run "^$$" -bench . -benchmem ./hub ./repo ./transport
 	go test -run "^$$" -bench . -benchtime 1x ./cmd/omnichat
+	$(BENCH) fanout $(VS) -rounds 3 -for 2s -settle 1s
+	$(BENCH) fanout $(VS) -rounds 3 -for 2s -settle 1s -streams 1 -viewers 400 -closed
+	$(BENCH) chat $(VS) -rounds 1 -for 3s -settle 1s -idle 1s -db sqlite,postgres
+	$(BENCH) chat $(VS) -rounds 1 -streams 1 -fast -tokens 300000 -waves 0
+	$(BENCH) replicas $(VS) -rounds 1 -for 2s
+	$(BENCH) growth -rounds 1 -for 2s -settle 500ms -sse -messages 100000 -most 10000
 
 # A short run of every fuzz target.
 fuzz:
