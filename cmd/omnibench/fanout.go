@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -97,6 +98,14 @@ func (f fanOut) measure(ctx context.Context, t target) (values map[string]float6
 	c.dismiss()
 	for i := range c.viewers {
 		c.viewers[i].settle(&bad, t.finishes())
+	}
+	for _, s := range sources {
+		select {
+		case <-s.done:
+			bad.note(s.err)
+		default:
+			bad.note(errors.New("the server did not take all that the provider had"))
+		}
 	}
 	bad.add(t.verify(ctx, streams, 20))
 	delays := c.delays()

@@ -96,10 +96,10 @@ func (f *floor) ws(w http.ResponseWriter, r *http.Request) {
 	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) // RFC 6455, section 4.2.2
 	head := "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: " +
 		base64.StdEncoding.EncodeToString(sum[:]) + "\r\n\r\n"
+	f.mu.Lock() // who has the head gets the next token
+	defer f.mu.Unlock()
 	if conn := hijack(w, head); conn != nil {
-		f.mu.Lock()
 		s.raw = append(s.raw, conn)
-		f.mu.Unlock()
 	}
 }
 
@@ -110,10 +110,10 @@ func (f *floor) sse(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if conn := hijack(w, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"); conn != nil {
-		f.mu.Lock()
 		s.rawSSE = append(s.rawSSE, conn)
-		f.mu.Unlock()
 	}
 }
 
