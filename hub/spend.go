@@ -33,7 +33,7 @@ func (h *Hub) withinLimit(ctx context.Context, user UserID) error {
 		return err
 	}
 	tokens += h.underWay(user)
-	what := ""
+	var what string
 	switch {
 	case h.opt.DailyTokens > 0 && tokens >= h.opt.DailyTokens:
 		what = "tokens"
