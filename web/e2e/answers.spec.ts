@@ -171,7 +171,6 @@ test('answers with all their parts are accessible', async ({ page }) => {
   await expect(page.getByText('Neither a PNG')).toBeVisible();
   await everyWay(page, 'answers');
   await page.getByRole('log').evaluate((log) => log.scrollTo(0, 0));
-  await everyWay(page, 'answers-top');
   await page.getByRole('button', { name: /^Model:/ }).click();
   await expect(page.getByRole('option').first()).toBeVisible();
   await everyWay(page, 'models');
