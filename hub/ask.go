@@ -59,7 +59,7 @@ func (h *Hub) ask(ctx context.Context, user UserID, q Question, fresh SessionID)
 		return asked, err
 	}
 	st = mine
-	o := order{question: q, asked: asked, model: sq.Model, provider: provider, title: sq.NewSession}
+	o := order{question: q, asked: asked, model: sq.Model, provider: provider, title: untitled(asked)}
 	go h.generate(st, o) // Close waits for it: it is counted since admit
 	return asked, nil
 }

@@ -48,8 +48,8 @@ func (c *cache[T]) forget() {
 	c.items = nil
 }
 
-// Models lists what the user can ask, of all providers. A provider that does
-// not answer is left out until it does.
+// Models lists what the user can ask, of all providers, the default model first.
+// A provider that does not answer is left out until it does.
 func (h *Hub) Models(ctx context.Context, user UserID) ([]Model, error) {
 	if items, ok := h.models.get(user); ok {
 		return items, nil
@@ -87,6 +87,9 @@ func (h *Hub) Models(ctx context.Context, user UserID) ([]Model, error) {
 			}
 			items = append(items, m)
 		}
+	}
+	if i := slices.IndexFunc(items, func(m Model) bool { return m.ID == h.opt.DefaultModel }); i > 0 {
+		items = slices.Concat(items[i:i+1], items[:i], items[i+1:]) // clients take the first for the default
 	}
 	if whole {
 		h.models.put(user, items)

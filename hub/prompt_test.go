@@ -142,3 +142,22 @@ func TestMediaTypeIsThatOfTheContent(t *testing.T) {
 		})
 	}
 }
+
+func TestOnlyFirstWordsGiveWayToATitle(t *testing.T) {
+	parent := MessageID("p")
+	for name, tt := range map[string]struct {
+		title string
+		asked *Message
+		want  bool
+	}{
+		"first words":   {"tell me…", &Message{Content: "tell  me\nmore"}, true},
+		"no title":      {"", &Message{Content: "tell me more"}, true},
+		"a person's":    {"Mine", &Message{Content: "tell me more"}, false},
+		"not the first": {"tell me…", &Message{Content: "tell me more", ParentID: &parent}, false},
+		"no question":   {"", nil, false},
+	} {
+		if got := untitled(Asked{Session: Session{Title: tt.title}, Question: tt.asked}); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

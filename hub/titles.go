@@ -24,7 +24,7 @@ func (h *Hub) makeTitle(user UserID, o order) {
 	ctx, cancel := context.WithTimeout(h.base, titleTimeout)
 	defer cancel()
 	model := h.titleModel(ctx, user, o.model)
-	if model == "" || o.asked.Question == nil {
+	if model == "" {
 		return
 	}
 	provider, name, err := h.providerOf(ctx, user, "title model", model)
@@ -73,6 +73,17 @@ func (h *Hub) makeTitle(user UserID, o order) {
 		return
 	}
 	h.publishSession(user, session, version, true)
+}
+
+// untitled says whether a session begins with this question, and has nothing
+// better for a title than its first words.
+func untitled(asked Asked) bool {
+	q := asked.Question
+	if q == nil || q.ParentID != nil {
+		return false
+	}
+	words := strings.Join(strings.Fields(q.Content), " ")
+	return strings.HasPrefix(words, strings.TrimSuffix(asked.Session.Title, "…"))
 }
 
 // titleModel is the model that makes titles, "" for none.
