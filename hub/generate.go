@@ -55,10 +55,7 @@ func (h *Hub) consume(st *stream, o order) (end AnswerEnd) {
 			end.Reason, end.Error = ReasonError, &Failure{Code: CodeInternal, Detail: "Something went wrong here."}
 		}
 	}()
-	failed := h.withSettings(st, &o)
-	if failed == nil {
-		failed = h.read(st, o, o.model, o.provider, &end)
-	}
+	failed := h.read(st, o, o.model, o.provider, &end)
 	if failed != nil && end.Reason == "" && st.ctx.Err() == nil && st.pristine() {
 		failed = h.fallBack(st, o, failed, &end)
 	}
@@ -77,17 +74,6 @@ func (h *Hub) consume(st *stream, o order) (end AnswerEnd) {
 		end.Error = &Failure{Code: CodeProviderTruncated, Detail: "The answer broke off before its end."}
 	}
 	return end
-}
-
-// withSettings reads what the user has set for all sessions.
-func (h *Hub) withSettings(st *stream, o *order) error {
-	ctx, cancel := context.WithTimeout(st.ctx, 10*time.Second)
-	defer cancel()
-	var err error
-	if o.settings, err = h.store.UserSettings(ctx, st.user); err != nil {
-		return fmt.Errorf("read the user's settings: %w", err)
-	}
-	return nil
 }
 
 // read asks one model and pushes what it says into the stream.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -86,7 +87,7 @@ func (h *Hub) attach(ctx context.Context, user UserID, turn *Turn, files []File,
 			unseen++
 			continue
 		}
-		_, data, err := h.store.File(ctx, user, f.ID)
+		data, err := h.fileData(ctx, user, f.ID)
 		if err != nil {
 			return unseen, fmt.Errorf("read attachment %s: %w", f.ID, err)
 		}
@@ -101,6 +102,18 @@ func (h *Hub) attach(ctx context.Context, user UserID, turn *Turn, files []File,
 		turn.Content += fmt.Sprintf("\n\nAttached file %s:\n%s\n%s\n%s", f.Name, fence, data, fence)
 	}
 	return unseen, nil
+}
+
+// fileData reads a file's bytes, however long the database is away.
+func (h *Hub) fileData(ctx context.Context, user UserID, id FileID) ([]byte, error) {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		limit, cancel := context.WithTimeout(ctx, 15*time.Second)
+		_, data, err := h.store.File(limit, user, id)
+		cancel()
+		if CodeOf(err) != CodeUnavailable || !pause(ctx, h.commits.jitter(wait)) {
+			return data, err
+		}
+	}
 }
 
 // cut leaves out the oldest messages of a branch until the rest fits into the

@@ -72,7 +72,7 @@ var errSimAway = errors.New("away")
 func (r *simReplica) gate(ctx context.Context, bus bool) error {
 	for {
 		r.sim.mu.Lock()
-		dead, until, away := r.dead, r.until[0], !bus && r.sim.store.away
+		dead, until, away, calm := r.dead, r.until[0], !bus && r.sim.store.away, r.sim.faultAt == ""
 		if bus {
 			until, away = r.until[1], r.sim.busAway
 		}
@@ -95,7 +95,7 @@ func (r *simReplica) gate(ctx context.Context, bus bool) error {
 				return ctx.Err()
 			}
 			return &Error{Code: CodeUnavailable, Msg: "away", Err: errSimAway}
-		case bus:
+		case bus || calm: // up to the fault a seed is a schedule
 			return nil
 		default:
 			pc, _, _, _ := runtime.Caller(1)
@@ -542,7 +542,7 @@ func (s *sim) run(t *testing.T) {
 	r := s.replicas[s.decide(3, "fault of")]
 	set := func(f func()) { s.mu.Lock(); f(); s.mu.Unlock() }
 	died := time.Now()
-	s.faultAt = died.Format(traceTime)
+	set(func() { s.faultAt = died.Format(traceTime) })
 	switch fault {
 	case 0:
 		set(func() { r.dead = true })
