@@ -22,7 +22,6 @@ func (h *Hub) Attach(ctx context.Context, user UserID, id MessageID, after int64
 		return nil, err
 	}
 	v.subs = []*sub{s}
-	v.signal()
 	return v, nil
 }
 
@@ -69,8 +68,7 @@ func (h *Hub) findLog(ctx context.Context, s *sub, user UserID, id MessageID) (*
 			if s.feed != nil {
 				h.leave(s)
 			}
-			s.feed = newFeed(m.SessionID, "")
-			s.feed.subs[s] = struct{}{}
+			newFeed(m.SessionID, "").enter(s)
 			return newEndedLog(m), nil
 		}
 		if h.opt.Bus == nil {

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -21,8 +22,10 @@ type feed struct {
 	base    int   // index of entries[0] since the feed began
 	version int64 // the highest that was sent
 	streams map[MessageID]*log
-	subs    map[*sub]struct{}
-	shown   int // viewers told by the last presence event
+	subs    []*sub
+	lent    bool // the flusher reads subs: nothing that is in it is changed in place
+	queued  bool // the flusher has the feed still to take
+	shown   int  // viewers told by the last presence event
 
 	// With a bus only.
 	listening bool
@@ -53,7 +56,7 @@ type entry struct {
 }
 
 func newFeed(session SessionID, user UserID) *feed {
-	return &feed{session: session, user: user, streams: map[MessageID]*log{}, subs: map[*sub]struct{}{}, others: map[string]present{}}
+	return &feed{session: session, user: user, streams: map[MessageID]*log{}, others: map[string]present{}}
 }
 
 func (f *feed) topic() Topic { return Topic{Session: f.session, User: f.user} }
@@ -99,11 +102,38 @@ func (f *feed) publish(e entry) {
 	f.add(e)
 }
 
-// wake tells every viewer that there is something new. The caller holds f.mu.
+// wake has every viewer sent what is new. The caller holds f.mu.
 func (f *feed) wake() {
-	for s := range f.subs {
-		s.viewer.signal()
+	if len(f.subs) > 0 && !f.queued {
+		f.queued = true
+		f.subs[0].viewer.hub.flusher.add(flush{feed: f})
 	}
+}
+
+// lend returns the subs for reading without the lock.
+func (f *feed) lend() []*sub {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.queued, f.lent = false, true
+	return f.subs
+}
+
+// enter adds a sub. The caller holds f.mu.
+func (f *feed) enter(s *sub) {
+	s.feed, s.next, s.at = f, f.head(), len(f.subs)
+	f.subs = append(f.subs, s)
+}
+
+// exit takes a sub out. The caller holds f.mu.
+func (f *feed) exit(s *sub) {
+	if f.lent {
+		f.subs, f.lent = slices.Clone(f.subs), false
+	}
+	last := len(f.subs) - 1
+	f.subs[last].at = s.at
+	f.subs[s.at] = f.subs[last]
+	f.subs[last] = nil
+	f.subs = f.subs[:last]
 }
 
 func (f *feed) head() int { return f.base + len(f.entries) }
@@ -111,7 +141,7 @@ func (f *feed) head() int { return f.base + len(f.entries) }
 // viewers counts the connections whose subscribe was granted. The caller holds f.mu.
 func (f *feed) viewers() int {
 	n := 0
-	for s := range f.subs {
+	for _, s := range f.subs {
 		if s.member {
 			n++
 		}
@@ -128,6 +158,8 @@ func (f *feed) versionEvent(v int64) []byte {
 type sub struct {
 	viewer *Viewer
 	feed   *feed
+	at     int    // its place in feed.subs
+	left   bool   // it follows the feed no more; guarded by viewer.mu
 	single bool   // follows one stream, as SSE does, and no changes
 	held   bool   // what is new waits until the answer to the subscribe is ready
 	member bool   // that was given once: the viewer counts

@@ -47,6 +47,7 @@ type Hub struct {
 	models  cache[Model]
 	prices  cache[ModelPrice]
 	commits *committer
+	flusher *flusher
 
 	base    context.Context // of everything that outlives a request
 	cancel  context.CancelCauseFunc
@@ -96,7 +97,7 @@ func New(store Store, journal Journal, vendors Vendors, opt Options) *Hub {
 	}
 	h := &Hub{
 		store: store, vendors: vendors, opt: opt, log: opt.Logger,
-		commits: newCommitter(journal, opt.Bus, opt.Logger), outbox: make(chan message, 4096),
+		commits: newCommitter(journal, opt.Bus, opt.Logger), flusher: newFlusher(), outbox: make(chan message, 4096),
 		feeds: map[Topic]*feed{}, streams: map[MessageID]*stream{}, running: map[UserID]int{}, doubtful: map[MessageID]bool{}, idle: make(chan struct{}),
 	}
 	if opt.Bus != nil {
@@ -118,6 +119,7 @@ func (h *Hub) Start(ctx context.Context) error {
 	}
 	h.loops.Go(func() { h.commits.run(h.base) })
 	h.loops.Go(func() { h.tick(h.base) })
+	h.flusher.run(h.loops.Go)
 	return nil
 }
 
@@ -152,6 +154,7 @@ func (h *Hub) Close() {
 	idle := h.refuse()
 	h.cancel(errShutdown)
 	<-idle
+	h.flusher.close()
 	h.loops.Wait()
 	if h.opt.Bus != nil {
 		h.releaseLease()
@@ -212,8 +215,7 @@ func (h *Hub) join(s *sub, key Topic) {
 	f := h.feed(key)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s.feed, s.next = f, f.head()
-	f.subs[s] = struct{}{}
+	f.enter(s)
 	h.listen(f)
 }
 
@@ -223,7 +225,7 @@ func (h *Hub) leave(s *sub) {
 	defer h.mu.Unlock()
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
-	delete(s.feed.subs, s)
+	s.feed.exit(s)
 	h.unlisten(s.feed)
 	h.forget(s.feed)
 }

@@ -204,27 +204,20 @@ func BenchmarkAppend(b *testing.B) {
 			f := newFeed("s", "")
 			l := newLog(Message{ID: "m", SessionID: "s"})
 			f.streams["m"] = l
-			viewers := make([]*Viewer, n)
-			for i := range viewers {
+			for range n {
 				v := h.newViewer("u", Lines)
-				s := &sub{viewer: v, feed: f}
-				f.subs[s] = struct{}{}
-				s.places = []place{{log: l}}
+				v.sink = &testSink{write: func([]byte) error { return nil }}
+				s := &sub{viewer: v, places: []place{{log: l}}}
+				f.enter(s)
 				v.subs = []*sub{s}
-				viewers[i] = v
 			}
 			b.ReportAllocs()
 			for b.Loop() {
 				f.mu.Lock()
 				l.append(" token", false)
-				f.wake()
 				f.mu.Unlock()
-				for _, v := range viewers {
-					for {
-						if batch, _ := v.next(); len(batch) == 0 {
-							break
-						}
-					}
+				for _, s := range f.lend() {
+					s.viewer.flush(s)
 				}
 			}
 		})

@@ -441,7 +441,7 @@ type simViewer struct {
 	upTo int64 // where it moves on
 }
 
-func (v *simViewer) Write(_ context.Context, batch []byte) error {
+func (v *simViewer) Write(batch []byte) error {
 	for line := range bytes.Lines(batch) {
 		data, ok := bytes.CutPrefix(line, []byte("data: "))
 		if !ok {
@@ -492,8 +492,7 @@ func (s *sim) watch(ctx context.Context, name string, id MessageID) *simViewer {
 				v.end = true
 			}
 			if err == nil {
-				_ = x.Run(one, v, 0) // it moves on, or the replica died
-				x.Close()
+				follow(one, x, v.Write) // until it moves on, or the replica dies
 			}
 		}
 		stop()

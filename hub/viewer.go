@@ -3,118 +3,139 @@ package hub
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
-	"time"
 )
 
-// A Sink is the write side of one client: a WebSocket or an SSE response.
+// A Sink is the write side of one client: a WebSocket or an event stream.
 type Sink interface {
-	// Write sends a batch of whole events in the viewer's framing; an empty
-	// batch is a heartbeat. The batch may not be changed.
-	Write(ctx context.Context, batch []byte) error
+	// Write sends a batch of whole events in the viewer's framing, which is good
+	// until Write returns. It never waits for the client: false says that there is
+	// no room for more. The sink then keeps what is left of the batch and calls
+	// [Viewer.Resume] when that is sent, or never, if the connection is broken.
+	Write(batch []byte) (room bool)
+	// End says that the stream has ended and that nothing follows. Neither waits.
+	End()
 }
 
 // ErrUpToDate says that a stream has ended and the position is its end.
 var ErrUpToDate = errors.New("nothing after this position")
 
+// turnsMax is how many writes to one viewer may follow each other.
+const turnsMax = 16
+
 // A Viewer is one client's places in the feeds and streams it follows. It holds
-// no events: a slow client costs positions, not a buffer, and gets what it
-// missed in few large writes.
+// no events and no goroutine: a slow client costs positions, not a buffer, and
+// gets what it missed in few large writes.
 type Viewer struct {
 	hub     *Hub
 	user    UserID
 	framing Framing
-	wake    chan struct{} // holds one
 
-	mu      sync.Mutex // guards the rest; taken before a feed's lock
+	mu      sync.Mutex // guards the rest; taken before the hub's and a feed's lock
+	sink    Sink       // nil before Start, and when nothing more is to be written
+	full    bool       // the sink has no room
 	replies []byte     // answers that no feed orders
 	subs    []*sub
-	buf     []byte // for next
+	turn    int // the sub that was served last
 }
 
 func (h *Hub) newViewer(user UserID, f Framing) *Viewer {
-	return &Viewer{hub: h, user: user, framing: f, wake: make(chan struct{}, 1)}
+	return &Viewer{hub: h, user: user, framing: f}
 }
 
-func (v *Viewer) signal() {
-	select {
-	case v.wake <- struct{}{}:
-	default:
-	}
+// Start lets the hub write to a sink, from now on until Close has returned.
+func (v *Viewer) Start(sink Sink) {
+	v.mu.Lock()
+	v.sink = sink
+	v.mu.Unlock()
+	v.signal()
 }
 
-// Run writes until ctx ends, a write fails, or, for a viewer of one stream, the
-// stream has ended: then it returns nil. With beat above 0 an empty batch is
-// written after that long a silence. It starts no goroutine: whoever starts Run
-// waits for it.
-func (v *Viewer) Run(ctx context.Context, sink Sink, beat time.Duration) error {
-	var silence <-chan time.Time
-	var timer *time.Ticker
-	if beat > 0 {
-		timer = time.NewTicker(beat)
-		defer timer.Stop()
-		silence = timer.C
-	}
-	for {
-		batch, done := v.next()
-		if len(batch) == 0 {
-			if done {
-				return nil
-			}
-			select {
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			case <-v.wake:
-				continue
-			case <-silence:
-			}
-		}
-		if err := sink.Write(ctx, batch); err != nil {
-			return fmt.Errorf("write to viewer: %w", err)
-		}
-		if timer != nil {
-			timer.Reset(beat)
-		}
-	}
+// Resume says that the sink has room again, and writes to it what is new.
+func (v *Viewer) Resume() {
+	v.mu.Lock()
+	v.full = false
+	v.mu.Unlock()
+	v.flush(nil)
 }
 
-// next returns the bytes to be written next, if there are any, and whether all
-// has been written. The bytes are good until the next call.
-func (v *Viewer) next() (batch []byte, done bool) {
+// Flush writes to the sink what is new, if it has room.
+func (v *Viewer) Flush() { v.flush(nil) }
+
+// signal has the viewer sent what is new. It may be called under a feed's lock.
+func (v *Viewer) signal() { v.hub.flusher.add(flush{viewer: v}) }
+
+// flush writes what is new to the sink as long as that has room: what only has,
+// or all.
+func (v *Viewer) flush(only *sub) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if len(v.replies) > 0 {
-		batch, v.replies = v.replies, nil
-		return batch, false
-	}
-	for i, s := range v.subs {
-		for {
-			s.feed.mu.Lock()
-			out, p, more := s.take(v.buf[:0])
-			done = s.done()
-			s.feed.mu.Unlock()
-			if !more {
-				break
-			}
-			if p.log == nil && p.wire == nil && len(out) == 0 {
-				continue
-			}
-			// The next one begins elsewhere: no feed starves another.
-			v.subs = append(append(v.subs[:0:0], v.subs[i+1:]...), v.subs[:i+1]...)
-			if p.wire != nil {
-				return p.wire, false
-			}
-			if p.log != nil {
-				out = p.append(out, v.framing)
-			}
-			if cap(out) <= 2*batchMax {
-				v.buf = out
-			}
-			return out, false
+	for turn := 0; v.sink != nil && !v.full; turn++ {
+		if turn == turnsMax { // others have waited
+			v.signal()
+			return
+		}
+		if !v.step(only) {
+			return
 		}
 	}
-	return nil, done && len(v.subs) == 1
+}
+
+// step writes the next batch, and says whether there was one. The caller holds
+// v.mu.
+func (v *Viewer) step(only *sub) bool {
+	if batch := v.replies; len(batch) > 0 {
+		v.replies = nil
+		v.full = !v.sink.Write(batch)
+		return true
+	}
+	if only != nil {
+		return !only.left && v.write(only)
+	}
+	for range v.subs { // the next one begins elsewhere: no feed starves another
+		v.turn = (v.turn + 1) % len(v.subs)
+		if v.write(v.subs[v.turn]) {
+			return true
+		}
+	}
+	return false
+}
+
+// large has buffers for batches that are made for one viewer.
+var large = sync.Pool{New: func() any { return new([]byte) }}
+
+// write writes what is next in a sub, and says whether there was something. The
+// caller holds v.mu.
+func (v *Viewer) write(s *sub) bool {
+	for {
+		s.feed.mu.Lock()
+		out, p, more := s.take(nil)
+		done := s.done()
+		s.feed.mu.Unlock()
+		switch {
+		case !more:
+			if done {
+				v.sink.End()
+				v.sink = nil
+			}
+			return false
+		case p.wire != nil:
+			v.full = !v.sink.Write(p.wire)
+			return true
+		case p.log != nil:
+			buf := large.Get().(*[]byte)
+			out = p.append(append((*buf)[:0], out...), v.framing)
+			v.full = !v.sink.Write(out)
+			if cap(out) <= 2*mergeMax {
+				*buf = out
+			}
+			large.Put(buf)
+			return true
+		case len(out) > 0:
+			v.full = !v.sink.Write(out)
+			return true
+		}
+	}
 }
 
 // reply sends an event that no feed orders.
@@ -204,6 +225,7 @@ func (v *Viewer) leave(key Topic) {
 	for i, s := range v.subs {
 		if s.feed.session == key.Session && s.feed.user == key.User {
 			v.subs = append(v.subs[:i:i], v.subs[i+1:]...)
+			s.left = true
 			v.hub.leave(s)
 			return
 		}
@@ -222,14 +244,15 @@ func (v *Viewer) follows(id SessionID) bool {
 	return false
 }
 
-// Close leaves all feeds. It is called after Run has returned.
+// Close leaves all feeds. When it has returned the sink is not called any more.
 func (v *Viewer) Close() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, s := range v.subs {
+		s.left = true
 		v.hub.leave(s)
 	}
-	v.subs = nil
+	v.subs, v.sink = nil, nil
 }
 
 // Subscribe joins a session's feed. It answers with an ack that has the

@@ -163,23 +163,3 @@ func (s *Server) checkAdmin(ctx context.Context, who identity) error {
 	}
 	return err
 }
-
-// watch returns once the login that who says does not hold any more, or when
-// ctx ends; only the first is true.
-func (s *Server) watch(ctx context.Context, who func() identity) bool {
-	for {
-		t := time.NewTimer(min(s.opt.Recheck, max(time.Second, time.Until(who().expires.Add(leeway)))))
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return false
-		case <-t.C:
-		}
-		check, cancel := context.WithTimeout(ctx, s.opt.CallTimeout)
-		err := s.logins.holds(check, who())
-		cancel()
-		if hub.CodeOf(err) == hub.CodeUnauthenticated {
-			return true
-		}
-	}
-}

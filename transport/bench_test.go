@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"testing"
 	"time"
 
@@ -12,20 +13,16 @@ import (
 
 // BenchmarkDelivery is one token to one WebSocket.
 func BenchmarkDelivery(b *testing.B) {
-	got := make(chan *websocket.Conn, 1)
-	done := make(chan struct{})
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
+	s := quiet(time.Hour)
+	got := make(chan *socket, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w, _, err := accept(s, rw, r)
 		if err != nil {
 			b.Error(err)
-			return
 		}
-		got <- conn
-		<-done
-		_ = conn.CloseNow()
+		got <- w
 	}))
 	defer srv.Close()
-	defer close(done)
 	client, _, err := websocket.Dial(b.Context(), srv.URL, nil)
 	if err != nil {
 		b.Fatal(err)
@@ -39,14 +36,14 @@ func BenchmarkDelivery(b *testing.B) {
 			}
 		}
 	}()
-	w := &socket{conn: <-got, stuck: time.AfterFunc(time.Hour, func() {})}
+	w := <-got
 	line := []byte(`{"type":"delta","message_id":"0198f1c2-0000-7000-8000-000000000000","seq":12345,"text":" token"}` + "\n")
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := w.Write(b.Context(), line); err != nil {
-			b.Fatal(err)
+		for !w.Write(line) {
+			runtime.Gosched()
 		}
 	}
-	_ = client.CloseNow()
+	_ = w.conn.CloseNow()
 	<-read
 }

@@ -29,6 +29,29 @@ func slowPeer(l *link, f http.HandlerFunc) (stop func()) {
 	return func() { _ = srv.Close(); <-done }
 }
 
+// accept makes a request's connection a socket that is tended. room gets
+// something when all is sent that there was no room for.
+func accept(s *Server, rw http.ResponseWriter, r *http.Request) (w *socket, room chan struct{}, err error) {
+	s.clients.enter()
+	w = &socket{server: s, nextPing: time.Now().Add(s.opt.Heartbeat)}
+	w.who.expires = time.Now().Add(time.Hour)
+	w.conn, err = websocket.Accept(takeover{rw, &w.out, stuckAfter, &s.clients.wg}, r, &websocket.AcceptOptions{OnPongReceived: w.pong})
+	if err != nil {
+		return nil, nil, err
+	}
+	room = make(chan struct{}, 1)
+	w.out.mu.Lock()
+	w.out.resume = func() { room <- struct{}{} }
+	w.out.mu.Unlock()
+	s.clients.keep(w)
+	return w, room, nil
+}
+
+// quiet is a server that nobody has an account on.
+func quiet(heartbeat time.Duration) *Server {
+	return New(nil, nil, Options{Heartbeat: heartbeat, Recheck: time.Hour, Logger: slog.New(slog.DiscardHandler)})
+}
+
 // TestSlowWebSocketGetsALargeWrite is a client that reads 100 KB/s and is sent
 // 4 MB, with and without a network that holds 2 MB: it takes 42 s.
 func TestSlowWebSocketGetsALargeWrite(t *testing.T) {
@@ -37,33 +60,32 @@ func TestSlowWebSocketGetsALargeWrite(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := newLink()
 				l.speed, l.holds = 100<<10, holds
+				s := quiet(7 * time.Second)
+				defer s.Shutdown(t.Context())
 				ended := make(chan error, 1)
 				stop := slowPeer(l, func(rw http.ResponseWriter, r *http.Request) {
-					conn, err := websocket.Accept(rw, r, nil)
+					w, room, err := accept(s, rw, r)
 					if err != nil {
 						ended <- err
 						return
 					}
-					w := &socket{server: &Server{opt: Options{Heartbeat: 7 * time.Second}}, conn: conn}
-					w.stuck = time.AfterFunc(time.Hour, func() { _ = conn.CloseNow() })
-					ctx, cancel := context.WithCancel(context.Background())
-					pinged := make(chan struct{})
-					go func() { defer close(pinged); w.ping(ctx) }()
-					written := make(chan error, 1)
-					go func() {
-						err := w.Write(ctx, large)
-						if err == nil {
-							err = w.Write(ctx, []byte("and then\n"))
+					var writer sync.WaitGroup
+					writer.Go(func() {
+						if !w.Write(large) {
+							<-room
 						}
-						written <- err
-					}()
-					_, _, err = conn.Read(ctx) // answers pings, until the client has all
+						if !w.Write([]byte("and then\n")) {
+							<-room
+						}
+					})
+					_, _, err = w.conn.Read(context.Background()) // answers pings, until the client has all
 					if err != nil {
-						err = fmt.Errorf("the connection was cut: %w, %w", err, <-written)
+						err = fmt.Errorf("the connection was cut: %w", err)
 					}
-					cancel()
-					<-pinged
-					_ = conn.CloseNow()
+					writer.Wait()
+					_ = w.conn.CloseNow()
+					s.clients.remove(w)
+					s.clients.exit()
 					ended <- err
 				})
 				defer stop()
@@ -99,16 +121,18 @@ func TestSlowWebSocketGetsALargeWrite(t *testing.T) {
 func TestStuckWebSocketIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLink()
+		s := quiet(time.Hour)
+		defer s.Shutdown(t.Context())
 		ended := make(chan error, 1)
 		stop := slowPeer(l, func(rw http.ResponseWriter, r *http.Request) {
-			conn, err := websocket.Accept(rw, r, nil)
-			if err != nil {
-				ended <- err
-				return
+			w, _, err := accept(s, rw, r)
+			if err == nil {
+				w.Write(large)
+				_, _, err = w.conn.Read(context.Background())
+				s.clients.remove(w)
+				s.clients.exit()
 			}
-			w := &socket{conn: conn}
-			w.stuck = time.AfterFunc(time.Hour, func() { _ = conn.CloseNow() })
-			ended <- w.Write(r.Context(), large)
+			ended <- err
 		})
 		defer stop()
 		conn := l.dial()
@@ -124,34 +148,84 @@ func TestStuckWebSocketIsCut(t *testing.T) {
 	})
 }
 
-func TestSlowEventStreamGetsALargeWrite(t *testing.T) {
+// TestGoneWebSocketIsCut is a client that answers no ping.
+func TestGoneWebSocketIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLink()
-		l.speed = 100 << 10
-		written := make(chan error, 1)
-		stop := slowPeer(l, func(w http.ResponseWriter, r *http.Request) {
-			written <- sseSink{w: w, rc: http.NewResponseController(w)}.Write(r.Context(), large)
+		s := quiet(20 * time.Second)
+		defer s.Shutdown(t.Context())
+		ended := make(chan error, 1)
+		stop := slowPeer(l, func(rw http.ResponseWriter, r *http.Request) {
+			w, _, err := accept(s, rw, r)
+			if err == nil {
+				_, _, err = w.conn.Read(context.Background())
+				s.clients.remove(w)
+				s.clients.exit()
+			}
+			ended <- err
 		})
 		defer stop()
 		conn := l.dial()
 		defer conn.Close()
-		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, _ := io.ReadAll(res.Body) // the link's end is no clean one
-		if err := <-written; err != nil || !bytes.Equal(got, large) {
-			t.Errorf("%d bytes of %d, %v", len(got), len(large), err)
+		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n")
+		began := time.Now()
+		got, _ := io.ReadAll(conn) // until it is cut
+		err := <-ended
+		if took := time.Since(began); err == nil || !bytes.HasSuffix(got, emptyPing) || took < 30*time.Second || took > 32*time.Second {
+			t.Errorf("after %s: %q, %v", took, got, err)
 		}
 	})
+}
+
+// TestSlowEventStreamGetsALargeWrite is the same client of an event stream, on
+// a bare connection and behind net/http.
+func TestSlowEventStreamGetsALargeWrite(t *testing.T) {
+	for _, bare := range []bool{true, false} {
+		t.Run(fmt.Sprintf("bare=%v", bare), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLink()
+				l.speed = 100 << 10
+				var workers sync.WaitGroup
+				defer workers.Wait()
+				stop := slowPeer(l, func(w http.ResponseWriter, _ *http.Request) {
+					if !bare {
+						if err := (flushed{w, http.NewResponseController(w)}).write(large); err != nil {
+							t.Error(err)
+						}
+						return
+					}
+					e := &eventStream{}
+					if _, _, err := (takeover{w, &e.out, writeTimeout, &workers}).Hijack(); err != nil {
+						t.Error(err)
+					}
+					e.out.write([]byte("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"))
+					e.Write(large)
+					e.End()
+				})
+				defer stop()
+				conn := l.dial()
+				defer conn.Close()
+				fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+				began := time.Now()
+				res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, _ := io.ReadAll(res.Body) // the link's end is no clean one
+				if took := time.Since(began); !bytes.Equal(got, large) || took < 40*time.Second {
+					t.Errorf("%d bytes of %d after %s", len(got), len(large), took)
+				}
+			})
+		})
+	}
 }
 
 // TestSlowBodyIsCut is a client that sends a byte a second.
 func TestSlowBodyIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLink()
-		s := New(nil, nil, Options{Logger: slog.New(slog.DiscardHandler)})
+		s := quiet(time.Hour)
+		defer s.Shutdown(t.Context())
 		stop := slowPeer(l, s.Handler().ServeHTTP)
 		defer stop()
 		conn := l.dial()

@@ -6,7 +6,9 @@ import (
 )
 
 func TestPasswordsCostWhatOWASPSays(t *testing.T) {
-	h := New(nil, nil, Options{}).hasher
+	s := New(nil, nil, Options{})
+	defer s.Shutdown(t.Context())
+	h := s.hasher
 	const parameters = "$argon2id$v=19$m=19456,t=2,p=1$"
 	hash, err := h.hash(t.Context(), "correct horse")
 	if err != nil || !strings.HasPrefix(hash, parameters) || !strings.HasPrefix(h.dummy, parameters) {

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -58,9 +59,10 @@ type Server struct {
 	signUps    *throttle // by address
 	origins    map[string]bool
 	proxies    []*net.IPNet
-	sockets    *sockets
+	clients    *clients
 	ctx        context.Context // of streams and WebSockets; ended by Shutdown
 	cancel     context.CancelFunc
+	loops      sync.WaitGroup
 }
 
 // New returns a server. Its Shutdown must be called.
@@ -100,7 +102,7 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 	}
 	s := &Server{
 		hub: h, accounts: accounts, opt: opt, log: opt.Logger, logins: newLogins(opt.Secret, opt.AccessTTL, accounts),
-		hasher: newHasher(opt.passwords), csrf: http.NewCrossOriginProtection(), origins: map[string]bool{}, sockets: newSockets(),
+		hasher: newHasher(opt.passwords), csrf: http.NewCrossOriginProtection(), origins: map[string]bool{}, clients: newClients(),
 		proxies: parseNetworks(opt.TrustedProxies),
 		perIP:   newThrottle(time.Second, 60, opt.now), perAccount: newThrottle(3*time.Second, 10, opt.now),
 		signUps: newThrottle(2*time.Second, 30, opt.now),
@@ -110,6 +112,7 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.echo = s.routes()
+	s.loops.Go(func() { s.tendClients(s.ctx) })
 	return s
 }
 
@@ -118,13 +121,15 @@ func (s *Server) Handler() http.Handler { return headAsGet(s.echo) }
 
 // SendElsewhere closes all WebSockets, whose clients then connect to another
 // replica, and takes no new ones.
-func (s *Server) SendElsewhere(ctx context.Context) { s.sockets.closeAll(ctx) }
+func (s *Server) SendElsewhere(ctx context.Context) { s.clients.sendElsewhere(ctx) }
 
 // Shutdown tells WebSocket clients to go elsewhere, ends the event streams that
-// are left, and returns when the handlers of both are done or ctx has ended.
+// are left, and returns when all of them are gone or ctx has ended.
 func (s *Server) Shutdown(ctx context.Context) {
-	s.sockets.closeAll(ctx)
+	s.clients.sendElsewhere(ctx)
 	s.cancel()
+	s.clients.finish(ctx)
+	s.loops.Wait()
 }
 
 func (s *Server) routes() *echo.Echo {

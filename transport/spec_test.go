@@ -53,6 +53,7 @@ func TestEveryRouteIsInTheDocument(t *testing.T) {
 	param := regexp.MustCompile(`:(\w+)`)
 	pages := []string{"/", "/login", "/settings", "/c/:session", "/live/:token", "/assets/*"}
 	s := New(nil, nil, Options{Metrics: http.NotFoundHandler()})
+	defer s.Shutdown(t.Context())
 	for _, r := range s.echo.Routes() {
 		if !slices.Contains(pages, r.Path) {
 			path := strings.Replace(r.Path, "/prices/*", "/prices/:model", 1) // which may have slashes

@@ -1,11 +1,11 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -16,66 +16,178 @@ import (
 // writeTimeout is how long a chunk of a write to a client may take.
 const writeTimeout = 30 * time.Second
 
-// chunk is the bytes of a write that go out at a time: a slow client may take
-// long for a large write as long as it takes something. What a viewer writes
-// token by token is smaller.
-const chunk = 32 << 10
-
-var errGoingAway = errors.New("the server goes away")
-
-// sseSink is the write side of an event stream.
-type sseSink struct {
-	w  http.ResponseWriter
-	rc *http.ResponseController
-}
-
 var heartbeat = []byte(": hb\n\n")
-
-// Write is hub.Sink's.
-func (s sseSink) Write(_ context.Context, batch []byte) error {
-	if len(batch) == 0 {
-		batch = heartbeat
-	}
-	for part := range slices.Chunk(batch, chunk) {
-		if err := s.rc.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-			return err
-		}
-		if _, err := s.w.Write(part); err != nil {
-			return err
-		}
-	}
-	return s.rc.Flush()
-}
 
 // stream answers with a viewer's events until the stream has ended, the client
 // is gone, or its login does not hold any more.
 func (s *Server) stream(c echo.Context, who identity, v *hub.Viewer) error {
-	defer v.Close()
 	h := c.Response().Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-cache, no-transform")
 	h.Set("X-Accel-Buffering", "no")
-	c.Response().WriteHeader(http.StatusOK)
-
-	ctx, cancel := context.WithCancelCause(unbound(c))
-	stop := context.AfterFunc(s.ctx, func() { cancel(errGoingAway) })
-	defer stop()
-	var watcher sync.WaitGroup
-	watcher.Go(func() {
-		if s.watch(ctx, func() identity { return who }) {
-			cancel(&hub.Error{Code: hub.CodeUnauthenticated, Msg: "the access token has run out"})
-		}
-	})
-	// echo's writer locates the flusher by unwrapping, for each write: once is enough.
-	sink := sseSink{w: c.Response().Writer, rc: http.NewResponseController(c.Response().Writer)}
-	err := sink.rc.Flush() // headers at once: the client knows that it was heard
-	if err == nil {
-		err = v.Run(ctx, sink, s.opt.Heartbeat)
+	r := c.Request()
+	if r.ProtoMajor != 1 || r.ProtoMinor < 1 || r.TLS != nil {
+		return s.streamBehind(c, who, v)
 	}
-	cancel(nil)
-	watcher.Wait()
+	if !s.clients.enterStream() {
+		v.Close()
+		return &hub.Error{Code: hub.CodeUnavailable, Msg: "this server is going away; connect again", RetryAfter: time.Second}
+	}
+	e := &eventStream{viewer: v, who: who, every: s.opt.Heartbeat, heard: time.Now()}
+	_, _, err := takeover{c.Response().Writer, &e.out, writeTimeout, &s.clients.wg}.Hijack()
+	if errors.Is(err, http.ErrNotSupported) {
+		s.clients.exit()
+		return s.streamBehind(c, who, v)
+	}
+	if err != nil {
+		s.clients.exit()
+		v.Close()
+		return err
+	}
+	c.Response().Committed = true
+	// The handler returns, which frees what net/http needs for a request.
+	e.out.resume = v.Resume
+	e.out.closed = func() {
+		v.Close()
+		s.clients.drop(e)
+		s.clients.exit()
+	}
+	h.Set("Connection", "close") // the end of the answer is that of the connection
+	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	var head bytes.Buffer
+	head.WriteString("HTTP/1.1 200 OK\r\n")
+	_ = h.Write(&head) // a buffer takes all
+	head.WriteString("\r\n")
+	e.out.write(head.Bytes()) // at once: the client knows that it was heard
+	if !s.clients.keep(e) {
+		e.out.finish()
+		return nil
+	}
+	v.Start(e)
+	return nil
+}
+
+// eventStream is an answer on a connection that was taken from net/http, whose
+// end is that of the connection.
+type eventStream struct {
+	viewer *hub.Viewer
+	who    identity
+	out    outlet
+	checks checks
+	every  time.Duration // heartbeats
+
+	// Of who tends it.
+	sent  int64
+	heard time.Time // when sent was seen to have grown
+}
+
+// Write is hub.Sink's.
+func (e *eventStream) Write(batch []byte) bool { return e.out.write(batch) }
+
+// End is hub.Sink's.
+func (e *eventStream) End() { e.out.finish() }
+
+func (e *eventStream) identity() identity { return e.who }
+
+func (e *eventStream) check() *checks { return &e.checks }
+
+func (e *eventStream) tend(now time.Time) {
+	sent, behind := e.out.state()
+	if sent != e.sent || behind {
+		e.sent, e.heard = sent, now
+		return
+	}
+	e.out.probe()
+	if now.Sub(e.heard) >= e.every {
+		e.out.write(heartbeat)
+	}
+}
+
+func (e *eventStream) expire() { e.out.finish() }
+
+// streamBehind answers through net/http, where there is no bare connection to
+// take: the handler waits for what the hub has.
+func (s *Server) streamBehind(c echo.Context, who identity, v *hub.Viewer) error {
+	defer v.Close()
+	c.Response().WriteHeader(http.StatusOK)
+	ctx, cancel := context.WithCancel(unbound(c))
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	// echo's writer locates the flusher by unwrapping, for each write: once is enough.
+	w := flushed{c.Response().Writer, http.NewResponseController(c.Response().Writer)}
+	err := w.rc.Flush() // headers at once: the client knows that it was heard
+	if err == nil {
+		err = s.pump(ctx, who, v, w)
+	}
 	if err != nil {
 		s.log.Debug("event stream ended early", "err", err)
 	}
 	return nil
+}
+
+// handoff is the sink of a handler that waits for each batch.
+type handoff struct {
+	next chan []byte // holds one; the hub waits for Resume before the next
+}
+
+func (h handoff) Write(batch []byte) bool {
+	h.next <- slices.Clone(batch)
+	return false
+}
+
+func (h handoff) End() { close(h.next) }
+
+// pump writes a viewer's batches until the stream or ctx ends, or the login does
+// not hold any more.
+func (s *Server) pump(ctx context.Context, who identity, v *hub.Viewer, w flushed) error {
+	sink := handoff{make(chan []byte, 1)}
+	v.Start(sink)
+	silence, recheck := time.NewTicker(s.opt.Heartbeat), time.NewTicker(min(s.opt.Recheck, max(time.Second, time.Until(who.expires))))
+	defer silence.Stop()
+	defer recheck.Stop()
+	over := ctx.Done()
+	for {
+		var batch []byte
+		more := false
+		select {
+		case batch, more = <-sink.next:
+			if !more {
+				return nil
+			}
+		case <-over:
+			return context.Cause(ctx)
+		case <-recheck.C:
+			if !s.holds(ctx, who) {
+				return nil
+			}
+			continue
+		case <-silence.C:
+			batch = heartbeat
+		}
+		if err := w.write(batch); err != nil {
+			return err
+		}
+		silence.Reset(s.opt.Heartbeat)
+		if more {
+			v.Resume()
+		}
+	}
+}
+
+// flushed is a response that goes out at once.
+type flushed struct {
+	http.ResponseWriter
+	rc *http.ResponseController
+}
+
+func (w flushed) write(batch []byte) error {
+	for part := range slices.Chunk(batch, chunk) {
+		if err := w.rc.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+			return err
+		}
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+	}
+	return w.rc.Flush()
 }

@@ -1,18 +1,15 @@
 package transport
 
 import (
-	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"net/http"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -29,47 +26,59 @@ const (
 	pingTimeout     = 10 * time.Second
 	slowest         = 16 << 10 // bytes a second that a peer reads at least, or its pong is late
 	patienceMax     = 2 * time.Minute
-	writeBuffer     = 128 << 10 // of the system: what lies in a larger one hides how slow a peer is
 	positionsMax    = 10_000
 )
 
-// socket is one WebSocket connection.
+// socket is one WebSocket connection. The library does the handshake, reads, and
+// control frames; what the hub writes passes it by.
 type socket struct {
 	server *Server
 	conn   *websocket.Conn
-	stuck  *time.Timer // ends a connection whose peer takes nothing
+	out    outlet
+	checks checks
 
-	sent    atomic.Int64 // bytes
-	writing atomic.Bool
-
-	mu  sync.Mutex
-	who identity
+	mu       sync.Mutex
+	who      identity
+	nextPing time.Time
+	late     time.Time // when the answer to the last ping is; zero: it was answered
+	pinged   int64     // bytes sent before the last ping
+	read     int64     // of these, as far as a pong has said
 }
 
-// Write is hub.Sink's: a batch of lines is one text message. A large one goes
-// out in frames, and a slow peer may take long for it as long as it takes some.
-func (w *socket) Write(_ context.Context, batch []byte) error {
+// frames has buffers for a frame's header and its payload.
+var frames = sync.Pool{New: func() any { return new([]byte) }}
+
+// Write is hub.Sink's: a batch of lines is one text message.
+func (w *socket) Write(batch []byte) bool {
 	batch = bytes.TrimSuffix(batch, []byte("\n"))
-	w.writing.Store(true)
-	defer w.writing.Store(false)
-	w.sent.Add(int64(len(batch)))
-	w.stuck.Reset(stuckAfter)
-	defer w.stuck.Stop()
-	if len(batch) <= chunk {
-		return w.conn.Write(context.Background(), websocket.MessageText, batch)
+	buf := frames.Get().(*[]byte)
+	defer frames.Put(buf)
+	*buf = appendHeader((*buf)[:0], len(batch))
+	if len(batch) > chunk {
+		return w.out.writeBoth(*buf, batch)
 	}
-	message, err := w.conn.Writer(context.Background(), websocket.MessageText)
-	if err != nil {
-		return err
-	}
-	for part := range slices.Chunk(batch, chunk) {
-		if _, err := message.Write(part); err != nil {
-			return err
-		}
-		w.stuck.Reset(stuckAfter)
-	}
-	return message.Close()
+	*buf = append(*buf, batch...)
+	return w.out.write(*buf)
 }
+
+// End is hub.Sink's, for viewers of one stream.
+func (w *socket) End() {}
+
+// appendHeader adds the header of a server's text message of one frame (RFC 6455,
+// section 5.2).
+func appendHeader(dst []byte, size int) []byte {
+	const finalText = 0x81
+	switch {
+	case size <= 125:
+		return append(dst, finalText, byte(size))
+	case size <= math.MaxUint16:
+		return binary.BigEndian.AppendUint16(append(dst, finalText, 126), uint16(size))
+	}
+	return binary.BigEndian.AppendUint64(append(dst, finalText, 127), uint64(size))
+}
+
+// emptyPing is a ping's frame.
+var emptyPing = []byte{0x89, 0}
 
 func (w *socket) identity() identity {
 	w.mu.Lock()
@@ -102,33 +111,43 @@ func (s *Server) ws(c echo.Context) error {
 			return err
 		}
 	}
-	if !s.sockets.enter() {
+	if !s.clients.enter() {
 		return &hub.Error{Code: hub.CodeUnavailable, Msg: "this server is going away; connect again", RetryAfter: time.Second}
 	}
-	defer s.sockets.exit()
-	conn, err := websocket.Accept(takeover{c.Response().Writer}, r, &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled})
+	w := &socket{server: s, who: who, nextPing: time.Now().Add(s.opt.Heartbeat)}
+	conn, err := websocket.Accept(takeover{c.Response().Writer, &w.out, stuckAfter, &s.clients.wg}, r,
+		&websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled, OnPongReceived: w.pong})
 	if err != nil {
+		s.clients.exit()
 		s.log.Debug("WebSocket handshake", "err", err)
 		return nil // answered by the library
 	}
-	defer conn.CloseNow()
-	w := &socket{server: s, conn: conn, who: who}
-	w.stuck = time.AfterFunc(time.Hour, func() { _ = conn.CloseNow() })
-	w.stuck.Stop()
-	if !s.sockets.add(w) {
-		return nil // closed without a word: it was opened while the others were told
-	}
-	defer s.sockets.remove(w)
-	if who.user == "" && !w.authenticate() {
-		return nil
-	}
-	if !s.sockets.claim(w.who.user, s.opt.MaxSockets) {
-		w.end(closeTooMany, "too many connections")
-		return nil
-	}
-	defer s.sockets.unclaim(w.who.user)
-	w.serve()
+	w.conn = conn
+	// The handler returns, which frees what net/http needs for a request.
+	go func() {
+		defer s.clients.exit()
+		defer conn.CloseNow()
+		s.guard(w.live)
+	}()
 	return nil
+}
+
+// live is a connection from its handshake to its end.
+func (w *socket) live() {
+	s := w.server
+	if !s.clients.add(w) {
+		return // closed without a word: it was opened while the others were told
+	}
+	defer s.clients.remove(w)
+	if w.who.user == "" && !w.authenticate() {
+		return
+	}
+	if !s.clients.claim(w.who.user, s.opt.MaxSockets) {
+		w.end(closeTooMany, "too many connections")
+		return
+	}
+	defer s.clients.unclaim(w.who.user)
+	w.serve()
 }
 
 // authenticate waits for the first message.
@@ -157,9 +176,12 @@ func (w *socket) authenticate() bool {
 		w.end(closeUnauthenticated, "the first message must be auth")
 		return false
 	}
-	ctx, cancel := context.WithTimeout(w.server.ctx, w.server.opt.CallTimeout)
-	defer cancel()
-	who, err := w.server.logins.verify(ctx, m.Token)
+	var who identity
+	w.server.aside(func() {
+		ctx, cancel := context.WithTimeout(w.server.ctx, w.server.opt.CallTimeout)
+		defer cancel()
+		who, err = w.server.logins.verify(ctx, m.Token)
+	})
 	switch {
 	case hub.CodeOf(err) == hub.CodeUnauthenticated:
 		w.end(closeUnauthenticated, "not authenticated")
@@ -169,88 +191,71 @@ func (w *socket) authenticate() bool {
 		w.end(closeServiceRestart, "try again")
 		return false
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.who = who
 	return true
 }
 
-// takeover is a response whose connection becomes a WebSocket.
-type takeover struct{ http.ResponseWriter }
-
-// Hijack is http.Hijacker's.
-func (t takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(t.ResponseWriter).Hijack()
-	if tcp, ok := conn.(*net.TCPConn); ok && err == nil {
-		_ = tcp.SetWriteBuffer(writeBuffer) // without it a slow peer is noticed late
-	}
-	return conn, rw, err
-}
-
 // serve runs an authenticated connection to its end.
 func (w *socket) serve() {
-	w.conn.SetReadLimit(readLimitAfter * w.server.opt.BodyLimit)
-	ctx, cancel := context.WithCancel(w.server.ctx)
-	connect, connected := context.WithTimeout(ctx, w.server.opt.CallTimeout)
-	v, err := w.server.hub.Connect(connect, w.who.user)
-	connected()
+	s := w.server
+	w.conn.SetReadLimit(readLimitAfter * s.opt.BodyLimit)
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	var v *hub.Viewer
+	var err error
+	s.aside(func() {
+		connect, connected := context.WithTimeout(ctx, s.opt.CallTimeout)
+		defer connected()
+		v, err = s.hub.Connect(connect, w.who.user)
+	})
 	if err != nil {
-		cancel()
 		w.end(closeServiceRestart, "try again")
 		return
 	}
 	defer v.Close()
-	var helpers sync.WaitGroup
-	helpers.Go(func() {
-		if err := v.Run(ctx, w, 0); err != nil && ctx.Err() == nil {
-			w.server.log.Debug("WebSocket write", "err", err)
-			_ = w.conn.CloseNow()
-		}
-	})
-	helpers.Go(func() { w.ping(ctx) })
-	helpers.Go(func() {
-		if w.server.watch(ctx, w.identity) {
-			w.end(closeUnauthenticated, "the access token has run out")
-		}
-	})
-	w.read(ctx, v)
-	cancel()
-	_ = w.conn.CloseNow()
-	helpers.Wait()
+	w.out.mu.Lock()
+	w.out.resume = v.Resume
+	w.out.mu.Unlock()
+	if !s.clients.keep(w) {
+		return
+	}
+	v.Start(w)
+	w.takeCommands(ctx, v)
 }
 
-// ping finds out that a peer is gone although nobody says so. A write that is
+// tend finds out that a peer is gone although nobody says so. A write that is
 // under way finds that out by itself; and what was written before a ping is
 // read before it is answered, for which a slow peer gets its time.
-func (w *socket) ping(ctx context.Context) {
-	t := time.NewTicker(w.server.opt.Heartbeat)
-	defer t.Stop()
-	read := int64(0) // of sent, as far as a pong has said
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
+func (w *socket) tend(now time.Time) {
+	sent, behind := w.out.state()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case !w.late.IsZero() && now.After(w.late):
+		w.late = time.Time{}
+		if !behind {
+			_ = w.out.Close() // the peer is gone
 		}
-		if w.writing.Load() {
-			continue
-		}
-		sent := w.sent.Load()
-		patience := pingTimeout + min(patienceMax, time.Duration((sent-read)/slowest)*time.Second)
-		pong, cancel := context.WithTimeout(ctx, patience)
-		err := w.conn.Ping(pong)
-		late := pong.Err() != nil && ctx.Err() == nil
-		cancel()
-		switch {
-		case err == nil:
-			read = sent
-		case late && !w.writing.Load():
-			_ = w.conn.CloseNow()
-			return
-		}
+	case w.late.IsZero() && !behind && now.After(w.nextPing):
+		w.nextPing, w.pinged = now.Add(w.server.opt.Heartbeat), sent
+		w.late = now.Add(pingTimeout + min(patienceMax, time.Duration((sent-w.read)/slowest)*time.Second))
+		_ = w.out.write(emptyPing) // what there is no room for waits
 	}
 }
 
-// read takes commands until the connection ends.
-func (w *socket) read(ctx context.Context, v *hub.Viewer) {
+// pong is told by the library.
+func (w *socket) pong(context.Context, []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.late, w.read = time.Time{}, w.pinged
+}
+
+func (w *socket) expire() { w.end(closeUnauthenticated, "the access token has run out") }
+
+// takeCommands reads until the connection ends.
+func (w *socket) takeCommands(ctx context.Context, v *hub.Viewer) {
 	pace := rate.NewLimiter(100, 400)
 	for {
 		kind, data, err := w.conn.Read(context.Background())
@@ -265,24 +270,35 @@ func (w *socket) read(ctx context.Context, v *hub.Viewer) {
 			v.Refuse(0, &hub.Error{Code: hub.CodeInvalid, Msg: "commands are text messages"})
 			continue
 		}
-		cmd, err := w.parse(data)
-		if err == nil {
-			call, cancel := context.WithTimeout(ctx, w.server.opt.CallTimeout)
-			err = w.do(call, v, cmd)
-			cancel()
-		}
-		if errors.Is(err, errLoggedOut) {
+		out := false
+		w.server.aside(func() { out = w.command(ctx, v, data) })
+		if out {
 			w.end(closeUnauthenticated, "not authenticated")
 			return
 		}
-		if err != nil {
-			if code := hub.CodeOf(err); code == hub.CodeInternal {
-				w.server.log.Error("WebSocket command failed", "type", cmd.Type, "err", err)
-			}
-			_, told := problemOf(err)
-			v.Refuse(cmd.Ref, told)
-		}
 	}
+}
+
+// command parses and carries out a command, and says whether it logs the client
+// out.
+func (w *socket) command(ctx context.Context, v *hub.Viewer, data []byte) (out bool) {
+	cmd, err := w.parse(data)
+	if err == nil {
+		call, cancel := context.WithTimeout(ctx, w.server.opt.CallTimeout)
+		err = w.do(call, v, cmd)
+		cancel()
+	}
+	switch {
+	case err == nil:
+		return false
+	case errors.Is(err, errLoggedOut):
+		return true
+	case hub.CodeOf(err) == hub.CodeInternal:
+		w.server.log.Error("WebSocket command failed", "type", cmd.Type, "err", err)
+	}
+	_, told := problemOf(err)
+	v.Refuse(cmd.Ref, told)
+	return false
 }
 
 // parse reads a client's message within the limit.
@@ -426,102 +442,4 @@ func parsePositions(in map[string]int64) (map[hub.MessageID]int64, error) {
 		out[hub.MessageID(id)] = seq
 	}
 	return out, nil
-}
-
-// sockets is all connections there are.
-type sockets struct {
-	mu     sync.Mutex
-	open   map[*socket]struct{}
-	users  map[hub.UserID]int
-	closed bool
-	wg     sync.WaitGroup // one for each handler
-}
-
-func newSockets() *sockets {
-	return &sockets{open: map[*socket]struct{}{}, users: map[hub.UserID]int{}}
-}
-
-// enter counts a handler, unless the server goes away.
-func (s *sockets) enter() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return false
-	}
-	s.wg.Add(1)
-	return true
-}
-
-func (s *sockets) exit() { s.wg.Done() }
-
-// add makes a handler's connection known, unless the server goes away.
-func (s *sockets) add(w *socket) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return false
-	}
-	s.open[w] = struct{}{}
-	return true
-}
-
-func (s *sockets) remove(w *socket) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.open, w)
-}
-
-// claim counts a user's connection, within the limit.
-func (s *sockets) claim(user hub.UserID, limit int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.users[user] >= limit {
-		return false
-	}
-	s.users[user]++
-	return true
-}
-
-func (s *sockets) unclaim(user hub.UserID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.users[user]--; s.users[user] == 0 {
-		delete(s.users, user)
-	}
-}
-
-// closeAll tells every client to go elsewhere, and waits for the handlers until
-// ctx ends; then it cuts the connections that are left and returns.
-func (s *sockets) closeAll(ctx context.Context) {
-	s.mu.Lock()
-	s.closed = true
-	var all []*socket
-	for w := range s.open {
-		all = append(all, w)
-	}
-	s.mu.Unlock()
-	var closing sync.WaitGroup
-	for _, w := range all {
-		cut := time.AfterFunc(2*time.Second, func() { _ = w.conn.CloseNow() })
-		closing.Go(func() {
-			defer cut.Stop()
-			w.end(closeServiceRestart, "the server goes away")
-		})
-	}
-	stop := context.AfterFunc(ctx, func() {
-		for _, w := range all {
-			_ = w.conn.CloseNow()
-		}
-	})
-	defer stop()
-	done := make(chan struct{})
-	go func() { // it outlives the call only with handlers that do
-		closing.Wait()
-		s.wg.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
-	}
 }

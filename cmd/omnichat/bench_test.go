@@ -40,16 +40,21 @@ func (clock) Stream(ctx context.Context, _ hub.Prompt) iter.Seq2[hub.Delta, erro
 }
 
 // stopwatch is a viewer's sink that notes how old each token is.
-type stopwatch struct{ ages []time.Duration }
+type stopwatch struct {
+	ages []time.Duration
+	done chan struct{} // closed at the end
+}
 
-func (s *stopwatch) Write(_ context.Context, batch []byte) error {
+func (s *stopwatch) End() { close(s.done) }
+
+func (s *stopwatch) Write(batch []byte) bool {
 	now := time.Now().UnixNano()
 	for part := range bytes.SplitSeq(batch, []byte(`"text":"`)) {
 		if made, err := strconv.ParseInt(string(part[:min(19, len(part))]), 10, 64); err == nil {
 			s.ages = append(s.ages, time.Duration(now-made))
 		}
 	}
-	return nil
+	return true
 }
 
 // none is a journal that keeps nothing: what group commit is compared with.
@@ -122,9 +127,9 @@ func run50(b *testing.B, h *hub.Hub, user hub.UserID, streams int) []time.Durati
 				return
 			}
 			defer v.Close()
-			if err := v.Run(b.Context(), &all[i], 0); err != nil {
-				b.Error(err)
-			}
+			all[i].done = make(chan struct{})
+			v.Start(&all[i])
+			<-all[i].done
 		})
 	}
 	wg.Wait()

@@ -1,0 +1,256 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+// clients is all long connections there are.
+type clients struct {
+	mu      sync.Mutex
+	sockets map[*socket]struct{}
+	tended  map[client]struct{}
+	users   map[hub.UserID]int
+	closed  bool           // to WebSockets
+	ended   bool           // to event streams, too
+	wg      sync.WaitGroup // one for each connection, and what works for it
+}
+
+// A client is what is looked after as long as it is connected.
+type client interface {
+	identity() identity
+	check() *checks
+	tend(now time.Time) // it is still there, and is shown that this server is
+	expire()            // its login does not hold any more
+}
+
+// checks is when a client's login is looked at.
+type checks struct{ next time.Time }
+
+func (w *socket) check() *checks { return &w.checks }
+
+func newClients() *clients {
+	return &clients{sockets: map[*socket]struct{}{}, tended: map[client]struct{}{}, users: map[hub.UserID]int{}}
+}
+
+// enter counts a connection, unless the server goes away.
+func (s *clients) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.wg.Add(1)
+	return true
+}
+
+func (s *clients) exit() { s.wg.Done() }
+
+// enterStream is enter for an event stream: it may begin while WebSockets are
+// sent elsewhere.
+func (s *clients) enterStream() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return false
+	}
+	s.wg.Add(1)
+	return true
+}
+
+// add makes a WebSocket known, unless the server goes away.
+func (s *clients) add(w *socket) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.sockets[w] = struct{}{}
+	return true
+}
+
+func (s *clients) remove(w *socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sockets, w)
+	delete(s.tended, w)
+}
+
+// keep has a client tended until drop, unless all are ended.
+func (s *clients) keep(c client) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return false
+	}
+	s.tended[c] = struct{}{}
+	return true
+}
+
+func (s *clients) drop(c client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.tended, c)
+}
+
+func (s *clients) all() []client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]client, 0, len(s.tended))
+	for c := range s.tended {
+		all = append(all, c)
+	}
+	return all
+}
+
+// claim counts a user's WebSocket, within the limit.
+func (s *clients) claim(user hub.UserID, limit int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.users[user] >= limit {
+		return false
+	}
+	s.users[user]++
+	return true
+}
+
+func (s *clients) unclaim(user hub.UserID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.users[user]--; s.users[user] == 0 {
+		delete(s.users, user)
+	}
+}
+
+// tendClients looks after all clients until ctx ends: one goroutine instead of
+// some for each.
+func (s *Server) tendClients(ctx context.Context) {
+	every := time.NewTicker(max(10*time.Millisecond, min(s.opt.Heartbeat, s.opt.Recheck, 4*time.Second)/4))
+	defer every.Stop()
+	var checking sync.WaitGroup
+	defer checking.Wait()
+	slots := make(chan struct{}, 8) // database calls at a time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-every.C:
+			for _, c := range s.clients.all() {
+				c.tend(now)
+				k := c.check()
+				if k.next.IsZero() {
+					k.next = now.Add(s.opt.Recheck)
+				}
+				if now.Before(k.next) && now.Before(c.identity().expires.Add(leeway)) {
+					continue
+				}
+				select {
+				case slots <- struct{}{}:
+				default:
+					continue // its turn comes
+				}
+				k.next = now.Add(s.opt.Recheck)
+				checking.Go(func() {
+					holds := s.holds(ctx, c.identity())
+					<-slots
+					if !holds {
+						c.expire()
+					}
+				})
+			}
+		}
+	}
+}
+
+// holds says whether a login holds, as far as that can be known now.
+func (s *Server) holds(ctx context.Context, who identity) bool {
+	ctx, cancel := context.WithTimeout(ctx, s.opt.CallTimeout)
+	defer cancel()
+	return hub.CodeOf(s.logins.holds(ctx, who)) != hub.CodeUnauthenticated
+}
+
+// aside runs f on a goroutine of its own and waits for it: one that waits for
+// its client most of the time does not keep the stack that f has needed.
+func (s *Server) aside(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.guard(f)
+	}()
+	<-done
+}
+
+// guard keeps a panic from ending more than the connection it happened for.
+func (s *Server) guard(f func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.log.Error("connection failed", "err", fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
+		}
+	}()
+	f()
+}
+
+// sendElsewhere tells every WebSocket client to go elsewhere, and waits for them
+// until ctx ends; then it cuts the connections that are left and returns.
+func (s *clients) sendElsewhere(ctx context.Context) {
+	s.mu.Lock()
+	s.closed = true
+	var all []*socket
+	for w := range s.sockets {
+		all = append(all, w)
+	}
+	s.mu.Unlock()
+	var closing sync.WaitGroup
+	for _, w := range all {
+		cut := time.AfterFunc(2*time.Second, func() { _ = w.out.Close() })
+		closing.Go(func() {
+			defer cut.Stop()
+			w.end(closeServiceRestart, "the server goes away")
+		})
+	}
+	stop := context.AfterFunc(ctx, func() {
+		for _, w := range all {
+			_ = w.out.Close()
+		}
+	})
+	defer stop()
+	closing.Wait()
+}
+
+// finish ends the event streams that are left, those whose answer has ended
+// when its end is sent, and waits for all connections until ctx ends.
+func (s *clients) finish(ctx context.Context) {
+	s.mu.Lock()
+	s.ended = true
+	var all []*eventStream
+	for c := range s.tended {
+		if e, ok := c.(*eventStream); ok {
+			all = append(all, e)
+		}
+	}
+	s.mu.Unlock()
+	for _, e := range all {
+		e.viewer.Flush()
+		e.out.finish()
+	}
+	stop := context.AfterFunc(ctx, func() {
+		for _, e := range all {
+			_ = e.out.Close()
+		}
+	})
+	defer stop()
+	done := make(chan struct{})
+	go func() { // it outlives the call only with connections that do
+		s.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,40 @@
+//go:build unix
+
+package transport
+
+import (
+	"errors"
+	"syscall"
+)
+
+// writeNow writes what the system has room for.
+func writeNow(fd uintptr, p []byte) (n int, err error) {
+	for n < len(p) {
+		m, err := syscall.Write(int(fd), p[n:])
+		switch {
+		case err == nil:
+			n += m
+		case errors.Is(err, syscall.EINTR):
+		case errors.Is(err, syscall.EAGAIN):
+			return n, nil
+		default:
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// readNow discards what has come, and says whether more may come.
+func readNow(fd uintptr) (open bool) {
+	var buf [512]byte
+	for {
+		n, err := syscall.Read(int(fd), buf[:])
+		switch {
+		case n > 0 || errors.Is(err, syscall.EINTR):
+		case errors.Is(err, syscall.EAGAIN):
+			return true
+		default:
+			return false
+		}
+	}
+}
