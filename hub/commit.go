@@ -21,10 +21,14 @@ const checkpointEach = 250 * time.Millisecond
 // After an append a committer rests, so long for each stream that had something
 // in it. Up to about 5,000 tokens a second the rest is not felt; beyond, it
 // grows with the number of streams, and what many streams have goes into one
-// append and, of each stream, into one write to each viewer.
+// append and, of each stream, into one write to each viewer. As nothing that
+// comes meanwhile is shown before the end of a rest, the readers of the
+// providers then read only shortly before it, all that there is.
 const (
 	restEach = 200 * time.Microsecond
 	restMax  = 40 * time.Millisecond
+	restLong = 5 * time.Millisecond  // from here on the readers keep to it
+	readEach = 20 * time.Microsecond // what one may need to read what there is
 )
 
 // A committer shows the events of all streams once the log outside the process
@@ -45,6 +49,7 @@ type committer struct {
 	owned   func(ctx context.Context) (map[MessageID]int64, error) // epochs that the database confirms
 	save    func(ctx context.Context, batch []*chunk) error        // stores a checkpoint
 	late    atomic.Bool
+	turn    atomic.Pointer[chan struct{}] // closed when readers may read; nil: at any time
 	jitter  func(time.Duration) time.Duration // of waits before another try
 
 	mu    sync.Mutex
@@ -127,9 +132,11 @@ func (c *committer) run(ctx context.Context) {
 			save(batch)
 		}
 	}
-	deadline, rest := time.NewTimer(showAfter), time.NewTimer(0)
+	deadline, rest, readers := time.NewTimer(showAfter), time.NewTimer(0), time.NewTimer(0)
 	deadline.Stop()
+	readers.Stop()
 	resting := true // until its timer, which is set, fires
+	defer c.nextTurn(nil)
 	for {
 		if inflight == nil && len(next) > 0 && !resting {
 			inflight, next, handed = next, nil, time.Now()
@@ -147,14 +154,26 @@ func (c *committer) run(ctx context.Context) {
 			return
 		case <-rest.C:
 			resting = false
+		case <-readers.C:
+			c.nextTurn(new(make(chan struct{})))
+			readers.Reset(restMax) // however long the log takes
 		case <-bell:
 			next = c.gather(next)
 			if c.late.Load() {
 				stand()
 			}
 		case <-shipped:
-			rest.Reset(min(restMax, restEach*time.Duration(len(inflight))))
+			streams := time.Duration(len(inflight))
+			long := min(restMax, restEach*streams)
+			rest.Reset(long)
 			resting = true
+			if long >= restLong {
+				c.turn.CompareAndSwap(nil, new(make(chan struct{})))
+				readers.Reset(long - min(long/2, max(long/8, readEach*streams)))
+			} else {
+				c.nextTurn(nil)
+				readers.Stop()
+			}
 			show(inflight)
 			inflight = nil
 			if c.late.Load() && (len(next) == 0 || time.Since(handed) < showAfter/4) {
@@ -186,6 +205,32 @@ func (c *committer) run(ctx context.Context) {
 				c.log.Warn("the log does not answer: going on without it")
 			}
 			stand()
+		}
+	}
+}
+
+// nextTurn lets the readers read, and says when they may the next time.
+func (c *committer) nextTurn(next *chan struct{}) {
+	if was := c.turn.Swap(next); was != nil {
+		close(*was)
+	}
+}
+
+type committerKey struct{}
+
+// Breathe waits, for a few ms, until it is worth while to read on: a provider
+// calls it before every read from the network but the first, with the context
+// that it was called with. On a hub with few streams it returns at once. It ends
+// by time alone, whatever the viewers, the log and the database do.
+func Breathe(ctx context.Context) {
+	c, ok := ctx.Value(committerKey{}).(*committer)
+	if !ok {
+		return
+	}
+	if turn := c.turn.Load(); turn != nil {
+		select {
+		case <-*turn:
+		case <-ctx.Done():
 		}
 	}
 }

@@ -194,7 +194,7 @@ func (h *Hub) reserve(id MessageID) *stream {
 	if st == nil || st.log != nil {
 		opened := st != nil
 		st = &stream{id: id, ready: make(chan struct{}), commits: h.commits}
-		st.ctx, st.cancel = context.WithCancelCause(h.base)
+		st.ctx, st.cancel = context.WithCancelCause(context.WithValue(h.base, committerKey{}, h.commits))
 		if !opened {
 			h.streams[id] = st
 		}

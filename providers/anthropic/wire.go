@@ -210,6 +210,7 @@ type thought struct {
 
 // decoder turns the events of one answer into deltas.
 type decoder struct {
+	same    wire.Same // of deltas of text
 	event   event
 	open    *thought        // the block that is being thought
 	hidden  json.RawMessage // the redacted block that is open
@@ -227,6 +228,9 @@ func newDecoder() wire.Decoder { return &decoder{} }
 
 // Event is wire.Decoder's.
 func (d *decoder) Event(e wire.Event, tell wire.Tell) (last bool, err error) {
+	if text, ok := d.same.Match(e); ok {
+		return !tell(hub.Delta{Text: text}), nil
+	}
 	d.event = event{}
 	v := &d.event
 	if err := e.Decode(v, &v.Error); err != nil {
@@ -238,6 +242,9 @@ func (d *decoder) Event(e wire.Event, tell wire.Tell) (last bool, err error) {
 	case "content_block_start":
 		return false, d.start(v.ContentBlock, tell)
 	case "content_block_delta":
+		if v.Delta.Type == "text_delta" && v.Delta.Text != "" {
+			d.same.Learn(e, "text", v.Delta.Text)
+		}
 		d.delta(tell)
 	case "content_block_stop":
 		d.close(tell)

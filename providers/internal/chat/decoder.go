@@ -91,7 +91,9 @@ func (c *content) UnmarshalJSON(raw []byte) error {
 // Decoder turns the events of one answer into deltas.
 type Decoder struct {
 	chunk   chunk
-	done    bool // [DONE] was seen
+	same    wire.Same // of chunks that have one text and nothing else
+	thinks  bool      // which is thinking
+	done    bool      // [DONE] was seen
 	finish  string
 	usage   *hub.Usage
 	details []map[string]json.RawMessage // OpenRouter's reasoning_details, whose texts come in pieces
@@ -107,6 +109,12 @@ func (d *Decoder) Event(e wire.Event, tell wire.Tell) (last bool, err error) {
 	if string(e.Data) == "[DONE]" {
 		d.done = true
 		return true, nil
+	}
+	if text, ok := d.same.Match(e); ok {
+		if d.thinks {
+			return !tell(hub.Delta{Reasoning: text}), nil
+		}
+		return !tell(hub.Delta{Text: text}), nil
 	}
 	d.chunk = chunk{}
 	c := &d.chunk
@@ -124,6 +132,10 @@ func (d *Decoder) Event(e wire.Event, tell wire.Tell) (last bool, err error) {
 		thinking = m.Reasoning
 	case m.ReasoningContent != "":
 		thinking = m.ReasoningContent
+	}
+	if key, text := c.only(); text != "" {
+		d.same.Learn(e, key, text)
+		d.thinks = key != "content"
 	}
 	if err := d.gather(m.ReasoningDetails); err != nil {
 		return false, err
@@ -145,6 +157,27 @@ func (d *Decoder) Event(e wire.Event, tell wire.Tell) (last bool, err error) {
 		}
 	}
 	return false, nil
+}
+
+// only returns the one text of a chunk that has nothing else, and its name.
+func (c *chunk) only() (key, text string) {
+	choice := &c.Choices[0]
+	m := &choice.Delta
+	if m.Content.thinking != "" || m.Refusal != "" || m.ReasoningDetails != nil || m.ExtraContent != nil || len(m.ToolCalls) > 0 ||
+		choice.FinishReason != "" || c.Usage != nil {
+		return "", ""
+	}
+	texts := 0
+	for k, v := range map[string]string{"content": m.Content.text, "reasoning": m.Reasoning, "reasoning_content": m.ReasoningContent} {
+		if v != "" {
+			key, text = k, v
+			texts++
+		}
+	}
+	if texts != 1 {
+		return "", ""
+	}
+	return key, text
 }
 
 // keep tells what is to be replayed, if there is something.

@@ -181,7 +181,7 @@ func (c *Client) stream(ctx context.Context, req *http.Request, got func(Event) 
 		return explain(ctx, err)
 	}
 	defer res.Body.Close()
-	r := NewReader(&lively{r: res.Body, silence: silence, idle: c.opt.Idle})
+	r := NewReader(&lively{ctx: ctx, r: res.Body, silence: silence, idle: c.opt.Idle})
 	for {
 		e, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -203,15 +203,22 @@ func (c *Client) stream(ctx context.Context, req *http.Request, got func(Event) 
 	}
 }
 
-// lively puts off the end of patience with every read.
+// lively puts off the end of patience with every read, and reads when the hub
+// has use for it.
 type lively struct {
+	ctx     context.Context
 	r       io.Reader
+	begun   bool
 	silence *time.Timer
 	idle    time.Duration
 }
 
 func (l *lively) Read(b []byte) (int, error) {
+	if l.begun { // the first token is not kept waiting
+		hub.Breathe(l.ctx)
+	}
 	n, err := l.r.Read(b)
+	l.begun = true
 	if n > 0 {
 		l.silence.Reset(l.idle)
 	}
