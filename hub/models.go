@@ -11,6 +11,10 @@ import (
 // modelsFor is how long a list of models, or the table of prices, is good.
 const modelsFor = time.Minute
 
+// partFor is how long a list is good that lacks a provider's models: so long
+// nobody waits for that provider again.
+const partFor = 10 * time.Second
+
 // listMax is how many users' lists are kept.
 const listMax = 1000
 
@@ -22,23 +26,23 @@ type cache[T any] struct {
 
 type cached[T any] struct {
 	items []T
-	at    time.Time
+	until time.Time
 }
 
 func (c *cache[T]) get(user UserID) ([]T, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	got, ok := c.items[user]
-	return got.items, ok && time.Since(got.at) < modelsFor
+	return got.items, ok && time.Now().Before(got.until)
 }
 
-func (c *cache[T]) put(user UserID, items []T) {
+func (c *cache[T]) put(user UserID, items []T, goodFor time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.items == nil || len(c.items) >= listMax {
 		c.items = map[UserID]cached[T]{}
 	}
-	c.items[user] = cached[T]{items: items, at: time.Now()}
+	c.items[user] = cached[T]{items: items, until: time.Now().Add(goodFor)}
 }
 
 // forget has everything read anew.
@@ -72,11 +76,11 @@ func (h *Hub) Models(ctx context.Context, user UserID) ([]Model, error) {
 	}
 	asked.Wait()
 	items := []Model{}
-	whole := true
+	goodFor := modelsFor
 	for i, name := range names {
 		if failed[i] != nil {
 			h.log.Warn("list models", "provider", name, "err", failed[i])
-			whole = false
+			goodFor = partFor
 			continue
 		}
 		for _, m := range lists[i] {
@@ -91,9 +95,7 @@ func (h *Hub) Models(ctx context.Context, user UserID) ([]Model, error) {
 	if i := slices.IndexFunc(items, func(m Model) bool { return m.ID == h.opt.DefaultModel }); i > 0 {
 		items = slices.Concat(items[i:i+1], items[:i], items[i+1:]) // clients take the first for the default
 	}
-	if whole {
-		h.models.put(user, items)
-	}
+	h.models.put(user, items, goodFor)
 	return items, nil
 }
 
@@ -109,7 +111,7 @@ func (h *Hub) customPrices(ctx context.Context) []ModelPrice {
 		h.log.Warn("read the prices", "err", err)
 		return items
 	}
-	h.prices.put("", fresh)
+	h.prices.put("", fresh, modelsFor)
 	return fresh
 }
 

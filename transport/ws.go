@@ -201,14 +201,12 @@ func (w *socket) authenticate() bool {
 func (w *socket) serve() {
 	s := w.server
 	w.conn.SetReadLimit(readLimitAfter * s.opt.BodyLimit)
-	ctx, cancel := context.WithCancel(s.ctx)
-	defer cancel()
 	var v *hub.Viewer
 	var err error
 	s.aside(func() {
-		connect, connected := context.WithTimeout(ctx, s.opt.CallTimeout)
-		defer connected()
-		v, err = s.hub.Connect(connect, w.who.user)
+		ctx, cancel := context.WithTimeout(s.ctx, s.opt.CallTimeout)
+		defer cancel()
+		v, err = s.hub.Connect(ctx, w.who.user)
 	})
 	if err != nil {
 		w.end(closeServiceRestart, "try again")
@@ -222,7 +220,7 @@ func (w *socket) serve() {
 		return
 	}
 	v.Start(w)
-	w.takeCommands(ctx, v)
+	w.takeCommands(v)
 }
 
 // tend finds out that a peer is gone although nobody says so. A write that is
@@ -255,7 +253,7 @@ func (w *socket) pong(context.Context, []byte) {
 func (w *socket) expire() { w.end(closeUnauthenticated, "the access token has run out") }
 
 // takeCommands reads until the connection ends.
-func (w *socket) takeCommands(ctx context.Context, v *hub.Viewer) {
+func (w *socket) takeCommands(v *hub.Viewer) {
 	pace := rate.NewLimiter(100, 400)
 	for {
 		kind, data, err := w.conn.Read(context.Background())
@@ -271,7 +269,7 @@ func (w *socket) takeCommands(ctx context.Context, v *hub.Viewer) {
 			continue
 		}
 		out := false
-		w.server.aside(func() { out = w.command(ctx, v, data) })
+		w.server.aside(func() { out = w.command(v, data) })
 		if out {
 			w.end(closeUnauthenticated, "not authenticated")
 			return
@@ -281,11 +279,11 @@ func (w *socket) takeCommands(ctx context.Context, v *hub.Viewer) {
 
 // command parses and carries out a command, and says whether it logs the client
 // out.
-func (w *socket) command(ctx context.Context, v *hub.Viewer, data []byte) (out bool) {
+func (w *socket) command(v *hub.Viewer, data []byte) (out bool) {
 	cmd, err := w.parse(data)
 	if err == nil {
-		call, cancel := context.WithTimeout(ctx, w.server.opt.CallTimeout)
-		err = w.do(call, v, cmd)
+		ctx, cancel := context.WithTimeout(w.server.ctx, w.server.opt.CallTimeout)
+		err = w.do(ctx, v, cmd)
 		cancel()
 	}
 	switch {
