@@ -21,10 +21,6 @@ var heartbeat = []byte(": hb\n\n")
 // stream answers with a viewer's events until the stream has ended, the client
 // is gone, or its login does not hold any more.
 func (s *Server) stream(c echo.Context, who identity, v *hub.Viewer) error {
-	h := c.Response().Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-cache, no-transform")
-	h.Set("X-Accel-Buffering", "no")
 	r := c.Request()
 	if r.ProtoMajor != 1 || r.ProtoMinor < 1 || r.TLS != nil {
 		return s.streamBehind(c, who, v)
@@ -52,6 +48,7 @@ func (s *Server) stream(c echo.Context, who identity, v *hub.Viewer) error {
 		s.clients.drop(e)
 		s.clients.exit()
 	}
+	h := eventHeaders(c)
 	h.Set("Connection", "close") // the end of the answer is that of the connection
 	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	var head bytes.Buffer
@@ -65,6 +62,15 @@ func (s *Server) stream(c echo.Context, who identity, v *hub.Viewer) error {
 	}
 	v.Start(e)
 	return nil
+}
+
+// eventHeaders sets the headers of an event stream.
+func eventHeaders(c echo.Context) http.Header {
+	h := c.Response().Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-cache, no-transform")
+	h.Set("X-Accel-Buffering", "no")
+	return h
 }
 
 // eventStream is an answer on a connection that was taken from net/http, whose
@@ -109,6 +115,7 @@ func (e *eventStream) expire() { e.out.finish() }
 // take: the handler waits for what the hub has.
 func (s *Server) streamBehind(c echo.Context, who identity, v *hub.Viewer) error {
 	defer v.Close()
+	eventHeaders(c)
 	c.Response().WriteHeader(http.StatusOK)
 	ctx, cancel := context.WithCancel(unbound(c))
 	defer cancel()
