@@ -241,7 +241,7 @@ func (t takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	t.out.init(conn, t.patience, t.workers)
 	mine := hijacked{Conn: conn, from: conn, out: t.out}
 	if n := rw.Reader.Buffered(); n > 0 {
-		early, _ := rw.Reader.Peek(n) // it has them
+		early, _ := rw.Peek(n) // it has them
 		mine.from = io.MultiReader(bytes.NewReader(slices.Clone(early)), conn)
 	}
 	return mine, bufio.NewReadWriter(bufio.NewReaderSize(mine, 256), bufio.NewWriterSize(mine, 256)), nil
