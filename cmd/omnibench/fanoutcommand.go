@@ -52,7 +52,7 @@ func fanOutCommand(flags *flag.FlagSet) job {
 	flags.Int64Var(&f.window, "window", 64, "tokens of a stream under way in a closed loop")
 	flags.DurationVar(&f.length, "for", 5*time.Second, "how long is measured")
 	flags.DurationVar(&f.warm, "warm", time.Second, "how long tokens flow before that")
-	flags.DurationVar(&f.settle, "settle", 3*time.Second, "how long memory may take to settle; beyond 130s the server's runtime has collected all garbage")
+	flags.DurationVar(&f.settle, "settle", 3*time.Second, "how long memory may take to settle; it has when it is still for a quarter of that; 60s is enough for idle viewers")
 	flags.Int64Var(&f.sample, "sample", 4, "the delay of every so many tokens is noted")
 	targets := flags.String("targets", "", "what is compared, the first being the measure: "+floorRaw+", "+floorCoderWrite+", omnichat[/postgres], against[/postgres]")
 	return func(ctx context.Context, l *lab) ([]*report, error) {

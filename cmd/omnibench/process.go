@@ -117,18 +117,18 @@ func (a all) forgetPeak() (err error) {
 }
 
 // settled waits until the resident memory has not changed by more than a
-// hundredth for a second, for as long as limit at most, and returns it.
+// hundredth for a quarter of limit, for as long as limit at most, and returns it.
 func (a all) settled(ctx context.Context, limit time.Duration) (float64, error) {
 	end := time.Now().Add(limit)
 	last, err := a.memory("VmRSS")
-	for still := 0; err == nil && still < 5 && time.Now().Before(end); {
+	for since := time.Now(); err == nil && time.Since(since) < limit/4 && time.Now().Before(end); {
 		if err = sleep(ctx, 200*time.Millisecond); err != nil {
 			break
 		}
 		var kb float64
 		kb, err = a.memory("VmRSS")
-		if still++; kb > last*1.01 || kb < last*0.99 {
-			still, last = 0, kb
+		if kb > last*1.01 || kb < last*0.99 {
+			since, last = time.Now(), kb
 		}
 	}
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -90,6 +91,11 @@ func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 		Handler: server.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+	var background sync.WaitGroup
+	trimming, stopTrimming := context.WithCancel(context.Background())
+	defer background.Wait()
+	defer stopTrimming()
+	background.Go(func() { trim(trimming) })
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(listener) }()
 	fmt.Fprintf(out, "OmniChat is ready: open http://%s\n", listener.Addr())
