@@ -19,14 +19,14 @@ const showAfter = time.Second
 const checkpointEach = 250 * time.Millisecond
 
 // After an append a committer rests, so long for each stream that had something
-// in it. Up to about 5,000 tokens a second, or 1,200 with a bus, where every
+// in it. Up to about 4,000 tokens a second, or 1,200 with a bus, where every
 // stream's part is a message of its own, the rest is not felt; beyond, it grows
 // with the number of streams, and what many streams have goes into one append
 // and, of each stream, into one write to each viewer. As nothing that comes
 // meanwhile is shown before the end of a rest, the readers of the providers then
 // read only shortly before it, all that there is.
 const (
-	restEach    = 200 * time.Microsecond
+	restEach    = 250 * time.Microsecond
 	restEachBus = 800 * time.Microsecond
 	restMax     = 40 * time.Millisecond
 	restLong    = 5 * time.Millisecond  // from here on the readers keep to it

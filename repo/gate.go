@@ -6,12 +6,17 @@ import (
 	"sync"
 )
 
+// passMax is how many urgent writers go before one that waits: a crowd of
+// prompts may not hold up the answers under way.
+const passMax = 4
+
 // gate lets one writer in at a time, urgent ones before others.
 type gate struct {
 	mu     sync.Mutex
 	busy   bool
 	urgent []chan struct{}
 	others []chan struct{}
+	passed int // urgent ones since others began to wait
 }
 
 func newGate() *gate { return &gate{} }
@@ -52,12 +57,14 @@ func (g *gate) enter(ctx context.Context, urgent bool) error {
 func (g *gate) leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, line := range []*[]chan struct{}{&g.urgent, &g.others} {
-		if len(*line) > 0 {
-			close((*line)[0])
-			*line = (*line)[1:]
-			return
-		}
+	line := &g.urgent
+	if g.passed++; len(g.others) == 0 {
+		g.passed = 0
+	} else if len(g.urgent) == 0 || g.passed > passMax {
+		line, g.passed = &g.others, 0
 	}
-	g.busy = false
+	if g.busy = len(*line) > 0; g.busy {
+		close((*line)[0])
+		*line = (*line)[1:]
+	}
 }
