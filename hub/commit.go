@@ -15,8 +15,13 @@ import (
 // showAfter is how long the journal may take before events are shown first.
 const showAfter = time.Second
 
-// checkpointEach is how often a checkpoint is tried while the bus is away.
-const checkpointEach = 250 * time.Millisecond
+const (
+	// checkpointEach is how often a checkpoint is tried while the bus is away.
+	checkpointEach = 250 * time.Millisecond
+	// calmCheckpointEach is how often one is made while all is well, with a bus:
+	// so much of an answer may be lost if its owner and its log die at one moment.
+	calmCheckpointEach = 2 * time.Second
+)
 
 // A committer shows the events of all streams once the log outside the process
 // has them: the bus, or the database's journal where there is none. It is a
@@ -24,7 +29,8 @@ const checkpointEach = 250 * time.Millisecond
 // sends the next batch, so that batches grow with the load by themselves and an
 // idle hub waits for one append only. When the bus does not answer for a second
 // the database keeps what it has not taken, as checkpoints, until it has caught
-// up; when the journal does not, events are shown first.
+// up; when the journal does not, events are shown first. What the bus has is
+// kept as well, now and then, since it may lose it.
 type committer struct {
 	journal Journal
 	bus     Bus // nil: the journal is the log
@@ -120,6 +126,12 @@ func (c *committer) run(ctx context.Context) {
 	}
 	deadline := time.NewTimer(showAfter)
 	deadline.Stop()
+	var calm <-chan time.Time
+	if c.bus != nil {
+		beat := time.NewTicker(calmCheckpointEach)
+		defer beat.Stop()
+		calm = beat.C
+	}
 	for {
 		if inflight == nil && len(next) > 0 {
 			inflight, next, handed = next, nil, time.Now()
@@ -162,6 +174,10 @@ func (c *committer) run(ctx context.Context) {
 		case <-refused:
 			// The log may be gone with its server: what was shown is kept at once.
 			if c.bus != nil && !saving && !c.late.Load() {
+				save([]*chunk{})
+			}
+		case <-calm: // one that fails is tried again at the next beat
+			if !saving && !c.late.Load() {
 				save([]*chunk{})
 			}
 		case <-deadline.C:
