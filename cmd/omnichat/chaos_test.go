@@ -582,7 +582,7 @@ func (c *chaos) judge(a *asked, m hub.Message, mended time.Time, alone bool) {
 		}
 	}
 	if lost > 0 {
-		c.t.Logf("%s: %d bytes lost of an owner that died while its log was away (of what was shown after %s before all was mended)", a.id, lost, mended.Sub(from))
+		c.t.Logf("%s: %d bytes lost of an owner that died without its log; what it showed up to %s before all was mended is kept", a.id, lost, mended.Sub(from))
 	}
 }
 
