@@ -57,6 +57,11 @@ func (h *Hub) findLog(ctx context.Context, s *sub, user UserID, id MessageID) (*
 			h.join(s, Topic{Session: st.session})
 			return st.log, nil
 		}
+		if h.opt.Bus != nil && s.feed == nil {
+			if l := h.followed(s, user, id); l != nil {
+				return l, nil
+			}
+		}
 		m, err := h.store.Message(ctx, user, id)
 		if err != nil {
 			return nil, err
@@ -85,6 +90,60 @@ func (h *Hub) findLog(ctx context.Context, s *sub, user UserID, id MessageID) (*
 		}
 	}
 	return nil, &Error{Code: CodeUnavailable, Msg: "the answer is being settled", RetryAfter: time.Second}
+}
+
+// followed finds a stream elsewhere without the store: in a session that the
+// same user's connections follow here, as the store has granted them. Then s is
+// subscribed to its feed.
+func (h *Hub) followed(s *sub, user UserID, id MessageID) *log {
+	for _, v := range h.connected(user) {
+		session := v.sessionOf(id)
+		if session == "" {
+			continue
+		}
+		h.join(s, Topic{Session: session})
+		s.feed.mu.Lock()
+		l, joined := s.feed.streams[id], s.feed.joined
+		s.feed.mu.Unlock()
+		if l != nil && joined {
+			return l
+		}
+		h.leave(s) // the others have left meanwhile
+		s.feed = nil
+	}
+	return nil
+}
+
+// connected returns the viewers of all that one client of the user follows.
+func (h *Hub) connected(user UserID) []*Viewer {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := h.feeds[Topic{User: user}]
+	if f == nil {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := make([]*Viewer, 0, len(f.subs))
+	for _, s := range f.subs {
+		out = append(out, s.viewer)
+	}
+	return out
+}
+
+// sessionOf returns the session of a stream, if the viewer may follow it.
+func (v *Viewer) sessionOf(id MessageID) SessionID {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, s := range v.subs {
+		s.feed.mu.Lock()
+		found := s.member && s.feed.streams[id] != nil
+		s.feed.mu.Unlock()
+		if found {
+			return s.feed.session
+		}
+	}
+	return ""
 }
 
 // endedLogs returns the logs of those in positions that have ended and of

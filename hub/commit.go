@@ -15,8 +15,13 @@ import (
 // showAfter is how long the journal may take before events are shown first.
 const showAfter = time.Second
 
-// checkpointEach is how often a checkpoint is tried while the bus is away.
-const checkpointEach = 250 * time.Millisecond
+const (
+	// checkpointEach is how often a checkpoint is tried while the bus is away.
+	checkpointEach = 250 * time.Millisecond
+	// calmCheckpointEach is how often one is made while all is well, with a bus:
+	// so much of an answer may be lost if its owner and its log die at one moment.
+	calmCheckpointEach = 2 * time.Second
+)
 
 // After an append a committer rests, so long for each stream that had something
 // in it. Up to about 4,000 tokens a second, or 1,200 with a bus, where every
@@ -37,9 +42,11 @@ const (
 // has them: the bus, or the database's journal where there is none. It is a
 // group commit: while one append is under way new events gather, and its answer
 // sends the next batch, after a rest that is short where few streams run, so that
-// batches grow with the load and an idle hub waits for one append only. When the bus does not answer for a second
-// the database keeps what it has not taken, as checkpoints, until it has caught
-// up; when the journal does not, events are shown first.
+// batches grow with the load and an idle hub waits for one append only. When the
+// bus does not answer for a second the database keeps what it has not taken, as
+// checkpoints, until it has caught up; when the journal does not, events are
+// shown first. What the bus has is kept as well, now and then, since it may lose
+// it.
 type committer struct {
 	journal Journal
 	bus     Bus // nil: the journal is the log
@@ -51,7 +58,7 @@ type committer struct {
 	owned   func(ctx context.Context) (map[MessageID]int64, error) // epochs that the database confirms
 	save    func(ctx context.Context, batch []*chunk) error        // stores a checkpoint
 	late    atomic.Bool
-	turn    atomic.Pointer[chan struct{}] // closed when readers may read; nil: at any time
+	turn    atomic.Pointer[chan struct{}]     // closed when readers may read; nil: at any time
 	jitter  func(time.Duration) time.Duration // of waits before another try
 
 	mu    sync.Mutex
@@ -137,12 +144,16 @@ func (c *committer) run(ctx context.Context) {
 	deadline, rest, readers := time.NewTimer(showAfter), time.NewTimer(0), time.NewTimer(0)
 	deadline.Stop()
 	readers.Stop()
-	each := restEach
-	if c.bus != nil {
-		each = restEachBus
-	}
 	resting := true // until its timer, which is set, fires
 	defer c.nextTurn(nil)
+	each := restEach
+	var calm <-chan time.Time
+	if c.bus != nil {
+		each = restEachBus
+		beat := time.NewTicker(calmCheckpointEach)
+		defer beat.Stop()
+		calm = beat.C
+	}
 	for {
 		if inflight == nil && len(next) > 0 && !resting {
 			inflight, next, handed = next, nil, time.Now()
@@ -201,6 +212,10 @@ func (c *committer) run(ctx context.Context) {
 		case <-refused:
 			// The log may be gone with its server: what was shown is kept at once.
 			if c.bus != nil && !saving && !c.late.Load() {
+				save([]*chunk{})
+			}
+		case <-calm: // one that fails is tried again at the next beat
+			if !saving && !c.late.Load() {
 				save([]*chunk{})
 			}
 		case <-deadline.C:

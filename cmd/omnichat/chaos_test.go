@@ -103,13 +103,16 @@ func (c *chaos) during(kind, replica int, f func()) {
 	c.hurts = append(c.hurts, h)
 }
 
-// unleased notes that a replica could not renew its lease meanwhile.
-func (c *chaos) unleased(replica int, d time.Duration, f func()) {
-	if d > shortStop {
-		c.during(mayDie, replica, f)
-		return
-	}
-	f()
+// unstored notes that a replica did not reach the database meanwhile, and could
+// not renew its lease.
+func (c *chaos) unstored(replica int, d time.Duration, f func()) {
+	c.during(dbAway, replica, func() {
+		if d > shortStop {
+			c.during(mayDie, replica, f)
+			return
+		}
+		f()
+	})
 }
 
 func startChaos(t *testing.T) *chaos {
@@ -195,16 +198,16 @@ var parts = []fault{
 		c.during(logAway, i, func() { c.cut(c.redis[i], d) })
 	}},
 	{"a replica is cut off from PostgreSQL", func(c *chaos, i int, d time.Duration) {
-		c.unleased(i, d, func() { c.cut(c.pg[i], d) })
+		c.unstored(i, d, func() { c.cut(c.pg[i], d) })
 	}},
 	{"a replica is cut off from PostgreSQL past its lease", func(c *chaos, i int, d time.Duration) {
-		c.unleased(i, leaseTTL+d, func() { c.cut(c.pg[i], leaseTTL+d) })
+		c.unstored(i, leaseTTL+d, func() { c.cut(c.pg[i], leaseTTL+d) })
 	}},
 	{"a replica's link to Redis is silent", func(c *chaos, i int, d time.Duration) {
 		c.during(logAway, i, func() { c.poison(c.redis[i], d, hole) })
 	}},
 	{"a replica's link to PostgreSQL is silent", func(c *chaos, i int, d time.Duration) {
-		c.unleased(i, d, func() { c.poison(c.pg[i], d, hole) })
+		c.unstored(i, d, func() { c.poison(c.pg[i], d, hole) })
 	}},
 	{"a replica's link to Redis is slow", func(c *chaos, i int, d time.Duration) {
 		c.during(logAway, i, func() {
@@ -212,7 +215,9 @@ var parts = []fault{
 		})
 	}},
 	{"a replica's link to PostgreSQL is slow", func(c *chaos, i int, d time.Duration) {
-		c.poison(c.pg[i], d, `{"name":"slow-%s","type":"latency","stream":"%s","attributes":{"latency":100,"jitter":50}}`)
+		c.unstored(i, d, func() {
+			c.poison(c.pg[i], d, `{"name":"slow-%s","type":"latency","stream":"%s","attributes":{"latency":100,"jitter":50}}`)
+		})
 	}},
 }
 
@@ -310,35 +315,56 @@ type asked struct {
 
 // loss says whether an answer's owner may have died, and how much of the answer
 // may be lost then: what was shown after a time. An owner that dies while its
-// log is away may take with it what was shown since the last checkpoint; with
-// its log, all that no checkpoint has.
+// log is away, or loses its log as it dies, may take with it what was shown
+// since the last checkpoint that it must have made.
 func (c *chaos) loss(a *asked) (dies bool, from time.Time) {
 	from = time.Now().Add(time.Hour)
-	earlier := func(t time.Time) {
-		if t.Before(from) {
-			from = t
-		}
-	}
 	for _, died := range c.hurts {
 		if died.kind != mayDie || died.replica != a.owner {
 			continue
 		}
 		dies = true
 		for _, l := range c.hurts {
-			switch {
-			case l.kind == logLost && (l.from.After(died.from.Add(-c.scaled(250*time.Millisecond))) || c.noCheckpoint(l.from, died.from)):
-				earlier(time.Time{})
-			case (l.kind == logLost || l.kind == logAway) && (l.replica < 0 || l.replica == a.owner) && l.from.Before(died.to):
-				earlier(died.from.Add(-c.scaled(500 * time.Millisecond))) // 250 ms, and what it takes to store one
+			lost := l.kind == logLost
+			away := (lost || l.kind == logAway) && (l.replica < 0 || l.replica == a.owner) && l.from.Before(died.to)
+			if !lost && !away {
+				continue
+			}
+			kept := c.checkpointed(a.owner, died.from, calmCheckpointEach)
+			if late := c.checkpointed(a.owner, died.from, lateCheckpointEach); late.After(l.from) {
+				kept = late // it knew that the log was away
+			}
+			if !lost && kept.Before(l.from) {
+				kept = l.from // the log has that
+			}
+			if kept.Before(from) {
+				from = kept
 			}
 		}
 	}
 	return dies, from
 }
 
-// noCheckpoint says that the database was away at some time between two.
-func (c *chaos) noCheckpoint(from, to time.Time) bool {
-	return slices.ContainsFunc(c.hurts, func(h hurt) bool { return h.kind == dbAway && h.from.Before(to) && h.to.After(from) })
+// How often the owner of an answer makes a checkpoint, with its log and without.
+const (
+	calmCheckpointEach = 2 * time.Second
+	lateCheckpointEach = 250 * time.Millisecond
+)
+
+// checkpointed is the time of which all that was shown had a checkpoint when the
+// owner died: before that the database was there for as long as it takes until
+// the next one, and to store it.
+func (c *chaos) checkpointed(owner int, died time.Time, each time.Duration) time.Time {
+	takes := each + c.scaled(250*time.Millisecond)
+	for at := died; ; {
+		i := slices.IndexFunc(c.hurts, func(h hurt) bool {
+			return h.kind == dbAway && (h.replica < 0 || h.replica == owner) && h.from.Before(at) && h.to.After(at.Add(-takes))
+		})
+		if i < 0 {
+			return at.Add(-takes)
+		}
+		at = c.hurts[i].from
+	}
 }
 
 // watch follows a stream to its end, over SSE and WebSocket by turns, from
@@ -556,7 +582,7 @@ func (c *chaos) judge(a *asked, m hub.Message, mended time.Time, alone bool) {
 		}
 	}
 	if lost > 0 {
-		c.t.Logf("%s: %d bytes lost of an owner that died while its log was away (all may be: %t)", a.id, lost, from.IsZero())
+		c.t.Logf("%s: %d bytes lost of an owner that died without its log; what it showed up to %s before all was mended is kept", a.id, lost, mended.Sub(from))
 	}
 }
 

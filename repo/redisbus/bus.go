@@ -103,8 +103,9 @@ return redis.call('SPUBLISH', KEYS[3], ARGV[2])
 
 // Bus is a hub.Bus on Redis.
 type Bus struct {
-	client   redis.UniversalClient
-	cluster  *redis.ClusterClient // nil on a single server
+	url      string
+	servers  atomic.Pointer[servers]
+	guessed  bool // what the servers are; Run's
 	log      *slog.Logger
 	state    atomic.Pointer[string] // why not all that is wanted is listened to; nil when it is
 	failures failures
@@ -115,51 +116,76 @@ type Bus struct {
 	bell    chan struct{} // holds one: wanted has changed, or a listener has begun or ended
 }
 
+// servers is a single server or a cluster.
+type servers struct {
+	redis.UniversalClient
+	cluster *redis.ClusterClient // nil on a single server
+}
+
 // Open returns a bus on the server or cluster that a URL names, as
 // redis://:password@host:6379/0; more nodes of a cluster may be given as
-// ?addr=host:port. Redis may be away: then nothing tells a cluster from a
-// single server but an addr in the URL.
+// ?addr=host:port. Redis may be away: then, without an addr in the URL, it counts
+// as a single server until it tells Run what it is.
 func Open(ctx context.Context, url string, log *slog.Logger) (*Bus, error) {
-	b := &Bus{log: log, wanted: map[hub.Topic]uint64{}, bell: make(chan struct{}, 1)}
+	b := &Bus{url: url, log: log, wanted: map[hub.Topic]uint64{}, bell: make(chan struct{}, 1)}
 	down := "not connected yet"
 	b.state.Store(&down)
-	isCluster := strings.Contains(url, "addr=")
-	if !isCluster {
-		opt, err := redis.ParseURL(url)
-		if err != nil {
-			return nil, fmt.Errorf("REDIS_URL: %w", err)
+	if strings.Contains(url, "addr=") {
+		if err := b.useCluster(); err != nil {
+			return nil, err
 		}
-		opt.MaxRetries, opt.ContextTimeoutEnabled = -1, true
-		opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout = 2*time.Second, 3*time.Second, 3*time.Second
-		single := redis.NewClient(opt)
-		probe, cancel := context.WithTimeout(ctx, 2*time.Second)
-		info, err := single.Info(probe, "cluster").Result()
-		cancel()
-		if err != nil {
-			log.Warn("Redis does not answer", "err", err)
-		}
-		isCluster = strings.Contains(info, "cluster_enabled:1")
-		if !isCluster {
-			b.client = single
-			return b, nil
-		}
-		if err := single.Close(); err != nil {
-			return nil, fmt.Errorf("close the probe: %w", err)
-		}
+		return b, nil
 	}
-	opt, err := redis.ParseClusterURL(url)
+	opt, err := redis.ParseURL(url)
 	if err != nil {
 		return nil, fmt.Errorf("REDIS_URL: %w", err)
 	}
-	opt.ContextTimeoutEnabled = true
+	opt.MaxRetries, opt.ContextTimeoutEnabled = -1, true
 	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout = 2*time.Second, 3*time.Second, 3*time.Second
-	b.cluster = redis.NewClusterClient(opt)
-	b.client = b.cluster
+	b.servers.Store(&servers{UniversalClient: redis.NewClient(opt)})
+	b.guessed = true
+	if err := b.identify(ctx); err != nil {
+		log.Warn("Redis does not answer", "err", err)
+	}
 	return b, nil
 }
 
+// identify asks what was taken for a single server whether it is a cluster's
+// node.
+func (b *Bus) identify(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	single := b.servers.Load()
+	info, err := single.Info(ctx, "cluster").Result()
+	if err != nil {
+		return fmt.Errorf("ask whether it is a cluster: %w", err)
+	}
+	if strings.Contains(info, "cluster_enabled:1") {
+		if err := b.useCluster(); err != nil {
+			return err
+		}
+		if err := single.Close(); err != nil {
+			return fmt.Errorf("close the probe: %w", err)
+		}
+	}
+	b.guessed = false
+	return nil
+}
+
+func (b *Bus) useCluster() error {
+	opt, err := redis.ParseClusterURL(b.url)
+	if err != nil {
+		return fmt.Errorf("REDIS_URL: %w", err)
+	}
+	opt.ContextTimeoutEnabled = true
+	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout = 2*time.Second, 3*time.Second, 3*time.Second
+	cluster := redis.NewClusterClient(opt)
+	b.servers.Store(&servers{UniversalClient: cluster, cluster: cluster})
+	return nil
+}
+
 // Close lets the connections go. Run has returned before.
-func (b *Bus) Close() error { return b.client.Close() }
+func (b *Bus) Close() error { return b.servers.Load().Close() }
 
 func keys(s hub.SessionID, id hub.MessageID) []string {
 	base := "oc:{" + string(s) + "}:"
@@ -192,7 +218,7 @@ func topicOf(channel string) hub.Topic {
 
 // Publish is hub.Bus's.
 func (b *Bus) Publish(ctx context.Context, t hub.Topic, payload []byte) (int, error) {
-	n, err := b.client.SPublish(ctx, channel(t), payload).Result()
+	n, err := b.servers.Load().SPublish(ctx, channel(t), payload).Result()
 	if err != nil {
 		return 0, fmt.Errorf("publish: %w", err)
 	}
@@ -204,7 +230,7 @@ func (b *Bus) Ship(ctx context.Context, batches []hub.Batch) ([]error, error) {
 	refused := make([]error, len(batches))
 	todo := b.group(batches)
 	for loaded := false; ; loaded = true {
-		pipe := b.client.Pipeline()
+		pipe := b.servers.Load().Pipeline()
 		results := make([]*redis.Cmd, len(todo))
 		for n, group := range todo {
 			results[n] = ship.EvalSha(ctx, pipe, shipKeys(batches, group), shipArgs(batches, group)...)
@@ -253,7 +279,7 @@ func (b *Bus) Ship(ctx context.Context, batches []hub.Batch) ([]error, error) {
 // their order.
 func (b *Bus) group(batches []hub.Batch) [][]int {
 	var groups [][]int
-	if b.cluster == nil {
+	if b.servers.Load().cluster == nil {
 		for i := range batches {
 			if i%shipMax == 0 {
 				groups = append(groups, make([]int, 0, min(shipMax, len(batches)-i)))
@@ -298,10 +324,11 @@ func shipArgs(batches []hub.Batch, group []int) []any {
 
 // load puts a script on every node.
 func (b *Bus) load(ctx context.Context, s *redis.Script) error {
-	if b.cluster == nil {
-		return s.Load(ctx, b.client).Err()
+	to := b.servers.Load()
+	if to.cluster == nil {
+		return s.Load(ctx, to).Err()
 	}
-	return b.cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return s.Load(ctx, node).Err() })
+	return to.cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return s.Load(ctx, node).Err() })
 }
 
 // page is how many entries of a log are read at once.
@@ -313,7 +340,7 @@ func (b *Bus) Read(ctx context.Context, s hub.SessionID, id hub.MessageID, after
 	var tail hub.Tail
 	from := strconv.FormatInt(after+2, 10) + "-0"
 	for {
-		pipe := b.client.Pipeline()
+		pipe := b.servers.Load().Pipeline()
 		entries := pipe.XRangeN(ctx, k[0], from, "+", page)
 		epoch := pipe.HGet(ctx, k[1], "e")
 		if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
@@ -338,7 +365,7 @@ func (b *Bus) Read(ctx context.Context, s hub.SessionID, id hub.MessageID, after
 // Takeover is hub.Bus's.
 func (b *Bus) Takeover(ctx context.Context, s hub.SessionID, id hub.MessageID, epoch int64) (hub.Tail, error) {
 	k := keys(s, id)
-	out, err := takeover.Run(ctx, b.client, k[:2], epoch, keepOpen.Milliseconds()).Slice()
+	out, err := takeover.Run(ctx, b.servers.Load(), k[:2], epoch, keepOpen.Milliseconds()).Slice()
 	b.note(ctx, k[0], err)
 	if err != nil {
 		return hub.Tail{}, fmt.Errorf("take a log over: %w", err)
@@ -357,7 +384,7 @@ func (b *Bus) Takeover(ctx context.Context, s hub.SessionID, id hub.MessageID, e
 
 // End is hub.Bus's.
 func (b *Bus) End(ctx context.Context, s hub.SessionID, id hub.MessageID, payload []byte) error {
-	if err := ended.Run(ctx, b.client, keys(s, id), keepEnded.Milliseconds(), payload).Err(); err != nil {
+	if err := ended.Run(ctx, b.servers.Load(), keys(s, id), keepEnded.Milliseconds(), payload).Err(); err != nil {
 		return fmt.Errorf("publish an end: %w", err)
 	}
 	return nil

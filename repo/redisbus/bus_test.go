@@ -233,6 +233,47 @@ func waitUp(t *testing.T, b *redisbus.Bus, why string) {
 	}
 }
 
+// TestClusterThatIsAwayAtTheStart is named by one node, which tells what it is
+// only later.
+func TestClusterThatIsAwayAtTheStart(t *testing.T) {
+	cluster := redistest.Cluster(t)
+	for _, node := range cluster.Nodes {
+		node.Kill()
+	}
+	a := open(t, cluster.Nodes[0].URL())
+	c := bustest.NewClient()
+	bustest.Start(t, a, c)
+	var topics []hub.Topic
+	for range 20 {
+		topics = append(topics, hub.Topic{Session: hub.SessionID(hub.NewID())})
+		a.Listen(topics[len(topics)-1])
+	}
+	waitUp(t, a, "Redis")
+	for _, node := range cluster.Nodes {
+		node.Restart()
+	}
+	for _, topic := range topics {
+		c.WaitJoined(t, topic, 1)
+	}
+	deadline, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	poll := time.NewTicker(50 * time.Millisecond) // nodes that come back take nothing for 2 s
+	defer poll.Stop()
+	for _, topic := range topics {
+		for {
+			refused, err := a.Ship(deadline, []hub.Batch{{Session: topic.Session, Stream: hub.MessageID(hub.NewID()), Epoch: 1, Open: true, Payload: []byte("x")}})
+			if err = errors.Join(append(refused, err)...); err == nil {
+				break
+			}
+			if deadline.Err() != nil {
+				t.Fatalf("ship: %v", err)
+			}
+			<-poll.C
+		}
+	}
+	waitUp(t, a, "")
+}
+
 func TestOneNodeOfAClusterIsAway(t *testing.T) {
 	cluster := redistest.Cluster(t)
 	a := open(t, cluster.URL)

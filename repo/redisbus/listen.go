@@ -170,6 +170,9 @@ func (b *Bus) Run(ctx context.Context, c hub.BusClient) {
 		case <-b.bell:
 		case <-retry.C:
 		}
+		if b.guessed {
+			_ = b.identify(ctx) // if it does not answer, listening fails, too
+		}
 		x.sweep(ctx)
 		if again := x.arrange(ctx); again > 0 {
 			retry.Reset(again)
@@ -204,14 +207,15 @@ func (x *exchange) sweep(ctx context.Context) {
 			delete(x.rests, addr)
 		}
 	}
-	if !changed || x.bus.cluster == nil {
+	cluster := x.bus.servers.Load().cluster
+	if !changed || cluster == nil {
 		return
 	}
 	// What has moved was missed, and its log may have stayed behind.
 	x.client.reconnected()
 	limit, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	_ = x.bus.cluster.ForEachMaster(limit, func(context.Context, *redis.Client) error { return nil }) // the state is read anew for it, and at once
+	_ = cluster.ForEachMaster(limit, func(context.Context, *redis.Client) error { return nil }) // the state is read anew for it, and at once
 }
 
 // fail leaves a node alone for a while.

@@ -70,11 +70,12 @@ func (b *Bus) note(ctx context.Context, key string, err error) {
 
 // nodeOf is the node that a key or channel lives on, and its address.
 func (b *Bus) nodeOf(ctx context.Context, key string) (*redis.Client, string, error) {
-	if b.cluster == nil {
-		single, _ := b.client.(*redis.Client)
+	at := b.servers.Load()
+	if at.cluster == nil {
+		single, _ := at.UniversalClient.(*redis.Client)
 		return single, "", nil
 	}
-	node, err := b.cluster.MasterForKey(ctx, key)
+	node, err := at.cluster.MasterForKey(ctx, key)
 	if err != nil {
 		return nil, "", err
 	}
