@@ -35,7 +35,7 @@ const (
 	restEachBus = 800 * time.Microsecond
 	restMax     = 40 * time.Millisecond
 	restLong    = 5 * time.Millisecond  // from here on the readers keep to it
-	readEach    = 20 * time.Microsecond // what one may need to read what there is
+	readEach    = 10 * time.Microsecond // what one may need to read what there is
 )
 
 // A committer shows the events of all streams once the log outside the process

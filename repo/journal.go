@@ -82,8 +82,9 @@ func (r *Repo) appendRow(ctx context.Context, batch []hub.JournalEntry) error {
 		if err := deleteJournal(ctx, tx, drop); err != nil {
 			return err
 		}
-		_, err := tx.NewInsert().Model(&row).Exec(ctx)
-		return err
+		// Not through bun, which would write the bytes into the statement.
+		insert := "INSERT INTO journal (entries, created_at) VALUES ($1, $2) RETURNING id"
+		return tx.Tx.QueryRowContext(ctx, insert, row.Entries, row.CreatedAt).Scan(&row.ID)
 	})
 	if err != nil {
 		return err
