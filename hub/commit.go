@@ -23,21 +23,6 @@ const (
 	calmCheckpointEach = 2 * time.Second
 )
 
-// After an append a committer rests, so long for each stream that had something
-// in it. Up to about 4,000 tokens a second, or 1,200 with a bus, where every
-// stream's part is a message of its own, the rest is not felt; beyond, it grows
-// with the number of streams, and what many streams have goes into one append
-// and, of each stream, into one write to each viewer. As nothing that comes
-// meanwhile is shown before the end of a rest, the readers of the providers then
-// read only shortly before it, all that there is.
-const (
-	restEach    = 250 * time.Microsecond
-	restEachBus = 800 * time.Microsecond
-	restMax     = 40 * time.Millisecond
-	restLong    = 5 * time.Millisecond  // from here on the readers keep to it
-	readEach    = 10 * time.Microsecond // what one may need to read what there is
-)
-
 // A committer shows the events of all streams once the log outside the process
 // has them: the bus, or the database's journal where there is none. It is a
 // group commit: while one append is under way new events gather, and its answer
@@ -58,7 +43,7 @@ type committer struct {
 	owned   func(ctx context.Context) (map[MessageID]int64, error) // epochs that the database confirms
 	save    func(ctx context.Context, batch []*chunk) error        // stores a checkpoint
 	late    atomic.Bool
-	turn    atomic.Pointer[chan struct{}]     // closed when readers may read; nil: at any time
+	turns   turns
 	jitter  func(time.Duration) time.Duration // of waits before another try
 
 	mu    sync.Mutex
@@ -145,7 +130,7 @@ func (c *committer) run(ctx context.Context) {
 	deadline.Stop()
 	readers.Stop()
 	resting := true // until its timer, which is set, fires
-	defer c.nextTurn(nil)
+	defer c.turns.stop()
 	each := restEach
 	var calm <-chan time.Time
 	if c.bus != nil {
@@ -172,24 +157,18 @@ func (c *committer) run(ctx context.Context) {
 		case <-rest.C:
 			resting = false
 		case <-readers.C:
-			c.nextTurn(new(make(chan struct{})))
-			readers.Reset(restMax) // however long the log takes
+			readers.Reset(c.turns.step())
 		case <-bell:
 			next = c.gather(next)
 			if c.late.Load() {
 				stand()
 			}
 		case <-shipped:
-			streams := time.Duration(len(inflight))
-			long := min(restMax, each*streams)
+			long, read := c.turns.rest(len(inflight), each)
 			rest.Reset(long)
 			resting = true
-			if long >= restLong {
-				c.turn.CompareAndSwap(nil, new(make(chan struct{})))
-				readers.Reset(long - min(long/2, max(long/8, readEach*streams)))
-			} else {
-				c.nextTurn(nil)
-				readers.Stop()
+			if readers.Stop(); read > 0 {
+				readers.Reset(read)
 			}
 			show(inflight)
 			inflight = nil
@@ -226,32 +205,6 @@ func (c *committer) run(ctx context.Context) {
 				c.log.Warn("the log does not answer: going on without it")
 			}
 			stand()
-		}
-	}
-}
-
-// nextTurn lets the readers read, and says when they may the next time.
-func (c *committer) nextTurn(next *chan struct{}) {
-	if was := c.turn.Swap(next); was != nil {
-		close(*was)
-	}
-}
-
-type committerKey struct{}
-
-// Breathe waits, for a few ms, until it is worth while to read on: a provider
-// calls it before every read from the network but the first, with the context
-// that it was called with. On a hub with few streams it returns at once. It ends
-// by time alone, whatever the viewers, the log and the database do.
-func Breathe(ctx context.Context) {
-	c, ok := ctx.Value(committerKey{}).(*committer)
-	if !ok {
-		return
-	}
-	if turn := c.turn.Load(); turn != nil {
-		select {
-		case <-*turn:
-		case <-ctx.Done():
 		}
 	}
 }

@@ -61,6 +61,7 @@ type Hub struct {
 	mu       sync.Mutex // guards the rest; taken before a feed's lock
 	feeds    map[Topic]*feed
 	streams  map[MessageID]*stream
+	reserved uint64             // how many there have been
 	ended    []*stream          // in the order of their ends, until they are forgotten
 	doubtful map[MessageID]bool // answers that may be stored, and that nobody runs
 	running  map[UserID]int

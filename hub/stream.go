@@ -193,8 +193,9 @@ func (h *Hub) reserve(id MessageID) *stream {
 	st := h.streams[id]
 	if st == nil || st.log != nil {
 		opened := st != nil
+		h.reserved++
 		st = &stream{id: id, ready: make(chan struct{}), commits: h.commits}
-		st.ctx, st.cancel = context.WithCancelCause(context.WithValue(h.base, committerKey{}, h.commits))
+		st.ctx, st.cancel = context.WithCancelCause(withTurns(h.base, &h.commits.turns, h.reserved))
 		if !opened {
 			h.streams[id] = st
 		}

@@ -8,7 +8,7 @@ import (
 
 // passMax is how many urgent writers go before one that waits: a crowd of
 // prompts may not hold up the answers under way.
-const passMax = 4
+const passMax = 2
 
 // gate lets one writer in at a time, urgent ones before others.
 type gate struct {

@@ -1,0 +1,101 @@
+package hub
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// After an append a committer rests, so long for each stream that had something
+// in it. Up to about 4,000 tokens a second, or 1,200 with a bus, where every
+// stream's part is a message of its own, the rest is not felt. Beyond, it grows,
+// and the readers of the providers take turns: at the end of a rest those whose
+// turn it is read all that there is. So a loaded hub reads, appends and writes
+// for each stream some 25 times a second, whatever the rate of its tokens, and
+// for so many streams at a time as pay for it and delay nobody else.
+const (
+	restEach    = 250 * time.Microsecond
+	restEachBus = 800 * time.Microsecond
+	restGroup   = 10 * time.Millisecond // for each group whose turn it is
+	restLong    = 2 * time.Millisecond  // from here on readers take turns
+	readEach    = 10 * time.Microsecond // what one may need to read what there is
+	groups      = 4
+	atOnce      = 250 // streams that are worth an append of their own
+)
+
+// turns is when the readers of providers read. The zero value lets them read at
+// any time.
+type turns struct {
+	groups [groups]atomic.Pointer[chan struct{}] // closed when its readers may read; nil: at any time
+	at     int                                   // the group that had the last turn
+	wide   int                                   // groups that have it together
+}
+
+// rest returns how long to rest after an append for so many streams, and when
+// in it readers are to be told by step; 0 if they may read at any time.
+func (t *turns) rest(streams int, each time.Duration) (long, read time.Duration) {
+	t.wide = max(1, t.wide)
+	group := streams / t.wide
+	for t.wide = groups; t.wide > 1 && group*t.wide > atOnce; {
+		t.wide /= 2
+	}
+	long = min(restGroup*time.Duration(t.wide), each*time.Duration(streams))
+	if long < restLong {
+		t.stop()
+		return long, 0
+	}
+	t.start()
+	return long, long - min(long/2, max(long/8, readEach*time.Duration(streams)))
+}
+
+// start has all readers wait for their turn from now on.
+func (t *turns) start() {
+	for i := range t.groups {
+		t.groups[i].CompareAndSwap(nil, new(make(chan struct{})))
+	}
+}
+
+// step lets the next groups read, and says when the others may at the latest,
+// however long the log takes.
+func (t *turns) step() (next time.Duration) {
+	for range t.wide {
+		t.at = (t.at + 1) % groups
+		if was := t.groups[t.at].Swap(new(make(chan struct{}))); was != nil {
+			close(*was)
+		}
+	}
+	return restGroup * time.Duration(t.wide)
+}
+
+// stop lets all read at any time.
+func (t *turns) stop() {
+	for i := range t.groups {
+		if was := t.groups[i].Swap(nil); was != nil {
+			close(*was)
+		}
+	}
+}
+
+type groupKey struct{}
+
+// withTurns has what reads with the context take turns in one of the groups.
+func withTurns(ctx context.Context, t *turns, group uint64) context.Context {
+	return context.WithValue(ctx, groupKey{}, &t.groups[group%groups])
+}
+
+// Breathe waits, for a few ms, until it is worth while to read on: a provider
+// calls it before every read from the network but the first, with the context
+// that it was called with. On a hub with few streams it returns at once. It ends
+// by time alone, whatever the viewers, the log and the database do.
+func Breathe(ctx context.Context) {
+	group, ok := ctx.Value(groupKey{}).(*atomic.Pointer[chan struct{}])
+	if !ok {
+		return
+	}
+	if turn := group.Load(); turn != nil {
+		select {
+		case <-*turn:
+		case <-ctx.Done():
+		}
+	}
+}
