@@ -103,9 +103,10 @@ func (h *Hub) followed(s *sub, user UserID, id MessageID) *log {
 		}
 		h.join(s, Topic{Session: session})
 		s.feed.mu.Lock()
-		l, joined := s.feed.streams[id], s.feed.joined
+		l := s.feed.streams[id]
+		known := l != nil && s.feed.joined && !l.ended() // of one that has ended, the store knows whether it is left
 		s.feed.mu.Unlock()
-		if l != nil && joined {
+		if known {
 			return l
 		}
 		h.leave(s) // the others have left meanwhile

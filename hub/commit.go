@@ -157,6 +157,10 @@ func (c *committer) run(ctx context.Context) {
 		case <-rest.C:
 			resting = false
 		case <-readers.C:
+			if !resting && inflight == nil && len(next) == 0 { // nothing comes
+				c.turns.stop()
+				continue
+			}
 			readers.Reset(c.turns.step())
 		case <-bell:
 			next = c.gather(next)

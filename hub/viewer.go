@@ -43,12 +43,13 @@ func (h *Hub) newViewer(user UserID, f Framing) *Viewer {
 	return &Viewer{hub: h, user: user, framing: f}
 }
 
-// Start lets the hub write to a sink, from now on until Close has returned.
+// Start writes to a sink what there is, and lets the hub write to it from now on
+// until Close has returned.
 func (v *Viewer) Start(sink Sink) {
 	v.mu.Lock()
 	v.sink = sink
 	v.mu.Unlock()
-	v.signal()
+	v.flush(nil)
 }
 
 // Resume says that the sink has room again, and writes to it what is new.

@@ -30,7 +30,10 @@ type client interface {
 }
 
 // checks is when a client's login is looked at.
-type checks struct{ next time.Time }
+type checks struct {
+	next time.Time
+	over bool // it has run out
+}
 
 func (w *socket) check() *checks { return &w.checks }
 
@@ -132,38 +135,76 @@ func (s *clients) unclaim(user hub.UserID) {
 func (s *Server) tendClients(ctx context.Context) {
 	every := time.NewTicker(max(10*time.Millisecond, min(s.opt.Heartbeat, s.opt.Recheck, 4*time.Second)/4))
 	defer every.Stop()
-	var checking sync.WaitGroup
-	defer checking.Wait()
-	slots := make(chan struct{}, 8) // database calls at a time
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	asking := make(chan struct{}, 1) // a round of checks is under way
 	for {
+		var now time.Time
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-every.C:
-			for _, c := range s.clients.all() {
-				c.tend(now)
-				k := c.check()
-				if k.next.IsZero() {
-					k.next = now.Add(s.opt.Recheck)
-				}
-				if now.Before(k.next) && now.Before(c.identity().expires.Add(leeway)) {
-					continue
-				}
-				select {
-				case slots <- struct{}{}:
-				default:
-					continue // its turn comes
-				}
+		case now = <-every.C:
+		}
+		var due []client
+		for _, c := range s.clients.all() {
+			c.tend(now)
+			k, who := c.check(), c.identity()
+			switch {
+			case k.next.IsZero():
 				k.next = now.Add(s.opt.Recheck)
-				checking.Go(func() {
-					holds := s.holds(ctx, c.identity())
-					<-slots
-					if !holds {
-						c.expire()
-					}
-				})
+			case now.After(who.expires.Add(leeway)):
+				if !k.over {
+					workers.Go(func() { expire(c, who) })
+				}
+				k.over = true
+			case !now.Before(k.next):
+				due = append(due, c)
 			}
 		}
+		if len(due) == 0 {
+			continue
+		}
+		select {
+		case asking <- struct{}{}:
+			for _, c := range due {
+				c.check().next = now.Add(s.opt.Recheck)
+			}
+			workers.Go(func() {
+				s.recheck(ctx, due)
+				<-asking
+			})
+		default: // the database is slow
+		}
+	}
+}
+
+// checkers is how many logins are looked at at a time.
+const checkers = 8
+
+// recheck ends those clients whose login does not hold any more.
+func (s *Server) recheck(ctx context.Context, due []client) {
+	var workers sync.WaitGroup
+	next := make(chan client)
+	for range checkers {
+		workers.Go(func() {
+			for c := range next {
+				if who := c.identity(); !s.holds(ctx, who) {
+					workers.Go(func() { expire(c, who) })
+				}
+			}
+		})
+	}
+	for _, c := range due {
+		next <- c
+	}
+	close(next)
+	workers.Wait()
+}
+
+// expire ends a client unless it has renewed its login.
+func expire(c client, who identity) {
+	if c.identity() == who {
+		c.expire()
 	}
 }
 
@@ -175,14 +216,19 @@ func (s *Server) holds(ctx context.Context, who identity) bool {
 }
 
 // aside runs f on a goroutine of its own and waits for it: one that waits for
-// its client most of the time does not keep the stack that f has needed.
-func (s *Server) aside(f func()) {
-	done := make(chan struct{})
+// its client most of the time does not keep the stack that f has needed. It
+// returns false if f did not come to its end.
+func (s *Server) aside(f func()) (done bool) {
+	over := make(chan struct{})
 	go func() {
-		defer close(done)
-		s.guard(f)
+		defer close(over)
+		s.guard(func() {
+			f()
+			done = true
+		})
 	}()
-	<-done
+	<-over
+	return done
 }
 
 // guard keeps a panic from ending more than the connection it happened for.

@@ -3,6 +3,7 @@ package transport
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -35,7 +36,9 @@ type outlet struct {
 	mu       sync.Mutex
 	rest     []byte // what there was no room for; it ends where a frame does
 	draining bool   // a goroutine sends it
+	owed     int    // bytes of control frames in it
 	last     bool   // nothing follows: the end is when all is sent
+	muted    bool   // a close frame was sent: no other may follow
 	err      error  // set at the end
 	sent     int64  // bytes given to the system
 
@@ -61,13 +64,16 @@ func (o *outlet) init(conn net.Conn, patience time.Duration, workers *sync.WaitG
 func (o *outlet) write(p []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.send(p)
+	return !o.muted && o.send(p)
 }
 
 // writeBoth sends two parts that nothing may come between.
 func (o *outlet) writeBoth(head, body []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.muted {
+		return false
+	}
 	_ = o.send(head) // without room for it, there is none for what follows
 	return o.send(body)
 }
@@ -111,9 +117,10 @@ func (o *outlet) drain() {
 		rest := o.rest
 		o.rest = nil
 		if len(rest) == 0 || o.err != nil {
-			o.draining = false
+			o.draining, o.owed = false, 0
 			over, resume := o.err != nil || o.last, o.resume
 			if o.last {
+				o.discard()
 				o.end(io.EOF)
 			}
 			o.mu.Unlock()
@@ -173,6 +180,20 @@ func (o *outlet) Close() error {
 	return nil
 }
 
+// onRoom sets what is called when there is room again.
+func (o *outlet) onRoom(resume func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.resume = resume
+}
+
+// over says that the connection has ended.
+func (o *outlet) over() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err != nil
+}
+
 // state is the bytes sent, and whether the peer is behind.
 func (o *outlet) state() (sent int64, behind bool) {
 	o.mu.Lock()
@@ -212,14 +233,28 @@ type hijacked struct {
 func (h hijacked) Read(p []byte) (int, error) { return h.from.Read(p) }
 
 func (h hijacked) Write(p []byte) (int, error) {
-	h.out.mu.Lock()
-	defer h.out.mu.Unlock()
-	_ = h.out.send(p) // what there is no room for is sent later
-	if h.out.err != nil {
-		return 0, h.out.err
+	o := h.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.draining {
+		if o.owed += len(p); o.owed > owedMax {
+			o.end(errOwed)
+		}
+	}
+	_ = o.send(p) // what there is no room for is sent later
+	const opcode, closing = 0x0f, 8
+	o.muted = o.muted || p[0]&opcode == closing // the library writes a frame at a time
+	if o.err != nil {
+		return 0, o.err
 	}
 	return len(p), nil
 }
+
+// owedMax is the bytes of control frames that may wait for a peer which makes us
+// send them and reads nothing.
+const owedMax = 64 << 10
+
+var errOwed = errors.New("the peer pings and does not read")
 
 func (h hijacked) Close() error { return h.out.Close() }
 

@@ -24,10 +24,11 @@ func writeNow(fd uintptr, p []byte) (n int, err error) {
 	return n, nil
 }
 
-// readNow discards what has come, and says whether more may come.
+// readNow discards what has come, or some of much, and says whether more may
+// come.
 func readNow(fd uintptr) (open bool) {
 	var buf [512]byte
-	for {
+	for range 64 {
 		n, err := syscall.Read(int(fd), buf[:])
 		switch {
 		case n > 0 || errors.Is(err, syscall.EINTR):
@@ -37,4 +38,5 @@ func readNow(fd uintptr) (open bool) {
 			return false
 		}
 	}
+	return true
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -137,7 +138,7 @@ func TestStuckWebSocketIsCut(t *testing.T) {
 		defer stop()
 		conn := l.dial()
 		defer conn.Close()
-		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n")
+		fmt.Fprint(conn, upgrade)
 		began := time.Now()
 		if _, err := io.ReadFull(conn, make([]byte, 1<<20)); err != nil {
 			t.Fatal(err)
@@ -167,12 +168,97 @@ func TestGoneWebSocketIsCut(t *testing.T) {
 		defer stop()
 		conn := l.dial()
 		defer conn.Close()
-		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n")
+		fmt.Fprint(conn, upgrade)
 		began := time.Now()
 		got, _ := io.ReadAll(conn) // until it is cut
 		err := <-ended
-		if took := time.Since(began); err == nil || !bytes.HasSuffix(got, emptyPing) || took < 30*time.Second || took > 32*time.Second {
+		if took := time.Since(began); err == nil || !bytes.HasSuffix(got, []byte{0x89, 1, 1}) || took < 30*time.Second || took > 32*time.Second {
 			t.Errorf("after %s: %q, %v", took, got, err)
+		}
+	})
+}
+
+const upgrade = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+
+// TestPeerThatOnlyPingsIsCut is a client that has us answer pings and reads
+// nothing: what waits for it is bounded.
+func TestPeerThatOnlyPingsIsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLink()
+		s := quiet(time.Hour)
+		defer s.Shutdown(t.Context())
+		ended := make(chan error, 1)
+		stop := slowPeer(l, func(rw http.ResponseWriter, r *http.Request) {
+			w, _, err := accept(s, rw, r)
+			if err == nil {
+				_, _, _ = w.conn.Read(context.Background())
+				w.out.mu.Lock()
+				err = w.out.err
+				w.out.mu.Unlock()
+				s.clients.remove(w)
+				s.clients.exit()
+			}
+			ended <- err
+		})
+		defer stop()
+		conn := l.dial()
+		defer conn.Close()
+		fmt.Fprint(conn, upgrade)
+		if _, err := http.ReadResponse(bufio.NewReaderSize(conn, 16), nil); err != nil {
+			t.Fatal(err)
+		}
+		ping := append([]byte{0x89, 0x80 | 125, 0, 0, 0, 0}, make([]byte, 125)...)
+		began, sent := time.Now(), 0
+		for {
+			n, err := conn.Write(ping)
+			if sent += n; err != nil {
+				break
+			}
+		}
+		if err := <-ended; !errors.Is(err, errOwed) || sent > 2*owedMax || time.Since(began) > 0 {
+			t.Errorf("after %s and %d bytes of pings: %v", time.Since(began), sent, err)
+		}
+	})
+}
+
+// TestNothingFollowsACloseFrame is a server that closes while tokens come.
+func TestNothingFollowsACloseFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLink()
+		s := quiet(time.Hour)
+		defer s.Shutdown(t.Context())
+		closing := make(chan *socket, 1)
+		stop := slowPeer(l, func(rw http.ResponseWriter, r *http.Request) {
+			w, _, err := accept(s, rw, r)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			w.Write([]byte("before\n"))
+			closing <- w
+			w.end(closeServiceRestart, "bye")
+			s.clients.remove(w)
+			s.clients.exit()
+		})
+		defer stop()
+		conn := l.dial()
+		defer conn.Close()
+		fmt.Fprint(conn, upgrade)
+		in := bufio.NewReader(conn)
+		if _, err := http.ReadResponse(in, nil); err != nil {
+			t.Fatal(err)
+		}
+		w := <-closing
+		got := make([]byte, 2+len("before")+2+2+len("bye"))
+		if _, err := io.ReadFull(in, got); err != nil {
+			t.Fatal(err)
+		}
+		if w.Write([]byte("after\n")) {
+			t.Error("a token was taken after the close frame")
+		}
+		rest, _ := io.ReadAll(in)
+		if want := "\x81\x06before\x88\x05\x03\xf4bye"; string(got) != want || len(rest) > 0 {
+			t.Errorf("%q and then %q, want %q", got, rest, want)
 		}
 	})
 }

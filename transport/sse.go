@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -42,7 +43,7 @@ func (s *Server) stream(c echo.Context, who identity, v *hub.Viewer) error {
 	}
 	c.Response().Committed = true
 	// The handler returns, which frees what net/http needs for a request.
-	e.out.resume = v.Resume
+	e.out.onRoom(v.Resume)
 	e.out.closed = func() {
 		v.Close()
 		s.clients.drop(e)
@@ -58,6 +59,10 @@ func (s *Server) stream(c echo.Context, who identity, v *hub.Viewer) error {
 	e.out.write(head.Bytes()) // at once: the client knows that it was heard
 	if !s.clients.keep(e) {
 		e.out.finish()
+		return nil
+	}
+	if e.out.over() { // perhaps before it was kept
+		s.clients.drop(e)
 		return nil
 	}
 	v.Start(e)
@@ -152,7 +157,10 @@ func (s *Server) pump(ctx context.Context, who identity, v *hub.Viewer, w flushe
 	silence, recheck := time.NewTicker(s.opt.Heartbeat), time.NewTicker(min(s.opt.Recheck, max(time.Second, time.Until(who.expires))))
 	defer silence.Stop()
 	defer recheck.Stop()
-	over := ctx.Done()
+	var checker sync.WaitGroup // the answer is written while the database is asked
+	defer checker.Wait()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	for {
 		var batch []byte
 		more := false
@@ -161,12 +169,20 @@ func (s *Server) pump(ctx context.Context, who identity, v *hub.Viewer, w flushe
 			if !more {
 				return nil
 			}
-		case <-over:
-			return context.Cause(ctx)
-		case <-recheck.C:
-			if !s.holds(ctx, who) {
-				return nil
+		case <-ctx.Done():
+			select { // what was ready before
+			case batch = <-sink.next:
+				return errors.Join(context.Cause(ctx), w.write(batch))
+			default:
+				return context.Cause(ctx)
 			}
+		case <-recheck.C:
+			checker.Wait()
+			checker.Go(func() {
+				if !s.holds(ctx, who) {
+					cancel(errLoggedOut)
+				}
+			})
 			continue
 		case <-silence.C:
 			batch = heartbeat

@@ -41,7 +41,8 @@ type socket struct {
 	who      identity
 	nextPing time.Time
 	late     time.Time // when the answer to the last ping is; zero: it was answered
-	pinged   int64     // bytes sent before the last ping
+	ping     byte      // the last ping's number
+	pinged   int64     // bytes sent before it
 	read     int64     // of these, as far as a pong has said
 }
 
@@ -76,9 +77,6 @@ func appendHeader(dst []byte, size int) []byte {
 	}
 	return binary.BigEndian.AppendUint64(append(dst, finalText, 127), uint64(size))
 }
-
-// emptyPing is a ping's frame.
-var emptyPing = []byte{0x89, 0}
 
 func (w *socket) identity() identity {
 	w.mu.Lock()
@@ -126,6 +124,7 @@ func (s *Server) ws(c echo.Context) error {
 	// The handler returns, which frees what net/http needs for a request.
 	go func() {
 		defer s.clients.exit()
+		defer w.out.Close()
 		defer conn.CloseNow()
 		s.guard(w.live)
 	}()
@@ -177,12 +176,14 @@ func (w *socket) authenticate() bool {
 		return false
 	}
 	var who identity
-	w.server.aside(func() {
+	verified := w.server.aside(func() {
 		ctx, cancel := context.WithTimeout(w.server.ctx, w.server.opt.CallTimeout)
 		defer cancel()
 		who, err = w.server.logins.verify(ctx, m.Token)
 	})
 	switch {
+	case !verified:
+		return false
 	case hub.CodeOf(err) == hub.CodeUnauthenticated:
 		w.end(closeUnauthenticated, "not authenticated")
 		return false
@@ -203,23 +204,24 @@ func (w *socket) serve() {
 	w.conn.SetReadLimit(readLimitAfter * s.opt.BodyLimit)
 	var v *hub.Viewer
 	var err error
-	s.aside(func() {
+	connected := s.aside(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, s.opt.CallTimeout)
 		defer cancel()
-		v, err = s.hub.Connect(ctx, w.who.user)
+		if v, err = s.hub.Connect(ctx, w.who.user); err != nil {
+			return
+		}
+		w.out.onRoom(v.Resume)
+		if s.clients.keep(w) {
+			v.Start(w)
+		}
 	})
-	if err != nil {
+	if v != nil {
+		defer v.Close()
+	}
+	if !connected || err != nil {
 		w.end(closeServiceRestart, "try again")
 		return
 	}
-	defer v.Close()
-	w.out.mu.Lock()
-	w.out.resume = v.Resume
-	w.out.mu.Unlock()
-	if !s.clients.keep(w) {
-		return
-	}
-	v.Start(w)
 	w.takeCommands(v)
 }
 
@@ -238,16 +240,19 @@ func (w *socket) tend(now time.Time) {
 		}
 	case w.late.IsZero() && !behind && now.After(w.nextPing):
 		w.nextPing, w.pinged = now.Add(w.server.opt.Heartbeat), sent
+		w.ping++
 		w.late = now.Add(pingTimeout + min(patienceMax, time.Duration((sent-w.read)/slowest)*time.Second))
-		_ = w.out.write(emptyPing) // what there is no room for waits
+		_ = w.out.write([]byte{0x89, 1, w.ping}) // what there is no room for waits
 	}
 }
 
 // pong is told by the library.
-func (w *socket) pong(context.Context, []byte) {
+func (w *socket) pong(_ context.Context, payload []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.late, w.read = time.Time{}, w.pinged
+	if len(payload) == 1 && payload[0] == w.ping {
+		w.late, w.read = time.Time{}, w.pinged
+	}
 }
 
 func (w *socket) expire() { w.end(closeUnauthenticated, "the access token has run out") }
@@ -269,7 +274,9 @@ func (w *socket) takeCommands(v *hub.Viewer) {
 			continue
 		}
 		out := false
-		w.server.aside(func() { out = w.command(v, data) })
+		if !w.server.aside(func() { out = w.command(v, data) }) {
+			return
+		}
 		if out {
 			w.end(closeUnauthenticated, "not authenticated")
 			return

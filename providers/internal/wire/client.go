@@ -208,17 +208,18 @@ func (c *Client) stream(ctx context.Context, req *http.Request, got func(Event) 
 type lively struct {
 	ctx     context.Context
 	r       io.Reader
-	begun   bool
+	breathe bool // before the next read
 	silence *time.Timer
 	idle    time.Duration
 }
 
 func (l *lively) Read(b []byte) (int, error) {
-	if l.begun { // the first token is not kept waiting
+	if l.breathe {
 		hub.Breathe(l.ctx)
 	}
 	n, err := l.r.Read(b)
-	l.begun = true
+	// The first token is not kept waiting, nor where there is much more.
+	l.breathe = n < 1<<10
 	if n > 0 {
 		l.silence.Reset(l.idle)
 	}
