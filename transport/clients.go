@@ -253,7 +253,7 @@ func (s *clients) sendElsewhere(ctx context.Context) {
 	s.mu.Unlock()
 	var closing sync.WaitGroup
 	for _, w := range all {
-		cut := time.AfterFunc(2*time.Second, func() { _ = w.out.Close() })
+		cut := time.AfterFunc(2*time.Second, func() { w.out.cut() })
 		closing.Go(func() {
 			defer cut.Stop()
 			w.end(closeServiceRestart, "the server goes away")
@@ -261,7 +261,7 @@ func (s *clients) sendElsewhere(ctx context.Context) {
 	}
 	stop := context.AfterFunc(ctx, func() {
 		for _, w := range all {
-			_ = w.out.Close()
+			w.out.cut()
 		}
 	})
 	defer stop()
@@ -286,7 +286,7 @@ func (s *clients) finish(ctx context.Context) {
 	}
 	stop := context.AfterFunc(ctx, func() {
 		for _, e := range all {
-			_ = e.out.Close()
+			e.out.cut()
 		}
 	})
 	defer stop()

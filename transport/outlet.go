@@ -172,12 +172,11 @@ func (o *outlet) finish() {
 	}
 }
 
-// Close ends the connection now.
-func (o *outlet) Close() error {
+// cut ends the connection now.
+func (o *outlet) cut() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.end(net.ErrClosed)
-	return nil
 }
 
 // onRoom sets what is called when there is room again.
@@ -256,7 +255,10 @@ const owedMax = 64 << 10
 
 var errOwed = errors.New("the peer pings and does not read")
 
-func (h hijacked) Close() error { return h.out.Close() }
+func (h hijacked) Close() error {
+	h.out.cut()
+	return nil
+}
 
 // takeover is a response whose connection is taken from net/http. Its buffers
 // are small, since data does not pass them.

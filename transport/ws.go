@@ -124,7 +124,7 @@ func (s *Server) ws(c echo.Context) error {
 	// The handler returns, which frees what net/http needs for a request.
 	go func() {
 		defer s.clients.exit()
-		defer w.out.Close()
+		defer w.out.cut()
 		defer conn.CloseNow()
 		s.guard(w.live)
 	}()
@@ -236,7 +236,7 @@ func (w *socket) tend(now time.Time) {
 	case !w.late.IsZero() && now.After(w.late):
 		w.late = time.Time{}
 		if !behind {
-			_ = w.out.Close() // the peer is gone
+			w.out.cut() // the peer is gone
 		}
 	case w.late.IsZero() && !behind && now.After(w.nextPing):
 		w.nextPing, w.pinged = now.Add(w.server.opt.Heartbeat), sent
