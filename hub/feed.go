@@ -167,6 +167,7 @@ type sub struct {
 	next   int    // the next entry
 	acked  int64  // changes up to this version are in the answer
 	places []place
+	first  [1]place // where places begins
 }
 
 // place is a cursor into one stream.
@@ -193,6 +194,9 @@ func (s *sub) find(l *log, from int64) *place {
 		if s.places[i].log == l {
 			return &s.places[i]
 		}
+	}
+	if s.places == nil {
+		s.places = s.first[:0]
 	}
 	s.places = append(s.places, place{log: l, pos: from})
 	return &s.places[len(s.places)-1]

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -27,7 +26,7 @@ const sendBuffer = 128 << 10
 // that lives as long as it takes the peer to read it.
 type outlet struct {
 	conn     net.Conn
-	raw      syscall.RawConn // nil: every write is left to a goroutine
+	fd       int             // of a bare socket, which is open until err is set; else -1
 	patience time.Duration   // for a peer that takes nothing
 	resume   func()          // called when all is sent that there was no room for
 	closed   func()          // called once, from a goroutine of its own, after the end; may be nil
@@ -41,22 +40,19 @@ type outlet struct {
 	muted    bool   // a close frame was sent: no other may follow
 	err      error  // set at the end
 	sent     int64  // bytes given to the system
-
-	// Of attempt, which is made once as it would escape each time.
-	attempt func(fd uintptr)
-	in      []byte
-	n       int
-	failed  error
 }
 
 // init makes the outlet of a connection.
 func (o *outlet) init(conn net.Conn, patience time.Duration, workers *sync.WaitGroup) {
-	o.conn, o.patience, o.workers, o.resume = conn, patience, workers, func() {}
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetWriteBuffer(sendBuffer) // without it a slow peer is noticed late
-		o.raw, _ = tcp.SyscallConn()       // without it a goroutine writes
+	o.conn, o.patience, o.workers, o.resume, o.fd = conn, patience, workers, func() {}, -1
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return
 	}
-	o.attempt = func(fd uintptr) { o.n, o.failed = writeNow(fd, o.in) }
+	_ = tcp.SetWriteBuffer(sendBuffer) // without it a slow peer is noticed late
+	if raw, err := tcp.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { o.fd = int(fd) }) // else a goroutine writes
+	}
 }
 
 // write sends p, or what the system takes of it at once. It returns false if
@@ -88,18 +84,14 @@ func (o *outlet) send(p []byte) bool {
 		return false
 	}
 	n := 0
-	if o.raw != nil {
-		o.in = p
-		err := o.raw.Control(o.attempt)
-		o.in = nil
-		if err == nil {
-			err = o.failed
-		}
-		if err != nil {
+	if o.fd >= 0 {
+		// Not through conn, whose locks and waits are not needed: only end, which
+		// holds o.mu, closes it.
+		var err error
+		if n, err = writeNow(o.fd, p); err != nil {
 			o.end(err)
 			return false
 		}
-		n = o.n
 	}
 	o.sent += int64(n)
 	if n == len(p) {
@@ -204,12 +196,7 @@ func (o *outlet) state() (sent int64, behind bool) {
 // on it is reset, and what was sent may be lost. It returns false if the peer is
 // gone. The caller holds o.mu.
 func (o *outlet) discard() bool {
-	alive := true
-	if o.raw == nil || o.err != nil {
-		return alive
-	}
-	err := o.raw.Control(func(fd uintptr) { alive = readNow(fd) })
-	return alive && err == nil
+	return o.fd < 0 || o.err != nil || readNow(o.fd)
 }
 
 // probe ends the connection if the peer has hung up.

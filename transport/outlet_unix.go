@@ -8,9 +8,9 @@ import (
 )
 
 // writeNow writes what the system has room for.
-func writeNow(fd uintptr, p []byte) (n int, err error) {
+func writeNow(fd int, p []byte) (n int, err error) {
 	for n < len(p) {
-		m, err := syscall.Write(int(fd), p[n:])
+		m, err := syscall.Write(fd, p[n:])
 		switch {
 		case err == nil:
 			n += m
@@ -26,10 +26,10 @@ func writeNow(fd uintptr, p []byte) (n int, err error) {
 
 // readNow discards what has come, or some of much, and says whether more may
 // come.
-func readNow(fd uintptr) (open bool) {
+func readNow(fd int) (open bool) {
 	var buf [512]byte
 	for range 64 {
-		n, err := syscall.Read(int(fd), buf[:])
+		n, err := syscall.Read(fd, buf[:])
 		switch {
 		case n > 0 || errors.Is(err, syscall.EINTR):
 		case errors.Is(err, syscall.EAGAIN):
