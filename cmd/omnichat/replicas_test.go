@@ -207,6 +207,9 @@ func TestStopFromAnotherReplicaReachesTheProvider(t *testing.T) {
 	var took []time.Duration
 	for range 20 {
 		res, v, err := ann.begin(ctx, session, "m")
+		if err == nil {
+			err = v.follow(res.Body, func() bool { return v.seq > 0 }) // or it may be stopped before the provider is asked
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
