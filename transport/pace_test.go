@@ -118,27 +118,43 @@ func TestSlowWebSocketGetsALargeWrite(t *testing.T) {
 	}
 }
 
+// peer is a client that is no more than a connection. Its socket is run, and how
+// that ended is told.
+func peer(t *testing.T, s *Server, run func(w *socket) error) (conn net.Conn, ended chan error) {
+	l := newLink()
+	ended = make(chan error, 1)
+	stop := slowPeer(l, func(rw http.ResponseWriter, r *http.Request) {
+		w, _, err := accept(s, rw, r)
+		if err == nil {
+			err = run(w)
+			s.clients.remove(w)
+			s.clients.exit()
+		}
+		ended <- err
+	})
+	conn = l.dial()
+	fmt.Fprint(conn, upgrade)
+	t.Cleanup(func() {
+		conn.Close()
+		stop()
+		s.Shutdown(context.Background())
+	})
+	return conn, ended
+}
+
+// read reads a socket until it ends.
+func read(w *socket) error {
+	_, _, err := w.conn.Read(context.Background())
+	return err
+}
+
 // TestStuckWebSocketIsCut is a client that stops reading in the middle.
 func TestStuckWebSocketIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLink()
-		s := quiet(time.Hour)
-		defer s.Shutdown(t.Context())
-		ended := make(chan error, 1)
-		stop := slowPeer(l, func(rw http.ResponseWriter, r *http.Request) {
-			w, _, err := accept(s, rw, r)
-			if err == nil {
-				w.Write(large)
-				_, _, err = w.conn.Read(context.Background())
-				s.clients.remove(w)
-				s.clients.exit()
-			}
-			ended <- err
+		conn, ended := peer(t, quiet(time.Hour), func(w *socket) error {
+			w.Write(large)
+			return read(w)
 		})
-		defer stop()
-		conn := l.dial()
-		defer conn.Close()
-		fmt.Fprint(conn, upgrade)
 		began := time.Now()
 		if _, err := io.ReadFull(conn, make([]byte, 1<<20)); err != nil {
 			t.Fatal(err)
@@ -152,23 +168,7 @@ func TestStuckWebSocketIsCut(t *testing.T) {
 // TestGoneWebSocketIsCut is a client that answers no ping.
 func TestGoneWebSocketIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLink()
-		s := quiet(20 * time.Second)
-		defer s.Shutdown(t.Context())
-		ended := make(chan error, 1)
-		stop := slowPeer(l, func(rw http.ResponseWriter, r *http.Request) {
-			w, _, err := accept(s, rw, r)
-			if err == nil {
-				_, _, err = w.conn.Read(context.Background())
-				s.clients.remove(w)
-				s.clients.exit()
-			}
-			ended <- err
-		})
-		defer stop()
-		conn := l.dial()
-		defer conn.Close()
-		fmt.Fprint(conn, upgrade)
+		conn, ended := peer(t, quiet(20*time.Second), read)
 		began := time.Now()
 		got, _ := io.ReadAll(conn) // until it is cut
 		err := <-ended
@@ -184,26 +184,12 @@ const upgrade = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: we
 // nothing: what waits for it is bounded.
 func TestPeerThatOnlyPingsIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLink()
-		s := quiet(time.Hour)
-		defer s.Shutdown(t.Context())
-		ended := make(chan error, 1)
-		stop := slowPeer(l, func(rw http.ResponseWriter, r *http.Request) {
-			w, _, err := accept(s, rw, r)
-			if err == nil {
-				_, _, _ = w.conn.Read(context.Background())
-				w.out.mu.Lock()
-				err = w.out.err
-				w.out.mu.Unlock()
-				s.clients.remove(w)
-				s.clients.exit()
-			}
-			ended <- err
+		conn, ended := peer(t, quiet(time.Hour), func(w *socket) error {
+			_ = read(w)
+			w.out.mu.Lock()
+			defer w.out.mu.Unlock()
+			return w.out.err
 		})
-		defer stop()
-		conn := l.dial()
-		defer conn.Close()
-		fmt.Fprint(conn, upgrade)
 		if _, err := http.ReadResponse(bufio.NewReaderSize(conn, 16), nil); err != nil {
 			t.Fatal(err)
 		}
@@ -224,26 +210,13 @@ func TestPeerThatOnlyPingsIsCut(t *testing.T) {
 // TestNothingFollowsACloseFrame is a server that closes while tokens come.
 func TestNothingFollowsACloseFrame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLink()
-		s := quiet(time.Hour)
-		defer s.Shutdown(t.Context())
 		closing := make(chan *socket, 1)
-		stop := slowPeer(l, func(rw http.ResponseWriter, r *http.Request) {
-			w, _, err := accept(s, rw, r)
-			if err != nil {
-				t.Error(err)
-				return
-			}
+		conn, _ := peer(t, quiet(time.Hour), func(w *socket) error {
 			w.Write([]byte("before\n"))
 			closing <- w
 			w.end(closeServiceRestart, "bye")
-			s.clients.remove(w)
-			s.clients.exit()
+			return nil
 		})
-		defer stop()
-		conn := l.dial()
-		defer conn.Close()
-		fmt.Fprint(conn, upgrade)
 		in := bufio.NewReader(conn)
 		if _, err := http.ReadResponse(in, nil); err != nil {
 			t.Fatal(err)
