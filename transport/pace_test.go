@@ -42,7 +42,12 @@ func accept(s *Server, rw http.ResponseWriter, r *http.Request) (w *socket, room
 	}
 	room = make(chan struct{}, 1)
 	w.out.mu.Lock()
-	w.out.resume = func() { room <- struct{}{} }
+	w.out.resume = func() {
+		select {
+		case room <- struct{}{}:
+		default: // nobody has looked since the last time
+		}
+	}
 	w.out.mu.Unlock()
 	s.clients.keep(w)
 	return w, room, nil
