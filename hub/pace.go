@@ -26,9 +26,9 @@ const (
 // turns is when the readers of providers read. The zero value lets them read at
 // any time.
 type turns struct {
-	groups [groups]atomic.Pointer[chan struct{}] // closed when its readers may read; nil: at any time
-	at     int                                   // the group that had the last turn
-	wide   int                                   // groups that have it together
+	groups [groups]Pace
+	at     int // the group that had the last turn
+	wide   int // groups that have it together
 }
 
 // rest returns how long to rest after an append for so many streams, and when
@@ -51,7 +51,7 @@ func (t *turns) rest(streams int, each time.Duration) (long, read time.Duration)
 // start has all readers wait for their turn from now on.
 func (t *turns) start() {
 	for i := range t.groups {
-		t.groups[i].CompareAndSwap(nil, new(make(chan struct{})))
+		t.groups[i].next.CompareAndSwap(nil, new(make(chan struct{})))
 	}
 }
 
@@ -60,7 +60,7 @@ func (t *turns) start() {
 func (t *turns) step() (next time.Duration) {
 	for range t.wide {
 		t.at = (t.at + 1) % groups
-		if was := t.groups[t.at].Swap(new(make(chan struct{}))); was != nil {
+		if was := t.groups[t.at].next.Swap(new(make(chan struct{}))); was != nil {
 			close(*was)
 		}
 	}
@@ -70,31 +70,44 @@ func (t *turns) step() (next time.Duration) {
 // stop lets all read at any time.
 func (t *turns) stop() {
 	for i := range t.groups {
-		if was := t.groups[i].Swap(nil); was != nil {
+		if was := t.groups[i].next.Swap(nil); was != nil {
 			close(*was)
 		}
 	}
 }
 
-type groupKey struct{}
+type paceKey struct{}
 
 // withTurns has what reads with the context take turns in one of the groups.
 func withTurns(ctx context.Context, t *turns, group uint64) context.Context {
-	return context.WithValue(ctx, groupKey{}, &t.groups[group%groups])
+	return context.WithValue(ctx, paceKey{}, &t.groups[group%groups])
 }
 
-// Breathe waits, for a few ms, until it is worth while to read on: a provider
-// calls it before every read from the network but the first, with the context
-// that it was called with. On a hub with few streams it returns at once. It ends
-// by time alone, whatever the viewers, the log and the database do.
-func Breathe(ctx context.Context) {
-	group, ok := ctx.Value(groupKey{}).(*atomic.Pointer[chan struct{}])
-	if !ok {
+// A Pace is when who reads a provider's answer from the network reads on: on a
+// hub with few streams at any time, else when others do, so that all that came
+// meanwhile is one read. A nil Pace is at any time.
+type Pace struct {
+	next atomic.Pointer[chan struct{}] // closed when it comes; nil: it is always
+}
+
+// PaceOf returns the pace of a provider's call, by the call's context.
+func PaceOf(ctx context.Context) *Pace {
+	p, _ := ctx.Value(paceKey{}).(*Pace)
+	return p
+}
+
+// Now says that nobody need wait.
+func (p *Pace) Now() bool { return p == nil || p.next.Load() == nil }
+
+// Wait waits until it is worth while to read on, for a few ms. It ends by time
+// alone, or with ctx, whatever the viewers, the log and the database do.
+func (p *Pace) Wait(ctx context.Context) {
+	if p == nil {
 		return
 	}
-	if turn := group.Load(); turn != nil {
+	if next := p.next.Load(); next != nil {
 		select {
-		case <-*turn:
+		case <-*next:
 		case <-ctx.Done():
 		}
 	}

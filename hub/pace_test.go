@@ -17,7 +17,7 @@ func TestReadersTakeTurnsUnderLoad(t *testing.T) {
 			if streams == 1 {
 				if began := time.Now(); read != 0 {
 					t.Error("readers of a hub with one stream take turns")
-				} else if Breathe(withTurns(t.Context(), &all, 0)); time.Since(began) > 0 {
+				} else if all.groups[0].Wait(t.Context()); time.Since(began) > 0 {
 					t.Error("a reader of a hub with one stream waits")
 				}
 				return
@@ -29,7 +29,7 @@ func TestReadersTakeTurnsUnderLoad(t *testing.T) {
 			for group := range uint64(groups) {
 				go func() {
 					began := time.Now()
-					Breathe(withTurns(t.Context(), &all, group))
+					all.groups[group].Wait(t.Context())
 					waited <- time.Since(began)
 				}()
 			}
@@ -54,8 +54,8 @@ func TestReadersAreLetGo(t *testing.T) {
 		all.rest(200, restEach)
 		ctx, stop := context.WithCancel(withTurns(t.Context(), &all, 1))
 		done := make(chan string, 2)
-		go func() { Breathe(ctx); done <- "stopped" }()
-		go func() { Breathe(withTurns(t.Context(), &all, 2)); done <- "let go" }()
+		go func() { PaceOf(ctx).Wait(ctx); done <- "stopped" }()
+		go func() { all.groups[2].Wait(t.Context()); done <- "let go" }()
 		synctest.Wait()
 		stop()
 		if got := <-done; got != "stopped" {

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"time"
@@ -60,7 +62,7 @@ func NewClient(opt Options) *Client {
 	}
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}
 	transport := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, ForceAttemptHTTP2: true,
+		Proxy: http.ProxyFromEnvironment, DialContext: dialing(dialer), ForceAttemptHTTP2: true,
 		TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 64,
 		DisableCompression: true, // a compressed stream would arrive in clumps
 		// A connection that died in silence would take all its streams with it.
@@ -176,12 +178,17 @@ func (c *Client) stream(ctx context.Context, req *http.Request, got func(Event) 
 	defer cancel(nil)
 	silence := time.AfterFunc(c.opt.FirstByte, func() { cancel(errSilent) })
 	defer silence.Stop()
-	res, err := c.Do(req.WithContext(ctx))
+	in := &lively{ctx: ctx, pace: hub.PaceOf(ctx), silence: silence, idle: c.opt.Idle}
+	res, err := c.Do(req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: in.on})))
 	if err != nil {
 		return explain(ctx, err)
 	}
 	defer res.Body.Close()
-	r := NewReader(&lively{ctx: ctx, r: res.Body, silence: silence, idle: c.opt.Idle})
+	in.body = res.Body
+	if res.ProtoMajor > 1 { // the connection has other answers, too
+		in.conn = nil
+	}
+	r := NewReader(in)
 	for {
 		e, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -207,19 +214,33 @@ func (c *Client) stream(ctx context.Context, req *http.Request, got func(Event) 
 // has use for it.
 type lively struct {
 	ctx     context.Context
-	r       io.Reader
-	breathe bool // before the next read
+	body    io.Reader
+	conn    *conn // nil: not known, or not the answer's own
+	pace    *hub.Pace
+	wait    bool // for the turn before the next read
 	silence *time.Timer
 	idle    time.Duration
 }
 
-func (l *lively) Read(b []byte) (int, error) {
-	if l.breathe {
-		hub.Breathe(l.ctx)
+// on is told the connection that the answer comes on.
+func (l *lively) on(got httptrace.GotConnInfo) {
+	c := got.Conn
+	if secure, ok := c.(*tls.Conn); ok {
+		c = secure.NetConn()
 	}
-	n, err := l.r.Read(b)
+	l.conn, _ = c.(*conn)
+}
+
+func (l *lively) Read(b []byte) (int, error) {
+	if l.wait && !l.pace.Now() {
+		if l.conn != nil {
+			l.conn.hush()
+		}
+		l.pace.Wait(l.ctx)
+	}
+	n, err := l.body.Read(b)
 	// The first token is not kept waiting, nor where there is much more.
-	l.breathe = n < 1<<10
+	l.wait = n < 1<<10
 	if n > 0 {
 		l.silence.Reset(l.idle)
 	}
