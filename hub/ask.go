@@ -22,10 +22,6 @@ func (h *Hub) ask(ctx context.Context, user UserID, q Question, fresh SessionID)
 		return Asked{}, err
 	}
 	provider, _, refused := h.providerOf(ctx, user, "model", sq.Model)
-	var settings UserSettings // read now: once it is asked, an answer needs the database no more
-	if refused == nil {
-		settings, refused = h.store.UserSettings(ctx, user)
-	}
 	if refused == nil {
 		refused = h.withinLimit(ctx, user)
 	}
@@ -63,7 +59,7 @@ func (h *Hub) ask(ctx context.Context, user UserID, q Question, fresh SessionID)
 		return asked, err
 	}
 	st = mine
-	o := order{question: q, asked: asked, model: sq.Model, provider: provider, settings: settings, title: untitled(asked)}
+	o := order{question: q, asked: asked, model: sq.Model, provider: provider, title: untitled(asked)}
 	go h.generate(st, o) // Close waits for it: it is counted since admit
 	return asked, nil
 }

@@ -121,7 +121,7 @@ func (h *Hub) read(st *stream, o order, model string, provider Provider, end *An
 // fallBack asks the user's second model after the first one failed with
 // nothing to show, if there is one.
 func (h *Hub) fallBack(st *stream, o order, failed error, end *AnswerEnd) error {
-	model := o.settings.FallbackModel
+	model := o.asked.Settings.FallbackModel
 	if model == "" || model == o.model || CodeOf(failed) == CodeInternal || CodeOf(failed) == CodeUnavailable {
 		return failed
 	}

@@ -14,7 +14,6 @@ type order struct {
 	asked    Asked
 	model    string // "provider/model"
 	provider Provider
-	settings UserSettings
 	title    bool // the session was opened by this question, and wants a title
 }
 
@@ -48,7 +47,7 @@ func (h *Hub) prompt(ctx context.Context, user UserID, o order, model Model) (Pr
 	}
 	system := s.SystemPrompt
 	if system == "" {
-		system = o.settings.SystemPrompt
+		system = o.asked.Settings.SystemPrompt
 	}
 	branch, notices := cut(o.asked.Branch, system, model, p.MaxTokens)
 	if system != "" {

@@ -113,7 +113,8 @@ type Asked struct {
 	Found       bool // an earlier Ask made it: attach, do not generate
 	Session     Session
 	UserVersion int64
-	Question    *Message // nil if no user message was made
+	Settings    UserSettings // the asker's; not if Found
+	Question    *Message     // nil if no user message was made
 	Answer      Message
 	Branch      []Message // root first, up to and with the answer's parent; empty if Found
 }

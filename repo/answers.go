@@ -45,11 +45,7 @@ func conflict(field string) error {
 // lookUp finds what an earlier Ask with the same ids has made.
 func (r *Repo) lookUp(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (hub.Asked, error) {
 	var out hub.Asked
-	question, err := lookUpOne(ctx, tx, q, q.MessageID, q.OwnMessage, hub.RoleOfUser, "message_id")
-	if err != nil {
-		return out, err
-	}
-	answer, err := lookUpOne(ctx, tx, q, q.AnswerID, q.OwnAnswer, hub.RoleOfAssistant, "answer_id")
+	question, answer, err := named(ctx, tx, q)
 	if err != nil || question == nil && answer == nil {
 		return out, err
 	}
@@ -97,26 +93,43 @@ func (r *Repo) lookUp(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (hub
 	return out, nil
 }
 
-func lookUpOne(ctx context.Context, tx bun.Tx, q hub.StoredQuestion, id hub.MessageID, own bool, role hub.MessageRole, field string) (*messageRow, error) {
-	if !own {
-		return nil, nil
+// named finds the messages that the client's own ids name, if there are any.
+func named(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (question, answer *messageRow, err error) {
+	var ids []hub.MessageID
+	if q.OwnMessage {
+		ids = append(ids, q.MessageID)
 	}
-	var row ownedRow // in one query: it may be committed at any moment
-	err := tx.NewRaw("SELECT m.*, s.user_id FROM messages AS m JOIN sessions AS s ON s.id = m.session_id WHERE m.id = ?", id).Scan(ctx, &row)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		// What was deleted is not brought back by a late repeat.
-		deleted, err := tx.NewSelect().Model((*messageTombstone)(nil)).Where("message_id = ?", id).Exists(ctx)
-		if err == nil && deleted {
-			err = conflict(field)
+	if q.OwnAnswer {
+		ids = append(ids, q.AnswerID)
+	}
+	if len(ids) == 0 {
+		return nil, nil, nil
+	}
+	var rows []ownedRow // in one query: they may be committed at any moment
+	err = tx.NewRaw("SELECT m.*, s.user_id FROM messages AS m JOIN sessions AS s ON s.id = m.session_id WHERE m.id IN (?)", bun.List(ids)).Scan(ctx, &rows)
+	if err != nil {
+		return nil, nil, err
+	}
+	var deleted []hub.MessageID // which a late repeat does not bring back
+	if len(rows) < len(ids) {
+		if err := tx.NewSelect().Model((*messageTombstone)(nil)).Column("message_id").Where("message_id IN (?)", bun.List(ids)).Scan(ctx, &deleted); err != nil {
+			return nil, nil, err
 		}
-		return nil, err
-	case err != nil:
-		return nil, err
-	case row.UserID != q.User || row.Role != role:
-		return nil, conflict(field)
 	}
-	return &row.messageRow, nil
+	find := func(id hub.MessageID, role hub.MessageRole, field string) (*messageRow, error) {
+		i := slices.IndexFunc(rows, func(row ownedRow) bool { return row.ID == id })
+		switch {
+		case !slices.Contains(ids, id), i < 0 && !slices.Contains(deleted, id):
+			return nil, nil
+		case i < 0, rows[i].UserID != q.User, rows[i].Role != role:
+			return nil, conflict(field)
+		}
+		return &rows[i].messageRow, nil
+	}
+	if question, err = find(q.MessageID, hub.RoleOfUser, "message_id"); err == nil {
+		answer, err = find(q.AnswerID, hub.RoleOfAssistant, "answer_id")
+	}
+	return question, answer, err
 }
 
 // madeWith says whether one Ask made both.
@@ -157,7 +170,8 @@ func (r *Repo) ask(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (hub.As
 	if err != nil {
 		return out, err
 	}
-	if session.ListVersion, err = r.raiseUser(ctx, tx, q.User); err != nil {
+	var settings hub.UserSettings
+	if session.ListVersion, settings, err = r.raiseAsker(ctx, tx, q.User); err != nil {
 		return out, err
 	}
 	session.UpdatedAt = at
@@ -192,15 +206,17 @@ func (r *Repo) ask(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (hub.As
 			return out, err
 		}
 	}
-	for i := range rows { // one by one: a child needs its parent
-		if _, err := tx.NewInsert().Model(&rows[i]).Exec(ctx); err != nil {
-			return out, err
-		}
+	if _, err := tx.NewInsert().Model(&rows).Exec(ctx); err != nil {
+		return out, err
 	}
-	out = hub.Asked{Session: session.session(), UserVersion: session.ListVersion, Answer: rows[len(rows)-1].message()}
+	out = hub.Asked{Session: session.session(), UserVersion: session.ListVersion, Settings: settings, Answer: rows[len(rows)-1].message()}
 	if len(rows) == 2 {
 		m := rows[0].message()
 		out.Question = &m
+		if m.ParentID == nil {
+			out.Branch = []hub.Message{m}
+			return out, nil
+		}
 	}
 	out.Branch, err = branch(ctx, tx, q.User, *parentID)
 	return out, err

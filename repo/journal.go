@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -90,9 +91,11 @@ func (r *Repo) appendRow(ctx context.Context, batch []hub.JournalEntry) error {
 		return err
 	}
 	r.journal.release("", drop)
-	for _, e := range batch {
-		r.journal.hold(row.ID, e.Stream)
+	ids := make([]hub.MessageID, len(batch))
+	for i, e := range batch {
+		ids[i] = e.Stream
 	}
+	r.journal.hold(row.ID, ids...)
 	return nil
 }
 
@@ -163,7 +166,7 @@ func (r *Repo) readJournal(ctx context.Context, tx bun.Tx, orphans map[hub.Messa
 // ledger knows which streams need which rows of the journal.
 type ledger struct {
 	mu    *sync.Mutex
-	rows  map[hub.MessageID]map[int64]struct{}
+	rows  map[hub.MessageID][]int64
 	needs map[int64]int // how many streams need a row
 	free  map[int64]struct{}
 	ended map[hub.MessageID]time.Time // lately: an append that was under way is not held
@@ -171,29 +174,32 @@ type ledger struct {
 
 func newLedger() ledger {
 	return ledger{
-		mu: new(sync.Mutex), rows: map[hub.MessageID]map[int64]struct{}{}, needs: map[int64]int{}, free: map[int64]struct{}{},
+		mu: new(sync.Mutex), rows: map[hub.MessageID][]int64{}, needs: map[int64]int{}, free: map[int64]struct{}{},
 		ended: map[hub.MessageID]time.Time{},
 	}
 }
 
-// hold says that the stream needs the row.
-func (l *ledger) hold(row int64, id hub.MessageID) {
+// hold says that the streams need the row.
+func (l *ledger) hold(row int64, ids ...hub.MessageID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, ok := l.ended[id]; ok {
-		if l.needs[row] == 0 {
-			l.free[row] = struct{}{}
+	needs := l.needs[row]
+	for _, id := range ids {
+		if _, ok := l.ended[id]; ok {
+			continue
 		}
+		rows := l.rows[id]
+		if n := len(rows); n == 0 || rows[n-1] < row || !slices.Contains(rows, row) {
+			l.rows[id] = append(rows, row)
+			needs++
+		}
+	}
+	if needs == 0 {
+		l.free[row] = struct{}{}
 		return
 	}
+	l.needs[row] = needs
 	delete(l.free, row)
-	if l.rows[id] == nil {
-		l.rows[id] = map[int64]struct{}{}
-	}
-	if _, ok := l.rows[id][row]; !ok {
-		l.rows[id][row] = struct{}{}
-		l.needs[row]++
-	}
 }
 
 // holds says whether any stream needs the row.
@@ -211,7 +217,7 @@ func (l *ledger) freed(id hub.MessageID) []int64 {
 	for row := range l.free {
 		out = append(out, row)
 	}
-	for row := range l.rows[id] {
+	for _, row := range l.rows[id] {
 		if l.needs[row] == 1 {
 			out = append(out, row)
 		}
@@ -224,7 +230,7 @@ func (l *ledger) freed(id hub.MessageID) []int64 {
 func (l *ledger) release(id hub.MessageID, dropped []int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for row := range l.rows[id] {
+	for _, row := range l.rows[id] {
 		if l.needs[row]--; l.needs[row] == 0 {
 			delete(l.needs, row)
 			l.free[row] = struct{}{}
@@ -257,7 +263,7 @@ const endedMax = 1000
 func (l *ledger) forget(id hub.MessageID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for row := range l.rows[id] {
+	for _, row := range l.rows[id] {
 		if l.needs[row]--; l.needs[row] == 0 {
 			delete(l.needs, row)
 		}

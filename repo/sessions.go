@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"database/sql"
 	"encoding/base64"
 	"strings"
 	"time"
@@ -15,6 +16,15 @@ import (
 func (r *Repo) raiseUser(ctx context.Context, tx bun.Tx, user hub.UserID) (version int64, err error) {
 	err = tx.NewRaw("UPDATE users SET version = version + 1 WHERE id = ? RETURNING version", user).Scan(ctx, &version)
 	return version, found(err, "user")
+}
+
+// raiseAsker is raiseUser, which reads what the user has set as well.
+func (r *Repo) raiseAsker(ctx context.Context, tx bun.Tx, user hub.UserID) (version int64, settings hub.UserSettings, err error) {
+	var prompt, fallback sql.NullString
+	err = tx.NewRaw(`UPDATE users SET version = version + 1 WHERE id = ?0 RETURNING version,
+		(SELECT system_prompt FROM user_settings WHERE user_id = ?0), (SELECT fallback_model FROM user_settings WHERE user_id = ?0)`,
+		user).Scan(ctx, &version, &prompt, &fallback)
+	return version, hub.UserSettings{SystemPrompt: prompt.String, FallbackModel: fallback.String}, found(err, "user")
 }
 
 // lockSession reads a session of the user for a change.
