@@ -43,7 +43,7 @@ type committer struct {
 	owned   func(ctx context.Context) (map[MessageID]int64, error) // epochs that the database confirms
 	save    func(ctx context.Context, batch []*chunk) error        // stores a checkpoint
 	late    atomic.Bool
-	turns   turns
+	turns   *turns
 	jitter  func(time.Duration) time.Duration // of waits before another try
 
 	mu    sync.Mutex
@@ -61,7 +61,7 @@ type chunk struct {
 }
 
 func newCommitter(j Journal, bus Bus, log *slog.Logger) *committer {
-	return &committer{journal: j, bus: bus, log: log, bell: make(chan struct{}, 1), mayShow: func() bool { return true }, jitter: jitter}
+	return &committer{journal: j, bus: bus, log: log, bell: make(chan struct{}, 1), turns: newTurns(), mayShow: func() bool { return true }, jitter: jitter}
 }
 
 // mark says that st has something pending.
@@ -126,10 +126,11 @@ func (c *committer) run(ctx context.Context) {
 			save(batch)
 		}
 	}
-	deadline, rest, readers := time.NewTimer(showAfter), time.NewTimer(0), time.NewTimer(0)
+	deadline, rest, turn := time.NewTimer(showAfter), time.NewTimer(0), time.NewTimer(0)
 	deadline.Stop()
-	readers.Stop()
+	turn.Stop()
 	resting := true // until its timer, which is set, fires
+	paced := false  // readers take turns, one at each tick of its timer
 	defer c.turns.stop()
 	each := restEach
 	var calm <-chan time.Time
@@ -142,6 +143,7 @@ func (c *committer) run(ctx context.Context) {
 	for {
 		if inflight == nil && len(next) > 0 && !resting {
 			inflight, next, handed = next, nil, time.Now()
+			resting = paced // until the next readers have read
 			ship <- inflight
 			if !c.late.Load() {
 				deadline.Reset(showAfter)
@@ -156,24 +158,33 @@ func (c *committer) run(ctx context.Context) {
 			return
 		case <-rest.C:
 			resting = false
-		case <-readers.C:
-			if !resting && inflight == nil && len(next) == 0 { // nothing comes
+		case <-c.turns.all:
+			rest.Stop()
+			resting = false
+		case <-turn.C:
+			if paced = resting || inflight != nil || len(next) > 0; paced {
+				turn.Reset(c.turns.step())
+				rest.Reset(readMax)
+			} else { // nothing comes
 				c.turns.stop()
-				continue
 			}
-			readers.Reset(c.turns.step())
 		case <-bell:
 			next = c.gather(next)
 			if c.late.Load() {
 				stand()
 			}
 		case <-shipped:
-			long, read := c.turns.rest(len(inflight), each)
-			rest.Reset(long)
-			resting = true
-			if readers.Stop(); read > 0 {
-				readers.Reset(read)
+			long, turns := c.turns.rest(len(inflight), each)
+			switch {
+			case !turns:
+				turn.Stop()
+				rest.Reset(long)
+				resting = true
+			case !paced:
+				turn.Reset(long)
+				resting = true
 			}
+			paced = turns
 			show(inflight)
 			inflight = nil
 			if c.late.Load() && (len(next) == 0 || time.Since(handed) < showAfter/4) {

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -9,106 +10,181 @@ import (
 // After an append a committer rests, so long for each stream that had something
 // in it. Up to about 4,000 tokens a second, or 1,200 with a bus, where every
 // stream's part is a message of its own, the rest is not felt. Beyond, it grows,
-// and the readers of the providers take turns: at the end of a rest those whose
-// turn it is read all that there is. So a loaded hub reads, appends and writes
-// for each stream some 25 times a second, whatever the rate of its tokens, and
-// for so many streams at a time as pay for it and delay nobody else.
+// and the readers of the providers take turns: those whose turn it is read all
+// that there is, and what they have read is the next append. So a loaded hub
+// reads, appends and writes for each stream some 25 times a second, whatever the
+// rate of its tokens, and for so many streams at a time as pay for it and delay
+// nobody else.
 const (
 	restEach    = 250 * time.Microsecond
 	restEachBus = 800 * time.Microsecond
 	restGroup   = 10 * time.Millisecond // for each group whose turn it is
+	restFull    = 16 * time.Millisecond // the same, when many are in it
+	restMany    = 80 * time.Microsecond // for each of those
 	restLong    = 2 * time.Millisecond  // from here on readers take turns
-	readEach    = 10 * time.Microsecond // what one may need to read what there is
+	readMax     = 10 * time.Millisecond // how long an append waits for them
 	groups      = 4
 	atOnce      = 250 // streams that are worth an append of their own
 )
 
-// turns is when the readers of providers read. The zero value lets them read at
-// any time.
+// turns is when the readers of providers read. At first they do at any time.
 type turns struct {
-	groups [groups]Pace
-	at     int // the group that had the last turn
-	wide   int // groups that have it together
+	groups  [groups]group
+	at      int           // the group that had the last turn
+	wide    int           // groups that have it together
+	part    int           // streams of one of them
+	reading atomic.Int64  // readers whose turn it is
+	all     chan struct{} // holds one: they have read
 }
 
-// rest returns how long to rest after an append for so many streams, and when
-// in it readers are to be told by step; 0 if they may read at any time.
-func (t *turns) rest(streams int, each time.Duration) (long, read time.Duration) {
-	t.wide = max(1, t.wide)
-	group := streams / t.wide
-	for t.wide = groups; t.wide > 1 && group*t.wide > atOnce; {
+// group is readers that have their turn together.
+type group struct {
+	turns   *turns
+	taking  atomic.Bool // whether they take turns
+	mu      sync.Mutex
+	next    chan struct{} // closed when their turn comes; nil if they take none
+	waiting int64         // for next
+}
+
+func newTurns() *turns {
+	t := &turns{all: make(chan struct{}, 1), wide: groups}
+	for i := range t.groups {
+		t.groups[i].turns = t
+	}
+	return t
+}
+
+// rest returns how long to rest after an append for so many streams, and whether
+// readers take turns from now on: if so, until all have read whose turn it is.
+func (t *turns) rest(streams int, each time.Duration) (long time.Duration, paced bool) {
+	t.part = streams / t.wide
+	for t.wide = groups; t.wide > 1 && t.part*t.wide > atOnce; {
 		t.wide /= 2
 	}
 	long = min(restGroup*time.Duration(t.wide), each*time.Duration(streams))
 	if long < restLong {
 		t.stop()
-		return long, 0
+		return long, false
 	}
-	t.start()
-	return long, long - min(long/2, max(long/8, readEach*time.Duration(streams)))
-}
-
-// start has all readers wait for their turn from now on.
-func (t *turns) start() {
 	for i := range t.groups {
-		t.groups[i].next.CompareAndSwap(nil, new(make(chan struct{})))
+		t.groups[i].start()
 	}
+	return long, true
 }
 
-// step lets the next groups read, and says when the others may at the latest,
+// step lets the next groups read, and returns when it is the others' turn,
 // however long the log takes.
 func (t *turns) step() (next time.Duration) {
+	select {
+	case <-t.all: // of a turn that was not awaited
+	default:
+	}
+	t.reading.Add(1) // until all have been told
 	for range t.wide {
 		t.at = (t.at + 1) % groups
-		if was := t.groups[t.at].next.Swap(new(make(chan struct{}))); was != nil {
-			close(*was)
+		t.groups[t.at].let(true)
+	}
+	t.back()
+	return max(restGroup*time.Duration(t.wide), min(restFull, restMany*time.Duration(t.part)))
+}
+
+// back says that one has read.
+func (t *turns) back() {
+	if t.reading.Add(-1) == 0 {
+		select {
+		case t.all <- struct{}{}:
+		default:
 		}
 	}
-	return restGroup * time.Duration(t.wide)
 }
 
 // stop lets all read at any time.
 func (t *turns) stop() {
+	t.wide = groups
 	for i := range t.groups {
-		if was := t.groups[i].next.Swap(nil); was != nil {
-			close(*was)
+		if t.groups[i].taking.Load() {
+			t.groups[i].let(false)
 		}
 	}
 }
 
-type paceKey struct{}
+// start has its readers wait for their turn from now on.
+func (g *group) start() {
+	if g.taking.Load() {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.next = make(chan struct{})
+	g.taking.Store(true)
+}
+
+// let has all read who wait, and those who come later wait again or not.
+func (g *group) let(again bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.next == nil {
+		return
+	}
+	g.turns.reading.Add(g.waiting)
+	g.waiting = 0
+	close(g.next)
+	g.next = nil
+	if again {
+		g.next = make(chan struct{})
+	}
+	g.taking.Store(again)
+}
+
+type groupKey struct{}
 
 // withTurns has what reads with the context take turns in one of the groups.
 func withTurns(ctx context.Context, t *turns, group uint64) context.Context {
-	return context.WithValue(ctx, paceKey{}, &t.groups[group%groups])
+	return context.WithValue(ctx, groupKey{}, &t.groups[group%groups])
 }
 
-// A Pace is when who reads a provider's answer from the network reads on: on a
-// hub with few streams at any time, else when others do, so that all that came
-// meanwhile is one read. A nil Pace is at any time.
+// A Pace is when one who reads a provider's answer from the network reads on: on
+// a hub with few streams at any time, else when others do, so that all that came
+// meanwhile is one read. The zero Pace is at any time.
 type Pace struct {
-	next atomic.Pointer[chan struct{}] // closed when it comes; nil: it is always
+	group   *group
+	reading atomic.Bool // it has been let, and is waited for
 }
 
-// PaceOf returns the pace of a provider's call, by the call's context.
+// PaceOf returns the pace of a reader, by the context of the provider's call.
 func PaceOf(ctx context.Context) *Pace {
-	p, _ := ctx.Value(paceKey{}).(*Pace)
-	return p
+	g, _ := ctx.Value(groupKey{}).(*group)
+	return &Pace{group: g}
 }
 
-// Now says that nobody need wait.
-func (p *Pace) Now() bool { return p == nil || p.next.Load() == nil }
+// Waits says that the reader would wait now.
+func (p *Pace) Waits() bool { return p.group != nil && p.group.taking.Load() }
 
 // Wait waits until it is worth while to read on, for a few ms. It ends by time
-// alone, or with ctx, whatever the viewers, the log and the database do.
-func (p *Pace) Wait(ctx context.Context) {
-	if p == nil {
+// alone, whatever the viewers, the log and the database do.
+func (p *Pace) Wait() {
+	p.Back()
+	if !p.Waits() {
 		return
 	}
-	if next := p.next.Load(); next != nil {
-		select {
-		case <-*next:
-		case <-ctx.Done():
-		}
+	g := p.group
+	g.mu.Lock()
+	next := g.next
+	if next != nil {
+		g.waiting++
+	}
+	g.mu.Unlock()
+	if next == nil {
+		return
+	}
+	<-next
+	p.reading.Store(true)
+}
+
+// Back says that the reader has handed on all that there was: what others have
+// read need not wait for it. Wait says so, too. Any goroutine may call it.
+func (p *Pace) Back() {
+	if p.reading.Swap(false) {
+		p.group.turns.back()
 	}
 }

@@ -7,39 +7,44 @@ import (
 	"time"
 )
 
+// paceIn is of what reads in one of the groups.
+func paceIn(t *testing.T, all *turns, group uint64) *Pace {
+	t.Helper()
+	return PaceOf(withTurns(t.Context(), all, group))
+}
+
 // TestReadersTakeTurnsUnderLoad holds that every reader gets its turn while
 // appends follow each other, and while the log does not answer at all.
 func TestReadersTakeTurnsUnderLoad(t *testing.T) {
 	for _, streams := range []int{1, 20, 200, 2000} {
 		synctest.Test(t, func(t *testing.T) {
-			var all turns
-			long, read := all.rest(streams, restEach)
+			all := newTurns()
+			long, paced := all.rest(streams, restEach)
 			if streams == 1 {
-				if began := time.Now(); read != 0 {
-					t.Error("readers of a hub with one stream take turns")
-				} else if all.groups[0].Wait(t.Context()); time.Since(began) > 0 {
+				began := time.Now()
+				if paceIn(t, all, 0).Wait(); paced || time.Since(began) > 0 {
 					t.Error("a reader of a hub with one stream waits")
 				}
 				return
 			}
-			if long > restGroup*groups || read <= 0 || read > long {
-				t.Errorf("%d streams rest for %s, and their readers for %s", streams, long, read)
+			if !paced || long > restGroup*groups {
+				t.Errorf("%d streams rest for %s, their readers take turns: %t", streams, long, paced)
 			}
 			waited := make(chan time.Duration, groups)
 			for group := range uint64(groups) {
 				go func() {
 					began := time.Now()
-					all.groups[group].Wait(t.Context())
+					paceIn(t, all, group).Wait()
 					waited <- time.Since(began)
 				}()
 			}
 			synctest.Wait()
-			for next := read; len(waited) < groups; synctest.Wait() {
+			for next := long; len(waited) < groups; synctest.Wait() {
 				time.Sleep(next)
 				next = all.step()
 			}
 			for range groups {
-				if took := <-waited; took > groups*restGroup {
+				if took := <-waited; took > groups*restFull {
 					t.Errorf("of %d streams one waits %s for its turn", streams, took)
 				}
 			}
@@ -47,25 +52,71 @@ func TestReadersTakeTurnsUnderLoad(t *testing.T) {
 	}
 }
 
-// TestReadersAreLetGo is a load that ends, a hub that closes and a stop.
+// TestAppendAwaitsWhoseTurnItIs holds that what is read in a turn can be in one
+// append: it is told when all have read, and waits for nobody else.
+func TestAppendAwaitsWhoseTurnItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := newTurns()
+		all.rest(200, restEach)
+		over := func() bool {
+			synctest.Wait()
+			select {
+			case <-all.all:
+				return true
+			default:
+				return false
+			}
+		}
+		let := make(chan *Pace, 3)
+		for group := range uint64(3) {
+			go func() {
+				p := paceIn(t, all, group)
+				p.Wait()
+				let <- p
+			}()
+		}
+		synctest.Wait()
+		all.step() // of 200 streams all have their turn at once
+		first, second, third := <-let, <-let, <-let
+		if over() {
+			t.Error("the turn is over before anyone has read")
+		}
+		first.Back()
+		first.Back()
+		go second.Wait() // for the next one
+		if over() {
+			t.Error("the turn is over although one reads still")
+		}
+		third.Back()
+		if !over() {
+			t.Error("the turn is not over although all have read")
+		}
+		all.step()
+		synctest.Wait()
+		second.Back()
+		if !over() {
+			t.Error("the next turn, of one reader, is not over")
+		}
+		if all.step(); !over() {
+			t.Error("a turn of nobody is not over")
+		}
+	})
+}
+
+// TestReadersAreLetGo is a load that ends.
 func TestReadersAreLetGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var all turns
+		all := newTurns()
 		all.rest(200, restEach)
-		ctx, stop := context.WithCancel(withTurns(t.Context(), &all, 1))
-		done := make(chan string, 2)
-		go func() { PaceOf(ctx).Wait(ctx); done <- "stopped" }()
-		go func() { all.groups[2].Wait(t.Context()); done <- "let go" }()
+		done := make(chan struct{})
+		go func() { paceIn(t, all, 2).Wait(); close(done) }()
 		synctest.Wait()
-		stop()
-		if got := <-done; got != "stopped" {
-			t.Errorf("the reader of another stream was %s", got)
-		}
-		if _, read := all.rest(1, restEach); read != 0 {
+		if _, paced := all.rest(1, restEach); paced {
 			t.Error("readers take turns although one stream is left")
 		}
-		if got := <-done; got != "let go" {
-			t.Errorf("the reader was %s twice", got)
+		<-done
+		if (&Pace{}).Waits() || PaceOf(context.Background()).Waits() {
+			t.Error("who is in no group waits for a turn")
 		}
 	})
 }

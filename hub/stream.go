@@ -195,7 +195,7 @@ func (h *Hub) reserve(id MessageID) *stream {
 		opened := st != nil
 		h.reserved++
 		st = &stream{id: id, ready: make(chan struct{}), commits: h.commits}
-		st.ctx, st.cancel = context.WithCancelCause(withTurns(h.base, &h.commits.turns, h.reserved))
+		st.ctx, st.cancel = context.WithCancelCause(withTurns(h.base, h.commits.turns, h.reserved))
 		if !opened {
 			h.streams[id] = st
 		}

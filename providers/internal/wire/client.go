@@ -178,7 +178,9 @@ func (c *Client) stream(ctx context.Context, req *http.Request, got func(Event) 
 	defer cancel(nil)
 	silence := time.AfterFunc(c.opt.FirstByte, func() { cancel(errSilent) })
 	defer silence.Stop()
-	in := &lively{ctx: ctx, pace: hub.PaceOf(ctx), silence: silence, idle: c.opt.Idle}
+	pace := hub.PaceOf(ctx)
+	defer pace.Back()
+	in := &lively{pace: pace, back: pace.Back, silence: silence, idle: c.opt.Idle}
 	res, err := c.Do(req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: in.on})))
 	if err != nil {
 		return explain(ctx, err)
@@ -213,10 +215,10 @@ func (c *Client) stream(ctx context.Context, req *http.Request, got func(Event) 
 // lively puts off the end of patience with every read, and reads when the hub
 // has use for it.
 type lively struct {
-	ctx     context.Context
 	body    io.Reader
 	conn    *conn // nil: not known, or not the answer's own
 	pace    *hub.Pace
+	back    func() // pace.Back
 	wait    bool // for the turn before the next read
 	silence *time.Timer
 	idle    time.Duration
@@ -232,11 +234,11 @@ func (l *lively) on(got httptrace.GotConnInfo) {
 }
 
 func (l *lively) Read(b []byte) (int, error) {
-	if l.wait && !l.pace.Now() {
-		if l.conn != nil {
-			l.conn.hush()
+	if l.wait {
+		if l.conn != nil && l.pace.Waits() {
+			l.conn.hush(l.back)
 		}
-		l.pace.Wait(l.ctx)
+		l.pace.Wait()
 	}
 	n, err := l.body.Read(b)
 	// The first token is not kept waiting, nor where there is much more.

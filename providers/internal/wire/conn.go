@@ -14,6 +14,7 @@ type conn struct {
 	*net.TCPConn
 	raw    syscall.RawConn
 	hushed bool // it is read by one goroutine at a time
+	dry    func()
 
 	// Of the read under way; try is fetch, made once.
 	try func(fd uintptr) (done bool)

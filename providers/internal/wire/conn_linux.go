@@ -12,11 +12,13 @@ import (
 // without a larger buffer.
 const muchBytes = 16 << 10
 
-// hush is called by who reads, before a pause.
-func (c *conn) hush() {
+// hush is called by who reads, before a pause. If after it nothing is there to be
+// read, dry is called before the wait for more.
+func (c *conn) hush(dry func()) {
 	if !c.hushed {
 		c.hushed = c.lowWater(muchBytes) == nil
 	}
+	c.dry = dry
 }
 
 // lowWater sets how many bytes make the socket readable to the poller; a read
@@ -39,6 +41,7 @@ func (c *conn) Read(b []byte) (int, error) {
 		return 0, failed
 	case errors.Is(c.err, syscall.EAGAIN): // what has come since is found by the read below
 		c.hushed = false
+		c.dry()
 		if err := c.lowWater(1); err != nil {
 			return 0, err
 		}

@@ -43,7 +43,7 @@ func TestHushedConnectionMissesNothing(t *testing.T) {
 	buf := make([]byte, 100)
 	for range 50 {
 		for _, early := range []bool{true, false} {
-			c.hush()
+			c.hush(func() {})
 			sent := make(chan error, 1)
 			send := func() {
 				_, err := peer.Write([]byte("token"))
@@ -81,7 +81,7 @@ func TestHushedConnectionEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, early := range []bool{true, false} {
 				c, peer := pipe(t)
-				c.hush()
+				c.hush(func() {})
 				closed := make(chan error, 1)
 				if early {
 					closed <- end.close(peer)
@@ -131,7 +131,7 @@ func TestHushedConnectionUnderTLS(t *testing.T) {
 	events := NewReader(res.Body)
 	for n := range 50 {
 		if n > 0 {
-			dialed.(*conn).hush()
+			dialed.(*conn).hush(func() {})
 			next <- struct{}{}
 		}
 		if e, err := events.Next(); err != nil || string(e.Data) != "token" {
