@@ -155,6 +155,12 @@ func equal(a, b *hub.MessageID) bool {
 	return a == b || a != nil && b != nil && *a == *b
 }
 
+// unsetColumns are what a new message has not: half of the statement otherwise.
+var unsetColumns = []string{
+	"finish_reason", "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost", "usage_estimated", "error_code",
+	"error_detail", "error_retry_after", "tool_calls", "notices", "thinking_ms", "opaque", "stop_requested_at",
+}
+
 // ask stores a question and its answer.
 func (r *Repo) ask(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (hub.Asked, error) {
 	at := now()
@@ -206,7 +212,7 @@ func (r *Repo) ask(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (hub.As
 			return out, err
 		}
 	}
-	if _, err := tx.NewInsert().Model(&rows).Exec(ctx); err != nil {
+	if _, err := tx.NewInsert().Model(&rows).ExcludeColumn(unsetColumns...).Exec(ctx); err != nil {
 		return out, err
 	}
 	out = hub.Asked{Session: session.session(), UserVersion: session.ListVersion, Settings: settings, Answer: rows[len(rows)-1].message()}

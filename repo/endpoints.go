@@ -2,6 +2,8 @@ package repo
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -25,8 +27,63 @@ func (e *endpointRow) endpoint() hub.Endpoint {
 	return hub.Endpoint{Name: e.Name, Kind: e.Kind, BaseURL: e.BaseURL, Owner: e.Owner, UpdatedAt: e.UpdatedAt.UTC()}
 }
 
+// endpointCache has what was read of each user's endpoints since the last change.
+// It is for a database that no other process changes: every question needs them.
+type endpointCache struct {
+	mu      sync.Mutex
+	of      map[hub.UserID][]hub.Endpoint
+	changes int
+}
+
+// endpointUsers is how many users' endpoints are kept.
+const endpointUsers = 10_000
+
+// get returns what is known, or else which change put must have been preceded by.
+func (c *endpointCache) get(user hub.UserID) (list []hub.Endpoint, known bool, changes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list, known = c.of[user]
+	return list, known, c.changes
+}
+
+// put keeps what was read, unless something was changed meanwhile.
+func (c *endpointCache) put(user hub.UserID, list []hub.Endpoint, changes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if changes != c.changes {
+		return
+	}
+	if c.of == nil || len(c.of) >= endpointUsers {
+		c.of = map[hub.UserID][]hub.Endpoint{}
+	}
+	c.of[user] = list
+}
+
+// forget has all read anew.
+func (c *endpointCache) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.of = nil
+	c.changes++
+}
+
 // Endpoints is hub.SettingsStore's. One whose key cannot be opened has none.
 func (r *Repo) Endpoints(ctx context.Context, user hub.UserID) ([]hub.Endpoint, error) {
+	if r.shared {
+		return r.readEndpoints(ctx, user)
+	}
+	list, known, changes := r.endpoints.get(user)
+	if known {
+		return slices.Clone(list), nil
+	}
+	list, err := r.readEndpoints(ctx, user)
+	if err == nil {
+		r.endpoints.put(user, list, changes)
+	}
+	return slices.Clone(list), err
+}
+
+func (r *Repo) readEndpoints(ctx context.Context, user hub.UserID) ([]hub.Endpoint, error) {
 	var rows []endpointRow
 	if err := r.db.NewSelect().Model(&rows).Where("owner IN ('', ?)", user).Order("owner", "name").Scan(ctx); err != nil {
 		return nil, fail(err)
@@ -55,6 +112,7 @@ func (r *Repo) PutEndpoint(ctx context.Context, e hub.Endpoint) error {
 			return err
 		}
 	}
+	defer r.endpoints.forget()
 	return r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
 		_, err := tx.NewInsert().Model(&row).On("CONFLICT (owner, name) DO UPDATE").
 			Set("kind = excluded.kind, base_url = excluded.base_url, updated_at = excluded.updated_at").
@@ -68,6 +126,7 @@ func (r *Repo) PutEndpoint(ctx context.Context, e hub.Endpoint) error {
 
 // DeleteEndpoint is hub.SettingsStore's.
 func (r *Repo) DeleteEndpoint(ctx context.Context, owner hub.UserID, name string) error {
+	defer r.endpoints.forget()
 	return r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
 		res, err := tx.NewDelete().Model((*endpointRow)(nil)).Where("owner = ? AND name = ?", owner, name).Exec(ctx)
 		return someRow(res, err, "provider")

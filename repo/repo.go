@@ -72,18 +72,19 @@ type Options struct {
 
 // Repo is an open database.
 type Repo struct {
-	db      *bun.DB // reads
-	writer  *bun.DB // one connection on SQLite, db itself on PostgreSQL
-	gate    *gate   // before SQLite's writer; nil on PostgreSQL
-	guard   *sql.Conn
-	folder  *os.File
-	journal ledger
-	icu     bool // PostgreSQL has ICU's collations
-	shared  bool
-	files   *fileFolder // nil: files lie in the database
-	seal    cipher.AEAD // nil: no keys are kept
-	warned  sync.Map    // endpoints whose key cannot be opened, as the log knows
-	log     *slog.Logger
+	db        *bun.DB // reads
+	writer    *bun.DB // one connection on SQLite, db itself on PostgreSQL
+	gate      *gate   // before SQLite's writer; nil on PostgreSQL
+	guard     *sql.Conn
+	folder    *os.File
+	journal   ledger
+	endpoints endpointCache
+	icu       bool // PostgreSQL has ICU's collations
+	shared    bool
+	files     *fileFolder // nil: files lie in the database
+	seal      cipher.AEAD // nil: no keys are kept
+	warned    sync.Map    // endpoints whose key cannot be opened, as the log knows
+	log       *slog.Logger
 }
 
 // Open opens and migrates the database, and makes sure that no other process
