@@ -3,13 +3,16 @@ package hub
 import (
 	"slices"
 	"sort"
+	"sync/atomic"
 	"time"
 )
 
 const (
 	// windowMax bounds the encoded events kept for one framing, in bytes. Who
-	// is further behind gets merged deltas made from the text.
+	// is further behind gets merged deltas made from the text. While nobody is
+	// behind, it is windowMin.
 	windowMax = 256 << 10
+	windowMin = 32 << 10
 	// batchMax bounds one write, in bytes; a single event may be larger. It is
 	// the read limit that many WebSocket clients start with, less a margin.
 	batchMax = 31 << 10
@@ -26,7 +29,8 @@ const (
 )
 
 // log is a stream's events in order. It is append-only: a slice handed out is
-// never written again, so that it may be read after the feed's lock is let go.
+// never written again, but for a piece that is done, so that it may be read after
+// the feed's lock is let go.
 type log struct {
 	id      MessageID
 	text    []byte   // of all deltas, text and reasoning as they came
@@ -59,6 +63,8 @@ type window struct {
 	first int64 // seq of the event at offs[0]
 	offs  []int // where each event begins in buf
 	buf   []byte
+	lag   int          // how far before its end somebody was lately, in bytes
+	lent  atomic.Int32 // pieces of buf that are being written
 }
 
 func newLog(m Message) *log {
@@ -133,25 +139,36 @@ func (l *log) frame(event []byte) {
 }
 
 func (w *window) add(f Framing, seq int64, event []byte) {
-	if len(w.buf) > windowMax {
-		half := len(w.offs) / 2
-		cut := w.offs[half]
-		w.buf = append(make([]byte, 0, windowMax+batchMax), w.buf[cut:]...) // not in place: slices are out
-		w.offs = append([]int(nil), w.offs[half:]...)
-		for i := range w.offs {
-			w.offs[i] -= cut
-		}
-		w.first += int64(half)
+	if len(w.buf) > min(windowMax, max(windowMin, 2*w.lag)) {
+		w.trim()
 	}
 	w.offs = append(w.offs, len(w.buf))
 	w.buf = appendFrame(w.buf, f, seq, event)
 }
 
+// trim forgets the older half.
+func (w *window) trim() {
+	half := len(w.offs) / 2
+	cut := w.offs[half]
+	if w.lent.Load() == 0 {
+		w.buf = append(w.buf[:0], w.buf[cut:]...)
+	} else {
+		w.buf = append(make([]byte, 0, cap(w.buf)), w.buf[cut:]...)
+	}
+	w.offs = append(w.offs[:0], w.offs[half:]...)
+	for i := range w.offs {
+		w.offs[i] -= cut
+	}
+	w.first += int64(half)
+	w.lag /= 2
+}
+
 // piece is a part of a log that was cut under the lock and is made into bytes
 // after it.
 type piece struct {
-	wire []byte // ready bytes; else the rest says what to encode
-	log  *log   // its id and start never change
+	wire []byte  // ready bytes, good until done; else the rest says what to encode
+	lent *window // wire is its
+	log  *log    // its id and start never change
 	kind int
 	from int64
 	seq  int64
@@ -209,7 +226,11 @@ func (l *log) take(f Framing, pos, limit int64, merge bool) (piece, int64) {
 			to = i + fit
 			end = w.end(to)
 		}
-		return piece{wire: slices.Clip(w.buf[w.offs[i]:end])}, w.first + int64(to)
+		w.lag = max(w.lag, len(w.buf)-w.offs[i])
+		w.lent.Add(1)
+		return piece{wire: slices.Clip(w.buf[w.offs[i]:end]), lent: w}, w.first + int64(to)
+	} else if !merge && next+int64(len(w.offs)) > w.first { // it was in it a moment ago
+		w.lag = windowMax
 	}
 	p := piece{log: l, kind: pieceMerged, from: pos}
 	to := limit
@@ -255,6 +276,13 @@ func (l *log) cut(from, to int64) []textRun {
 		}
 	}
 	return out
+}
+
+// done says that the piece has been written.
+func (p *piece) done() {
+	if p.lent != nil {
+		p.lent.lent.Add(-1)
+	}
 }
 
 // append adds the piece's bytes to dst.

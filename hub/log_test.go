@@ -46,25 +46,38 @@ func (r *reader) apply(lines string) error {
 }
 
 // TestEveryPositionLeadsToTheSameEnd drives a log with random deltas and
-// readers that join and take at random, from far behind too.
+// readers that join and take at random, from far behind too, and write what they
+// took while the log goes on.
 func TestEveryPositionLeadsToTheSameEnd(t *testing.T) {
 	for seed := range uint64(40) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		l := newLog(Message{ID: "m", SessionID: "s"})
 		type follower struct {
 			reader
-			pos int64
+			pos   int64
+			under *piece // being written
 		}
 		var followers []*follower
 		var text, think string
-		take := func(f *follower) {
-			p, pos := l.take(Lines, f.pos, l.last, rng.IntN(3) == 0)
-			if out := p.append(nil, Lines); len(out) > 0 {
+		write := func(f *follower) {
+			if f.under == nil {
+				return
+			}
+			if out := f.under.append(nil, Lines); len(out) > 0 {
 				if err := f.apply(string(out)); err != nil {
 					t.Fatalf("seed %d: %v", seed, err)
 				}
 			}
-			f.pos = pos
+			f.under.done()
+			f.under = nil
+		}
+		take := func(f *follower) {
+			write(f)
+			p, pos := l.take(Lines, f.pos, l.last, rng.IntN(3) == 0)
+			f.under, f.pos = &p, pos
+			if rng.IntN(2) == 0 {
+				write(f)
+			}
 		}
 		for range 1 + rng.IntN(300) {
 			piece := strings.Repeat(string([]rune{'a', 'é', '"', '\n', '🙂'}[rng.IntN(5)]), 1+rng.IntN(40)*rng.IntN(40))
@@ -94,6 +107,7 @@ func TestEveryPositionLeadsToTheSameEnd(t *testing.T) {
 			for f.pos != l.last {
 				take(f)
 			}
+			write(f)
 			if f.text != text || f.think != think || !f.ended {
 				t.Fatalf("seed %d, reader %d: %d bytes of %d, %d of %d, ended %v", seed, i, len(f.text), len(text), len(f.think), len(think), f.ended)
 			}
@@ -101,14 +115,25 @@ func TestEveryPositionLeadsToTheSameEnd(t *testing.T) {
 	}
 }
 
+// TestWindowsAreBounded holds that few bytes are kept where all viewers keep up,
+// and more, but not all, where one does not.
 func TestWindowsAreBounded(t *testing.T) {
-	l := newLog(Message{ID: "m"})
-	l.take(Lines, NoPosition, l.last, false)
-	for range 100_000 {
-		l.append("0123456789abcdef", false)
-	}
-	if n := len(l.windows[Lines].buf); n > windowMax+batchMax {
-		t.Errorf("a window of %d bytes", n)
+	for _, each := range []int{1, 1000, 100_000} {
+		l := newLog(Message{ID: "m"})
+		_, pos := l.take(Lines, NoPosition, l.last, false)
+		most := 0
+		for n := range 100_000 {
+			l.append("0123456789abcdef", false)
+			most = max(most, cap(l.windows[Lines].buf))
+			for n%each == 0 && pos < l.last {
+				var p piece
+				p, pos = l.take(Lines, pos, l.last, false)
+				p.done()
+			}
+		}
+		if most > 2*windowMax || each == 1 && most > 2*windowMin {
+			t.Errorf("a window of %d bytes for a viewer who takes every %d events", most, each)
+		}
 	}
 }
 

@@ -122,6 +122,7 @@ func (v *Viewer) write(s *sub) bool {
 			return false
 		case p.wire != nil:
 			v.full = !v.sink.Write(p.wire)
+			p.done()
 			return true
 		case p.log != nil:
 			buf := large.Get().(*[]byte)

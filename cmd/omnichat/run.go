@@ -78,7 +78,7 @@ func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 	server := transport.New(h, db, transport.Options{
 		Secret: key, Origins: cfg.Origins, TrustedProxies: cfg.Proxies, FileLimit: cfg.FileBytes, Web: web.Dist(), Logger: log,
 		BodyLimit: cfg.BodyLimit, Heartbeat: cfg.Heartbeat, AuthTimeout: cfg.AuthWait, MaxSockets: cfg.MaxSockets,
-		Metrics: metrics(h),
+		Metrics: exported(h),
 		Ready: func(ctx context.Context) error {
 			if h.Draining() {
 				return &hub.Error{Code: hub.CodeUnavailable, Msg: "the server is going away"}
@@ -137,8 +137,8 @@ func asGauge(on bool) int {
 	return 0
 }
 
-// metrics exposes the process and what the hub has under way.
-func metrics(h *hub.Hub) http.Handler {
+// exported exposes the process and what the hub has under way.
+func exported(h *hub.Hub) http.Handler {
 	r := prometheus.NewRegistry()
 	gauge := func(name, help string, of func(hub.Stats) int) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "omnichat", Name: name, Help: help},

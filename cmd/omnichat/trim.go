@@ -3,33 +3,38 @@ package main
 import (
 	"context"
 	"runtime/debug"
+	"runtime/metrics"
 	"time"
 )
 
-// trimAfter is how long no garbage was collected when memory is given back.
-const trimAfter = 5 * time.Second
+const (
+	trimEach = 5 * time.Second
+	// quietMax is what is allocated in that time at most where it is quiet, in
+	// bytes: about as much as one answer takes.
+	quietMax = 4 << 20
+)
 
 // trim gives back what a burst has left, once for each time that it becomes
 // quiet: else thousands of clients that have connected and now wait would keep
 // twice the memory they need until the runtime collects by itself, after two
 // minutes, and returns it bit by bit. It ends with ctx.
 func trim(ctx context.Context) {
-	look := time.NewTicker(trimAfter)
+	look := time.NewTicker(trimEach)
 	defer look.Stop()
-	var gc debug.GCStats
-	before, trimmed := int64(0), int64(0) // collections at the last look, and after the last trim
+	allocated := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	before, trimmed := uint64(0), false
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-look.C:
 		}
-		debug.ReadGCStats(&gc)
-		if gc.NumGC == before && gc.NumGC != trimmed {
+		metrics.Read(allocated)
+		now := allocated[0].Value.Uint64()
+		quiet := now-before < quietMax
+		if quiet && !trimmed {
 			debug.FreeOSMemory()
-			debug.ReadGCStats(&gc)
-			trimmed = gc.NumGC
 		}
-		before = gc.NumGC
+		trimmed, before = quiet, now
 	}
 }
