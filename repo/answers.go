@@ -105,6 +105,12 @@ func named(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (question, answ
 	if len(ids) == 0 {
 		return nil, nil, nil
 	}
+	var known bool // nearly always false
+	err = tx.NewRaw(`SELECT EXISTS (SELECT 1 FROM messages WHERE id IN (?0)) OR EXISTS (SELECT 1 FROM message_tombstones WHERE message_id IN (?0))`,
+		bun.List(ids)).Scan(ctx, &known)
+	if err != nil || !known {
+		return nil, nil, err
+	}
 	var rows []ownedRow // in one query: they may be committed at any moment
 	err = tx.NewRaw("SELECT m.*, s.user_id FROM messages AS m JOIN sessions AS s ON s.id = m.session_id WHERE m.id IN (?)", bun.List(ids)).Scan(ctx, &rows)
 	if err != nil {
