@@ -12,17 +12,17 @@ import (
 // stream's part is a message of its own, the rest is not felt. Beyond, it grows,
 // and the readers of the providers take turns: those whose turn it is read all
 // that there is, and what they have read is the next append. So a loaded hub
-// reads, appends and writes for each stream some 25 times a second, whatever the
+// reads, appends and writes for each stream some 20 times a second, whatever the
 // rate of its tokens, and for so many streams at a time as pay for it and delay
 // nobody else.
 const (
 	restEach    = 250 * time.Microsecond
 	restEachBus = 800 * time.Microsecond
-	restGroup   = 10 * time.Millisecond // for each group whose turn it is
-	restFull    = 16 * time.Millisecond // the same, when many are in it
-	restMany    = 80 * time.Microsecond // for each of those
-	restLong    = 2 * time.Millisecond  // from here on readers take turns
-	readMax     = 10 * time.Millisecond // how long an append waits for them
+	restGroup   = 12500 * time.Microsecond // for each group whose turn it is
+	restFull    = 16 * time.Millisecond    // the same, when many are in it
+	restMany    = 80 * time.Microsecond    // for each of those
+	restLong    = 2 * time.Millisecond     // from here on readers take turns
+	readMax     = 10 * time.Millisecond    // how long an append waits for them
 	groups      = 4
 	atOnce      = 250 // streams that are worth an append of their own
 )
