@@ -45,7 +45,7 @@ func conflict(field string) error {
 // lookUp finds what an earlier Ask with the same ids has made.
 func (r *Repo) lookUp(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (hub.Asked, error) {
 	var out hub.Asked
-	question, answer, err := named(ctx, tx, q)
+	question, answer, err := r.named(ctx, tx, q)
 	if err != nil || question == nil && answer == nil {
 		return out, err
 	}
@@ -94,7 +94,7 @@ func (r *Repo) lookUp(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (hub
 }
 
 // named finds the messages that the client's own ids name, if there are any.
-func named(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (question, answer *messageRow, err error) {
+func (r *Repo) named(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (question, answer *messageRow, err error) {
 	var ids []hub.MessageID
 	if q.OwnMessage {
 		ids = append(ids, q.MessageID)
@@ -106,8 +106,7 @@ func named(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (question, answ
 		return nil, nil, nil
 	}
 	var known bool // nearly always false
-	err = tx.NewRaw(`SELECT EXISTS (SELECT 1 FROM messages WHERE id IN (?0)) OR EXISTS (SELECT 1 FROM message_tombstones WHERE message_id IN (?0))`,
-		bun.List(ids)).Scan(ctx, &known)
+	err = r.bound.isKnown.row(ctx, tx, ids[0], ids[len(ids)-1]).Scan(&known)
 	if err != nil || !known {
 		return nil, nil, err
 	}
@@ -161,12 +160,6 @@ func equal(a, b *hub.MessageID) bool {
 	return a == b || a != nil && b != nil && *a == *b
 }
 
-// unsetColumns are what a new message has not: half of the statement otherwise.
-var unsetColumns = []string{
-	"finish_reason", "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost", "usage_estimated", "error_code",
-	"error_detail", "error_retry_after", "tool_calls", "notices", "thinking_ms", "opaque", "stop_requested_at",
-}
-
 // ask stores a question and its answer.
 func (r *Repo) ask(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (hub.Asked, error) {
 	at := now()
@@ -206,19 +199,25 @@ func (r *Repo) ask(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (hub.As
 		Provider: providerOf(q.Model), Model: q.Model, Version: session.Version, Added: session.Version, Epoch: 1, Owner: q.Owner, CreatedAt: at,
 	})
 	if q.NewSession {
-		_, err = tx.NewInsert().Model(&session).Exec(ctx)
+		_, err = r.bound.addSession.exec(ctx, tx, r.bound.addSession.args(nil, &session)...)
 	} else {
 		_, err = tx.NewUpdate().Model(&session).Column("version", "list_version", "updated_at").WherePK().Exec(ctx)
 	}
 	if err != nil {
 		return out, err
 	}
+	add := &r.bound.addMessage
 	if len(rows) == 2 {
+		add = &r.bound.addMessages
 		if rows[0].Attachments, err = bindFiles(ctx, tx, q); err != nil {
 			return out, err
 		}
 	}
-	if _, err := tx.NewInsert().Model(&rows).ExcludeColumn(unsetColumns...).Exec(ctx); err != nil {
+	var args []any
+	for i := range rows {
+		args = add.args(args, &rows[i])
+	}
+	if _, err := add.exec(ctx, tx, args...); err != nil {
 		return out, err
 	}
 	out = hub.Asked{Session: session.session(), UserVersion: session.ListVersion, Settings: settings, Answer: rows[len(rows)-1].message()}
@@ -301,7 +300,7 @@ func (r *Repo) RequestStop(ctx context.Context, user hub.UserID, id hub.MessageI
 func (r *Repo) EndAnswer(ctx context.Context, e hub.AnswerEnd) (version int64, err error) {
 	drop := r.journal.freed(e.ID)
 	err = r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
-		err := tx.NewRaw("UPDATE sessions SET version = version + 1 WHERE id = ? RETURNING version", e.Session).Scan(ctx, &version)
+		err := r.bound.raiseSession.row(ctx, tx, e.Session).Scan(&version)
 		if errors.Is(err, sql.ErrNoRows) {
 			return hub.ErrFenced
 		}
@@ -309,17 +308,16 @@ func (r *Repo) EndAnswer(ctx context.Context, e hub.AnswerEnd) (version int64, e
 			return err
 		}
 		row := messageRow{Version: version}
-		columns := row.end(e)
-		err = tx.NewUpdate().Model(&row).Column(columns...).
-			Where("id = ? AND status = ? AND epoch = ?", e.ID, hub.StatusStreaming, e.Epoch).
-			Returning("model").Scan(ctx, &row.Model)
+		row.end(e)
+		end := &r.bound.endMessage
+		err = end.row(ctx, tx, append(end.args(nil, &row), e.ID, e.Epoch)...).Scan(&row.Model)
 		if errors.Is(err, sql.ErrNoRows) {
 			return hub.ErrFenced
 		}
 		if err != nil {
 			return err
 		}
-		if err := spend(ctx, tx, e, row.Model); err != nil {
+		if err := r.spend(ctx, tx, e, row.Model); err != nil {
 			return err
 		}
 		return deleteJournal(ctx, tx, drop)

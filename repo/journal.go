@@ -83,9 +83,7 @@ func (r *Repo) appendRow(ctx context.Context, batch []hub.JournalEntry) error {
 		if err := deleteJournal(ctx, tx, drop); err != nil {
 			return err
 		}
-		// Not through bun, which would write the bytes into the statement.
-		insert := "INSERT INTO journal (entries, created_at) VALUES ($1, $2) RETURNING id"
-		return tx.Tx.QueryRowContext(ctx, insert, row.Entries, row.CreatedAt).Scan(&row.ID)
+		return r.bound.journal.row(ctx, tx, row.Entries, row.CreatedAt).Scan(&row.ID)
 	})
 	if err != nil {
 		return err
@@ -170,6 +168,7 @@ type ledger struct {
 	needs map[int64]int // how many streams need a row
 	free  map[int64]struct{}
 	ended map[hub.MessageID]time.Time // lately: an append that was under way is not held
+	swept time.Time                   // when ended was
 }
 
 func newLedger() ledger {
@@ -244,9 +243,10 @@ func (l *ledger) release(id hub.MessageID, dropped []int64) {
 		return
 	}
 	at := now()
-	if len(l.ended) > endedMax {
+	if at.Sub(l.swept) > endedFor {
+		l.swept = at
 		for id, since := range l.ended {
-			if at.Sub(since) > time.Minute {
+			if at.Sub(since) > endedFor {
 				delete(l.ended, id)
 			}
 		}
@@ -254,9 +254,8 @@ func (l *ledger) release(id hub.MessageID, dropped []int64) {
 	l.ended[id] = at
 }
 
-// endedMax is how many streams that have ended are remembered, unless that is
-// less than a minute ago.
-const endedMax = 1000
+// endedFor is how long at least a stream that has ended is remembered.
+const endedFor = time.Minute
 
 // forget says that another process needs the stream's rows, and this one does
 // not delete them.

@@ -79,6 +79,7 @@ type Repo struct {
 	folder    *os.File
 	journal   ledger
 	endpoints endpointCache
+	bound     boundStatements
 	icu       bool // PostgreSQL has ICU's collations
 	shared    bool
 	files     *fileFolder // nil: files lie in the database
@@ -107,6 +108,9 @@ func Open(ctx context.Context, opt Options) (r *Repo, err error) {
 		err = r.openSQLite(ctx, opt.DataDir)
 	} else {
 		err = r.openPostgres(ctx, opt.DatabaseURL)
+	}
+	if err == nil {
+		err = r.prepare(ctx)
 	}
 	if err == nil && opt.FilesDir != "" {
 		err = r.openFiles(ctx, opt.FilesDir)

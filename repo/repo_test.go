@@ -558,3 +558,36 @@ func BenchmarkAppend(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkAnswer is a question in a new session, and the end of its answer.
+func BenchmarkAnswer(b *testing.B) {
+	for name, options := range databases {
+		b.Run(name, func(b *testing.B) {
+			r, err := repo.Open(b.Context(), options(b))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer r.Close()
+			u, err := r.CreateUser(b.Context(), hub.User{ID: hub.UserID(hub.NewID()), Username: "alice", DisplayName: "alice"}, "hash")
+			if err != nil {
+				b.Fatal(err)
+			}
+			s := suite{alice: u.ID}
+			answer := strings.Repeat("word ", 300)
+			b.ReportAllocs()
+			for b.Loop() {
+				q := s.question("What is it?")
+				if _, err := r.Ask(b.Context(), q); err != nil {
+					b.Fatal(err)
+				}
+				end := hub.AnswerEnd{
+					Session: q.Session, ID: q.AnswerID, Epoch: 1, Seq: 301, Content: answer, Reason: hub.ReasonStop,
+					Usage: &hub.Usage{InputTokens: 10, OutputTokens: 300}, At: time.Now(), User: u.ID,
+				}
+				if _, err := r.EndAnswer(b.Context(), end); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

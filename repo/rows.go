@@ -170,9 +170,8 @@ func messagesOf(rows []messageRow) []hub.Message {
 	return out
 }
 
-// end puts the end of an answer into its row, and returns the columns that it
-// changes.
-func (m *messageRow) end(e hub.AnswerEnd) []string {
+// end puts the end of an answer into its row: endOfMessage.
+func (m *messageRow) end(e hub.AnswerEnd) {
 	m.Content, m.Reasoning, m.Seq = e.Content, e.Reasoning, e.Seq
 	m.Status, m.FinishReason, m.FinishedAt = e.Reason.Status(), &e.Reason, &e.At
 	m.ToolCalls, m.Notices, m.ThinkingMS = e.ToolCalls, e.Notices, e.ThinkingMS
@@ -181,24 +180,14 @@ func (m *messageRow) end(e hub.AnswerEnd) []string {
 			m.Opaque = append(m.Opaque, part)
 		}
 	}
-	columns := []string{
-		"content", "reasoning", "seq", "version", "status", "finish_reason", "finished_at",
-		"tool_calls", "notices", "thinking_ms", "opaque",
-	}
 	if u := e.Usage; u != nil {
 		m.InputTokens, m.OutputTokens, m.CachedTokens, m.ReasoningTokens = &u.InputTokens, &u.OutputTokens, &u.CachedTokens, &u.ReasoningTokens
 		m.Cost, m.UsageEstimated = (*int64)(u.Cost), u.Estimated
-		columns = append(columns, "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost", "usage_estimated")
 	}
 	if e.Error != nil {
 		m.ErrorCode, m.ErrorDetail, m.ErrorRetryAfter = &e.Error.Code, &e.Error.Detail, e.Error.RetryAfter
-		columns = append(columns, "error_code", "error_detail", "error_retry_after")
 	}
-	if e.Model != "" {
-		m.Provider, m.Model = providerOf(e.Model), e.Model
-		columns = append(columns, "provider", "model")
-	}
-	return columns
+	m.Provider, m.Model = providerOf(e.Model), e.Model
 }
 
 // providerOf is the provider in "provider/model".

@@ -21,9 +21,7 @@ func (r *Repo) raiseUser(ctx context.Context, tx bun.Tx, user hub.UserID) (versi
 // raiseAsker is raiseUser, which reads what the user has set as well.
 func (r *Repo) raiseAsker(ctx context.Context, tx bun.Tx, user hub.UserID) (version int64, settings hub.UserSettings, err error) {
 	var prompt, fallback sql.NullString
-	err = tx.NewRaw(`UPDATE users SET version = version + 1 WHERE id = ?0 RETURNING version,
-		(SELECT system_prompt FROM user_settings WHERE user_id = ?0), (SELECT fallback_model FROM user_settings WHERE user_id = ?0)`,
-		user).Scan(ctx, &version, &prompt, &fallback)
+	err = r.bound.raiseAsker.row(ctx, tx, user).Scan(&version, &prompt, &fallback)
 	return version, hub.UserSettings{SystemPrompt: prompt.String, FallbackModel: fallback.String}, found(err, "user")
 }
 

@@ -34,8 +34,8 @@ func spendingOf(s hub.Spending) *spendingRow {
 }
 
 // book stores a spending and says whether its id was free.
-func book(ctx context.Context, tx bun.Tx, row *spendingRow) (bool, error) {
-	res, err := tx.NewInsert().Model(row).On("CONFLICT (id) DO NOTHING").Exec(ctx)
+func (r *Repo) book(ctx context.Context, tx bun.Tx, row *spendingRow) (bool, error) {
+	res, err := r.bound.book.exec(ctx, tx, r.bound.book.args(nil, row)...)
 	if err != nil {
 		return false, err
 	}
@@ -44,16 +44,16 @@ func book(ctx context.Context, tx bun.Tx, row *spendingRow) (bool, error) {
 }
 
 // spend books an answer with its end, which is stored once.
-func spend(ctx context.Context, tx bun.Tx, e hub.AnswerEnd, model string) error {
+func (r *Repo) spend(ctx context.Context, tx bun.Tx, e hub.AnswerEnd, model string) error {
 	if e.Usage == nil || e.User == "" {
 		return nil
 	}
 	row := spendingOf(hub.Spending{ID: string(e.ID), User: e.User, Session: e.Session, Model: model, Usage: *e.Usage, At: e.At})
-	booked, err := book(ctx, tx, row)
+	booked, err := r.book(ctx, tx, row)
 	if err == nil && !booked {
 		// A client may use the id of a deleted answer again: not for free.
 		row.ID = hub.NewID()
-		_, err = book(ctx, tx, row)
+		_, err = r.book(ctx, tx, row)
 	}
 	return err
 }
@@ -61,7 +61,7 @@ func spend(ctx context.Context, tx bun.Tx, e hub.AnswerEnd, model string) error 
 // RecordUsage is hub.UsageStore's.
 func (r *Repo) RecordUsage(ctx context.Context, s hub.Spending) error {
 	return r.write(ctx, false, func(ctx context.Context, tx bun.Tx) error {
-		_, err := book(ctx, tx, spendingOf(s))
+		_, err := r.book(ctx, tx, spendingOf(s))
 		return err
 	})
 }
