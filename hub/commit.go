@@ -163,8 +163,9 @@ func (c *committer) run(ctx context.Context) {
 			resting = false
 		case <-turn.C:
 			if paced = resting || inflight != nil || len(next) > 0; paced {
-				turn.Reset(c.turns.step())
-				rest.Reset(readMax)
+				limit, period := c.turns.step()
+				rest.Reset(limit)
+				turn.Reset(period)
 			} else { // nothing comes
 				c.turns.stop()
 			}

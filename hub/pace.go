@@ -32,7 +32,7 @@ type turns struct {
 	groups  [groups]group
 	at      int           // the group that had the last turn
 	wide    int           // groups that have it together
-	part    int           // streams of one of them
+	period  time.Duration // from one turn to the next
 	reading atomic.Int64  // readers whose turn it is
 	all     chan struct{} // holds one: they have read
 }
@@ -57,11 +57,12 @@ func newTurns() *turns {
 // rest returns how long to rest after an append for so many streams, and whether
 // readers take turns from now on: if so, until all have read whose turn it is.
 func (t *turns) rest(streams int, each time.Duration) (long time.Duration, paced bool) {
-	t.part = streams / t.wide
-	for t.wide = groups; t.wide > 1 && t.part*t.wide > atOnce; {
+	part := streams / t.wide
+	for t.wide = groups; t.wide > 1 && part*t.wide > atOnce; {
 		t.wide /= 2
 	}
 	long = min(restGroup*time.Duration(t.wide), each*time.Duration(streams))
+	t.period = max(long, min(restFull, restMany*time.Duration(part)))
 	if long < restLong {
 		t.stop()
 		return long, false
@@ -72,9 +73,9 @@ func (t *turns) rest(streams int, each time.Duration) (long time.Duration, paced
 	return long, true
 }
 
-// step lets the next groups read, and returns when it is the others' turn,
-// however long the log takes.
-func (t *turns) step() (next time.Duration) {
+// step lets the next groups read, and returns how long an append waits for them
+// at most, and when it is the others' turn, however long the log takes.
+func (t *turns) step() (limit, next time.Duration) {
 	select {
 	case <-t.all: // of a turn that was not awaited
 	default:
@@ -85,7 +86,7 @@ func (t *turns) step() (next time.Duration) {
 		t.groups[t.at].let(true)
 	}
 	t.back()
-	return max(restGroup*time.Duration(t.wide), min(restFull, restMany*time.Duration(t.part)))
+	return min(readMax, t.period/2), t.period
 }
 
 // back says that one has read.

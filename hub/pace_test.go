@@ -2,6 +2,8 @@ package hub
 
 import (
 	"context"
+	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,7 +43,7 @@ func TestReadersTakeTurnsUnderLoad(t *testing.T) {
 			synctest.Wait()
 			for next := long; len(waited) < groups; synctest.Wait() {
 				time.Sleep(next)
-				next = all.step()
+				_, next = all.step()
 			}
 			for range groups {
 				if took := <-waited; took > groups*restFull {
@@ -119,4 +121,46 @@ func TestReadersAreLetGo(t *testing.T) {
 			t.Error("who is in no group waits for a turn")
 		}
 	})
+}
+
+// quickJournal has everything at once.
+type quickJournal struct{}
+
+func (quickJournal) Append(context.Context, []JournalEntry) error { return nil }
+
+// TestAReaderWithoutNewsHoldsUpNobody is one that was let and finds nothing,
+// while others of few or many streams have something to show.
+func TestAReaderWithoutNewsHoldsUpNobody(t *testing.T) {
+	for _, n := range []int{10, 100, 1000} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCommitter(quickJournal{}, nil, slog.New(slog.DiscardHandler))
+			streams := make([]*stream, n)
+			for i := range streams {
+				id := MessageID(itoa(int64(i)))
+				streams[i] = &stream{id: id, epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: id, SessionID: "s"})}
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			running.Go(func() { c.run(ctx) })
+			running.Go(func() {
+				// It never comes back.
+				for p := paceIn(t, c.turns, 0); ctx.Err() == nil && !p.reading.Load(); time.Sleep(time.Millisecond) {
+					p.Wait()
+				}
+			})
+			want := ""
+			for range 20 {
+				want += "x"
+				for _, st := range streams {
+					st.push("x", false)
+				}
+				time.Sleep(groups*restFull + readMax)
+				if got := streams[0].shown(); got != want {
+					t.Fatalf("of %d streams one shows %d tokens of %d", n, len(got), len(want))
+				}
+			}
+			cancel()
+			running.Wait()
+		})
+	}
 }
