@@ -47,6 +47,7 @@ setup-test:
 lint: web/node_modules/.installed $(TOOLS)/golangci-lint
 	test -z "$$(gofmt -l cmd hub transport repo providers web/*.go)"
 	go vet ./...
+	GOOS=darwin go vet ./hub ./providers/... ./transport
 	$(TOOLS)/golangci-lint run
 	cd web && npm run lint
 	! grep -q '"resolved"' web/package-lock.json

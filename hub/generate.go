@@ -165,7 +165,7 @@ func addToolCall(calls []ToolCall, d ToolDelta) []ToolCall {
 func failure(err error) *Failure {
 	var e *Error
 	if errors.As(err, &e) {
-		return &Failure{Code: e.Code, Detail: e.Msg, RetryAfter: int64((e.RetryAfter + time.Second - 1) / time.Second)}
+		return &Failure{Code: e.Code, Detail: clean(e.Msg), RetryAfter: int64((e.RetryAfter + time.Second - 1) / time.Second)}
 	}
 	return &Failure{Code: CodeProviderError, Detail: "The provider failed in an unexpected way."}
 }

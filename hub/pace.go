@@ -33,30 +33,43 @@ type turns struct {
 	at      int           // the group that had the last turn
 	wide    int           // groups that have it together
 	period  time.Duration // from one turn to the next
-	reading atomic.Int64  // readers whose turn it is
-	all     chan struct{} // holds one: they have read
+	small   int           // appends in a row of which readers need take no turns
+	current atomic.Pointer[turn]
+	all     chan struct{} // holds one: those of the current turn have read
+}
+
+// turn is who reads in one.
+type turn struct {
+	turns   *turns
+	reading atomic.Int64
 }
 
 // group is readers that have their turn together.
 type group struct {
-	turns   *turns
 	taking  atomic.Bool // whether they take turns
 	mu      sync.Mutex
-	next    chan struct{} // closed when their turn comes; nil if they take none
-	waiting int64         // for next
+	next    *coming // nil if they take none
+	waiting int64   // for next
 }
 
-func newTurns() *turns {
-	t := &turns{all: make(chan struct{}, 1), wide: groups}
-	for i := range t.groups {
-		t.groups[i].turns = t
-	}
-	return t
+// coming is a group's next turn, which is set before it comes.
+type coming struct {
+	come chan struct{}
+	turn *turn
 }
+
+func newTurns() *turns { return &turns{all: make(chan struct{}, 1), wide: groups} }
 
 // rest returns how long to rest after an append for so many streams, and whether
 // readers take turns from now on: if so, until all have read whose turn it is.
 func (t *turns) rest(streams int, each time.Duration) (long time.Duration, paced bool) {
+	if t.groups[0].taking.Load() && each*time.Duration(streams) < restLong {
+		// The load has ended, or few of those whose turn it was had anything.
+		if t.small++; t.small <= groups {
+			return t.period, true
+		}
+	}
+	t.small = 0
 	part := streams / t.wide
 	for t.wide = groups; t.wide > 1 && part*t.wide > atOnce; {
 		t.wide /= 2
@@ -80,20 +93,22 @@ func (t *turns) step() (limit, next time.Duration) {
 	case <-t.all: // of a turn that was not awaited
 	default:
 	}
-	t.reading.Add(1) // until all have been told
+	now := &turn{turns: t}
+	now.reading.Add(1) // until all have been told
+	t.current.Store(now)
 	for range t.wide {
 		t.at = (t.at + 1) % groups
-		t.groups[t.at].let(true)
+		t.groups[t.at].let(now, true)
 	}
-	t.back()
+	now.back()
 	return min(readMax, t.period/2), t.period
 }
 
 // back says that one has read.
-func (t *turns) back() {
-	if t.reading.Add(-1) == 0 {
+func (t *turn) back() {
+	if t.reading.Add(-1) == 0 && t.turns.current.Load() == t {
 		select {
-		case t.all <- struct{}{}:
+		case t.turns.all <- struct{}{}:
 		default:
 		}
 	}
@@ -102,9 +117,10 @@ func (t *turns) back() {
 // stop lets all read at any time.
 func (t *turns) stop() {
 	t.wide = groups
+	none := &turn{turns: t} // that nobody awaits
 	for i := range t.groups {
 		if t.groups[i].taking.Load() {
-			t.groups[i].let(false)
+			t.groups[i].let(none, false)
 		}
 	}
 }
@@ -116,23 +132,24 @@ func (g *group) start() {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.next = make(chan struct{})
+	g.next = &coming{come: make(chan struct{})}
 	g.taking.Store(true)
 }
 
-// let has all read who wait, and those who come later wait again or not.
-func (g *group) let(again bool) {
+// let has all read who wait, in a turn, and those who come later wait again or not.
+func (g *group) let(t *turn, again bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.next == nil {
 		return
 	}
-	g.turns.reading.Add(g.waiting)
+	t.reading.Add(g.waiting)
 	g.waiting = 0
-	close(g.next)
+	g.next.turn = t
+	close(g.next.come)
 	g.next = nil
 	if again {
-		g.next = make(chan struct{})
+		g.next = &coming{come: make(chan struct{})}
 	}
 	g.taking.Store(again)
 }
@@ -148,8 +165,8 @@ func withTurns(ctx context.Context, t *turns, group uint64) context.Context {
 // a hub with few streams at any time, else when others do, so that all that came
 // meanwhile is one read. The zero Pace is at any time.
 type Pace struct {
-	group   *group
-	reading atomic.Bool // it has been let, and is waited for
+	group *group
+	turn  atomic.Pointer[turn] // in which it has been let, and is waited for
 }
 
 // PaceOf returns the pace of a reader, by the context of the provider's call.
@@ -178,14 +195,14 @@ func (p *Pace) Wait() {
 	if next == nil {
 		return
 	}
-	<-next
-	p.reading.Store(true)
+	<-next.come
+	p.turn.Store(next.turn)
 }
 
 // Back says that the reader has handed on all that there was: what others have
 // read need not wait for it. Wait says so, too. Any goroutine may call it.
 func (p *Pace) Back() {
-	if p.reading.Swap(false) {
-		p.group.turns.back()
+	if t := p.turn.Swap(nil); t != nil {
+		t.back()
 	}
 }

@@ -113,6 +113,11 @@ func TestReadersAreLetGo(t *testing.T) {
 		done := make(chan struct{})
 		go func() { paceIn(t, all, 2).Wait(); close(done) }()
 		synctest.Wait()
+		for range groups {
+			if _, paced := all.rest(1, restEach); !paced {
+				t.Error("one append of few tokens ends the turns")
+			}
+		}
 		if _, paced := all.rest(1, restEach); paced {
 			t.Error("readers take turns although one stream is left")
 		}
@@ -144,7 +149,7 @@ func TestAReaderWithoutNewsHoldsUpNobody(t *testing.T) {
 			running.Go(func() { c.run(ctx) })
 			running.Go(func() {
 				// It never comes back.
-				for p := paceIn(t, c.turns, 0); ctx.Err() == nil && !p.reading.Load(); time.Sleep(time.Millisecond) {
+				for p := paceIn(t, c.turns, 0); ctx.Err() == nil && p.turn.Load() == nil; time.Sleep(time.Millisecond) {
 					p.Wait()
 				}
 			})

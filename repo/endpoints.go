@@ -31,9 +31,18 @@ func (e *endpointRow) endpoint() hub.Endpoint {
 // It is for a database that no other process changes: every question needs them.
 type endpointCache struct {
 	mu      sync.Mutex
-	of      map[hub.UserID][]hub.Endpoint
+	of      map[hub.UserID]cachedEndpoints
 	changes int
 }
+
+type cachedEndpoints struct {
+	list  []hub.Endpoint
+	until time.Time
+}
+
+// endpointsFor is how long what was read is good: a change whose end is not known
+// may come after its forget.
+const endpointsFor = 30 * time.Second
 
 // endpointUsers is how many users' endpoints are kept.
 const endpointUsers = 10_000
@@ -42,8 +51,8 @@ const endpointUsers = 10_000
 func (c *endpointCache) get(user hub.UserID) (list []hub.Endpoint, known bool, changes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	list, known = c.of[user]
-	return list, known, c.changes
+	got, known := c.of[user]
+	return got.list, known && time.Now().Before(got.until), c.changes
 }
 
 // put keeps what was read, unless something was changed meanwhile.
@@ -54,9 +63,9 @@ func (c *endpointCache) put(user hub.UserID, list []hub.Endpoint, changes int) {
 		return
 	}
 	if c.of == nil || len(c.of) >= endpointUsers {
-		c.of = map[hub.UserID][]hub.Endpoint{}
+		c.of = map[hub.UserID]cachedEndpoints{}
 	}
-	c.of[user] = list
+	c.of[user] = cachedEndpoints{list: list, until: time.Now().Add(endpointsFor)}
 }
 
 // forget has all read anew.

@@ -10,7 +10,7 @@ import (
 // writeNow writes what the system has room for.
 func writeNow(fd int, p []byte) (n int, err error) {
 	for n < len(p) {
-		m, err := syscall.Write(fd, p[n:])
+		m, err := write(fd, p[n:])
 		switch {
 		case err == nil:
 			n += m

@@ -10,7 +10,7 @@ import (
 const (
 	trimEach = 5 * time.Second
 	// quietMax is what is allocated in that time at most where it is quiet, in
-	// bytes: about as much as one answer takes.
+	// bytes: about as much as one answer takes, and a 16th of a large heap.
 	quietMax = 4 << 20
 )
 
@@ -21,7 +21,7 @@ const (
 func trim(ctx context.Context) {
 	look := time.NewTicker(trimEach)
 	defer look.Stop()
-	allocated := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	heap := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}}
 	before, trimmed := uint64(0), false
 	for {
 		select {
@@ -29,9 +29,9 @@ func trim(ctx context.Context) {
 			return
 		case <-look.C:
 		}
-		metrics.Read(allocated)
-		now := allocated[0].Value.Uint64()
-		quiet := now-before < quietMax
+		metrics.Read(heap)
+		now, live := heap[0].Value.Uint64(), heap[1].Value.Uint64()
+		quiet := now-before < max(quietMax, live/16)
 		if quiet && !trimmed {
 			debug.FreeOSMemory()
 		}

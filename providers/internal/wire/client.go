@@ -217,9 +217,10 @@ func (c *Client) stream(ctx context.Context, req *http.Request, got func(Event) 
 type lively struct {
 	body    io.Reader
 	conn    *conn // nil: not known, or not the answer's own
+	err     error // of the body: from then on the connection may be another answer's
 	pace    *hub.Pace
 	back    func() // pace.Back
-	wait    bool // for the turn before the next read
+	wait    bool   // for the turn before the next read
 	silence *time.Timer
 	idle    time.Duration
 }
@@ -234,6 +235,9 @@ func (l *lively) on(got httptrace.GotConnInfo) {
 }
 
 func (l *lively) Read(b []byte) (int, error) {
+	if l.err != nil {
+		return 0, l.err
+	}
 	if l.wait {
 		if l.conn != nil && l.pace.Waits() {
 			l.conn.hush(l.back)
@@ -241,6 +245,7 @@ func (l *lively) Read(b []byte) (int, error) {
 		l.pace.Wait()
 	}
 	n, err := l.body.Read(b)
+	l.err = err
 	// The first token is not kept waiting, nor where there is much more.
 	l.wait = n < 1<<10
 	if n > 0 {

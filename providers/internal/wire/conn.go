@@ -16,7 +16,7 @@ type conn struct {
 	hushed bool // it is read by one goroutine at a time
 	dry    func()
 
-	// Of the read under way; try is fetch, made once.
+	// Of the read under way, on Linux; try is fetch, made once.
 	try func(fd uintptr) (done bool)
 	buf []byte
 	n   int
@@ -35,8 +35,6 @@ func dialing(d *net.Dialer) func(ctx context.Context, network, addr string) (net
 		if err != nil {
 			return nil, errors.Join(err, tcp.Close())
 		}
-		c := &conn{TCPConn: tcp, raw: raw}
-		c.try = c.fetch
-		return c, nil
+		return &conn{TCPConn: tcp, raw: raw}, nil
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"unsafe"
 )
 
 // muchBytes is how much wakes a reader all the same; Linux lets it come
@@ -15,6 +16,9 @@ const muchBytes = 16 << 10
 // hush is called by who reads, before a pause. If after it nothing is there to be
 // read, dry is called before the wait for more.
 func (c *conn) hush(dry func()) {
+	if c.try == nil {
+		c.try = c.fetch
+	}
 	if !c.hushed {
 		c.hushed = c.lowWater(muchBytes) == nil
 	}
@@ -57,8 +61,21 @@ func (c *conn) Read(b []byte) (int, error) {
 // fetch reads what is there.
 func (c *conn) fetch(fd uintptr) (done bool) {
 	for {
-		if c.n, c.err = syscall.Read(int(fd), c.buf); !errors.Is(c.err, syscall.EINTR) {
+		if c.n, c.err = readNow(fd, c.buf); !errors.Is(c.err, syscall.EINTR) {
 			return true
 		}
 	}
+}
+
+// readNow is read(2) of what does not block, so that the runtime need not lend
+// the processor to somebody else meanwhile.
+func readNow(fd uintptr, p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
 }

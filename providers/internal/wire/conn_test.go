@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/omnichat/omnichat/hub"
 )
 
 // pipe is a connection of a client to a peer.
@@ -137,5 +139,33 @@ func TestHushedConnectionUnderTLS(t *testing.T) {
 		if e, err := events.Next(); err != nil || string(e.Data) != "token" {
 			t.Fatalf("event %d: %q, %v", n, e.Data, err)
 		}
+	}
+}
+
+// endedBody has one line, without its end, and counts who asks for more.
+type endedBody struct{ asked int }
+
+func (b *endedBody) Read(p []byte) (int, error) {
+	if b.asked++; b.asked == 1 {
+		return copy(p, "data: end"), nil
+	}
+	return 0, io.EOF
+}
+
+// TestNothingIsReadAfterTheEnd holds that a connection is left alone from the end
+// of its answer on: it may be another's by then.
+func TestNothingIsReadAfterTheEnd(t *testing.T) {
+	body := &endedBody{}
+	r := NewReader(&lively{body: body, pace: hub.PaceOf(t.Context()), silence: time.NewTimer(time.Hour), idle: time.Hour})
+	if e, err := r.Next(); err != nil || string(e.Data) != "end" {
+		t.Errorf("read %q, %v", e.Data, err)
+	}
+	for range 3 {
+		if _, err := r.Next(); !errors.Is(err, io.EOF) {
+			t.Errorf("after the end: %v", err)
+		}
+	}
+	if body.asked != 2 {
+		t.Errorf("the body was asked %d times", body.asked)
 	}
 }
