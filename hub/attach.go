@@ -147,9 +147,11 @@ func (v *Viewer) sessionOf(id MessageID) SessionID {
 	return ""
 }
 
-// endedLogs returns the logs of those in positions that have ended and of
-// which only the message is left. What is not in the session is left out.
-func (h *Hub) endedLogs(ctx context.Context, user UserID, f *feed, positions map[MessageID]int64) ([]*log, error) {
+// lookUpLogs returns the logs of those in positions that have ended and of
+// which only the message is left. One that the bus has not told of yet is begun:
+// else its place would be forgotten until then. What is not in the session is left
+// out.
+func (h *Hub) lookUpLogs(ctx context.Context, user UserID, f *feed, positions map[MessageID]int64) ([]*log, error) {
 	var out []*log
 	for id, pos := range positions {
 		f.mu.Lock()
@@ -162,11 +164,16 @@ func (h *Hub) endedLogs(ctx context.Context, user UserID, f *feed, positions map
 		if CodeOf(err) == CodeNotFound {
 			continue
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if m.SessionID == f.session && m.Role == RoleOfAssistant && m.Status != StatusStreaming && m.Seq != pos {
-			out = append(out, newEndedLog(m))
+		case m.SessionID != f.session || m.Role != RoleOfAssistant:
+		case m.Status != StatusStreaming:
+			if m.Seq != pos {
+				out = append(out, newEndedLog(m))
+			}
+		case h.opt.Bus != nil && h.stream(id) == nil:
+			f.elsewhere(m)
 		}
 	}
 	return out, nil

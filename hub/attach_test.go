@@ -1,7 +1,9 @@
 package hub
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -75,6 +77,81 @@ func TestAttachWithoutTheDatabase(t *testing.T) {
 		s.mu.Lock()
 		s.store.away = false
 		s.mu.Unlock()
+		for _, r := range s.replicas {
+			r.hub.Close()
+		}
+	})
+}
+
+// silentBus does not listen until it is told to.
+type silentBus struct {
+	Bus
+	silent bool
+}
+
+func (b *silentBus) Listen(t Topic) {
+	if !b.silent {
+		b.Bus.Listen(t)
+	}
+}
+
+// TestSubscribeKeepsPlacesWhileTheBusIsSilent is a viewer who comes from another
+// replica to one that has not heard of the answer yet: once it has, it goes on
+// where the viewer stands.
+func TestSubscribeKeepsPlacesWhileTheBusIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(1)
+		s.bus.send = (*localClient).push
+		at := s.replicas[1].hub
+		bus := &silentBus{Bus: at.opt.Bus}
+		at.opt.Bus = bus
+		for _, r := range s.replicas {
+			r.hub.vendors, r.hub.store = Fixed{"sim": drip{}}, ownedDB{simDB{s.store, r}}
+			if err := r.hub.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		session, answer, question, text := SessionID("s"), MessageID("a0"), MessageID("u0"), "q"
+		q := Question{SessionID: &session, MessageID: &question, AnswerID: &answer, Content: &text, Model: "sim/m", ParentGiven: true}
+		if _, err := s.replicas[0].hub.Ask(t.Context(), "u", q); err != nil {
+			t.Fatal(err)
+		}
+		socket, err := at.Connect(t.Context(), "u")
+		if err != nil {
+			t.Fatal(err)
+		}
+		bus.silent = true
+		if err := socket.Subscribe(t.Context(), 1, session, map[MessageID]int64{answer: 5}); err != nil {
+			t.Fatal(err)
+		}
+		bus.silent = false
+		bus.Listen(Topic{Session: session})
+		limit, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		stands := int64(5)
+		follow(limit, socket, func(batch []byte) error {
+			for line := range bytes.Lines(batch) {
+				e := decodeSimEvent(line)
+				if e.Type != "start" && e.Type != "delta" {
+					continue
+				}
+				from := e.Seq - 1
+				if e.From != nil {
+					from = *e.From
+				}
+				if from != stands {
+					return fmt.Errorf("%s %d follows %d, the viewer stands at %d", e.Type, e.Seq, from, stands)
+				}
+				if stands = e.Seq; stands >= 30 {
+					cancel()
+				}
+			}
+			return nil
+		})
+		if stands < 30 {
+			t.Errorf("it goes on up to %d", stands)
+		}
+		socket.Close()
 		for _, r := range s.replicas {
 			r.hub.Close()
 		}

@@ -270,7 +270,7 @@ func (v *Viewer) Subscribe(ctx context.Context, ref int64, id SessionID, positio
 	}
 	var ended []*log
 	if err == nil {
-		ended, err = v.hub.endedLogs(ctx, v.user, s.feed, positions)
+		ended, err = v.hub.lookUpLogs(ctx, v.user, s.feed, positions)
 	}
 	if err != nil {
 		v.abandon(s, was)
