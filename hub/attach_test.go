@@ -20,23 +20,31 @@ func (d ownedDB) Session(ctx context.Context, user UserID, id SessionID) (Sessio
 	return s, err
 }
 
+// askDrip starts all replicas, and has the user u ask the first a question whose
+// answer comes drop by drop.
+func (s *sim) askDrip(t *testing.T) (SessionID, MessageID) {
+	t.Helper()
+	for _, r := range s.replicas {
+		r.hub.vendors, r.hub.store = Fixed{"sim": drip{}}, ownedDB{simDB{s.store, r}}
+		if err := r.hub.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	session, answer, question, text := SessionID("s"), MessageID("a0"), MessageID("u0"), "q"
+	q := Question{SessionID: &session, MessageID: &question, AnswerID: &answer, Content: &text, Model: "sim/m", ParentGiven: true}
+	if _, err := s.replicas[0].hub.Ask(t.Context(), "u", q); err != nil {
+		t.Fatal(err)
+	}
+	return session, answer
+}
+
 // TestAttachWithoutTheDatabase attaches to a stream elsewhere that another
 // connection of the same user follows here, and that nobody else gets.
 func TestAttachWithoutTheDatabase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(1)
 		s.bus.send = (*localClient).push
-		for _, r := range s.replicas {
-			r.hub.vendors, r.hub.store = Fixed{"sim": drip{}}, ownedDB{simDB{s.store, r}}
-			if err := r.hub.Start(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		session, answer, question, text := SessionID("s"), MessageID("a0"), MessageID("u0"), "q"
-		q := Question{SessionID: &session, MessageID: &question, AnswerID: &answer, Content: &text, Model: "sim/m", ParentGiven: true}
-		if _, err := s.replicas[0].hub.Ask(t.Context(), "u", q); err != nil {
-			t.Fatal(err)
-		}
+		session, answer := s.askDrip(t)
 		at := s.replicas[1].hub
 		socket, err := at.Connect(t.Context(), "u")
 		if err != nil {
@@ -105,17 +113,7 @@ func TestSubscribeKeepsPlacesWhileTheBusIsSilent(t *testing.T) {
 		at := s.replicas[1].hub
 		bus := &silentBus{Bus: at.opt.Bus}
 		at.opt.Bus = bus
-		for _, r := range s.replicas {
-			r.hub.vendors, r.hub.store = Fixed{"sim": drip{}}, ownedDB{simDB{s.store, r}}
-			if err := r.hub.Start(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		session, answer, question, text := SessionID("s"), MessageID("a0"), MessageID("u0"), "q"
-		q := Question{SessionID: &session, MessageID: &question, AnswerID: &answer, Content: &text, Model: "sim/m", ParentGiven: true}
-		if _, err := s.replicas[0].hub.Ask(t.Context(), "u", q); err != nil {
-			t.Fatal(err)
-		}
+		session, answer := s.askDrip(t)
 		socket, err := at.Connect(t.Context(), "u")
 		if err != nil {
 			t.Fatal(err)
