@@ -48,6 +48,9 @@ type committer struct {
 
 	mu    sync.Mutex
 	dirty []*stream // with something pending
+	spare []*stream // what dirty was before
+
+	entries []JournalEntry // of one append
 }
 
 // chunk is what one stream has in a batch.
@@ -79,13 +82,16 @@ func (c *committer) mark(st *stream) {
 func (c *committer) gather(into []*chunk) []*chunk {
 	c.mu.Lock()
 	dirty := c.dirty
-	c.dirty = nil
+	c.dirty = c.spare[:0]
 	c.mu.Unlock()
+	into = slices.Grow(into, len(dirty))
 	for _, st := range dirty {
 		if k := st.takePending(); k != nil {
 			into = append(into, k)
 		}
 	}
+	clear(dirty)
+	c.spare = dirty
 	return into
 }
 
@@ -254,11 +260,15 @@ func (c *committer) append(ctx context.Context, batch []*chunk, refused chan<- s
 }
 
 func (c *committer) toJournal(batch []*chunk) func(context.Context) error {
-	entries := make([]JournalEntry, len(batch))
-	for i, k := range batch {
-		entries[i] = JournalEntry{Stream: k.stream.id, Epoch: k.stream.epoch, From: k.from, Seq: k.last, Runs: mergeRuns(k.deltas)}
+	return func(ctx context.Context) error {
+		c.entries = c.entries[:0]
+		for _, k := range batch {
+			c.entries = append(c.entries, JournalEntry{Stream: k.stream.id, Epoch: k.stream.epoch, From: k.from, Seq: k.last, Runs: k.deltas})
+		}
+		err := c.journal.Append(ctx, c.entries)
+		clear(c.entries)
+		return err
 	}
-	return func(ctx context.Context) error { return c.journal.Append(ctx, entries) }
 }
 
 // toBus ships chunks, those of a stream in their order; what has been shipped or
@@ -349,28 +359,6 @@ func pause(ctx context.Context, d time.Duration) bool {
 	case <-t.C:
 		return true
 	}
-}
-
-// mergeRuns joins neighbours of one kind.
-func mergeRuns(runs []Run) []Run {
-	if len(runs) == 1 {
-		return runs
-	}
-	var out []Run
-	for i := 0; i < len(runs); {
-		j, size := i, 0
-		for j < len(runs) && runs[j].Reasoning == runs[i].Reasoning {
-			size += len(runs[j].Text)
-			j++
-		}
-		text := make([]byte, 0, size)
-		for _, r := range runs[i:j] {
-			text = append(text, r.Text...)
-		}
-		out = append(out, Run{Text: string(text), Reasoning: runs[i].Reasoning})
-		i = j
-	}
-	return out
 }
 
 // unshown is what has not been shown of batches; never nil.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +20,7 @@ type slowJournal struct {
 }
 
 func (j slowJournal) Append(ctx context.Context, batch []JournalEntry) error {
-	j.asked <- batch
+	j.asked <- slices.Clone(batch)
 	select {
 	case err := <-j.answer:
 		return err

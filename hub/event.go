@@ -143,15 +143,16 @@ func appendDelta(dst []byte, id MessageID, from, seq int64, reasoning bool, text
 		dst = append(dst, `,"text":`...)
 	}
 	dst = append(dst, '"')
-	dst = appendEscaped(dst, text)
+	dst = AppendEscaped(dst, text)
 	return append(dst, `"}`...)
 }
 
-// appendEscaped adds valid UTF-8 to a JSON string (RFC 8259, section 7).
-func appendEscaped(dst, s []byte) []byte {
+// AppendEscaped adds valid UTF-8 to a JSON string (RFC 8259, section 7).
+func AppendEscaped[T string | []byte](dst []byte, s T) []byte {
 	const hex = "0123456789abcdef"
 	done := 0
-	for i, c := range s {
+	for i := range len(s) {
+		c := s[i]
 		if c >= ' ' && c != '"' && c != '\\' {
 			continue
 		}

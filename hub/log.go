@@ -34,7 +34,7 @@ const (
 type log struct {
 	id      MessageID
 	text    []byte   // of all deltas, text and reasoning as they came
-	ends    []int    // ends[seq] is where the event's text ends in text
+	ends    []uint32 // ends[seq] is where the event's text ends in text, which is answerMax at most
 	runs    []logRun // where text and reasoning take turns
 	start   startFields
 	finish  []byte  // its JSON, once the stream has ended
@@ -112,8 +112,8 @@ func (l *log) append(text string, reasoning bool) {
 		l.runs = append(l.runs, logRun{first: l.last, reasoning: reasoning})
 	}
 	from := len(l.text)
-	l.text = append(l.text, text...)
-	l.ends = append(l.ends, len(l.text))
+	l.text = append(double(l.text, len(text)), text...)
+	l.ends = append(double(l.ends, 1), uint32(len(l.text)))
 	if l.windows[Lines] == nil && l.windows[SSE] == nil {
 		return
 	}
@@ -121,10 +121,20 @@ func (l *log) append(text string, reasoning bool) {
 	l.frame(l.scratch)
 }
 
+// double returns s with room for n more. Where there is none it has twice as
+// much: to grow by a quarter, as append does, is to allocate a long answer five
+// times over.
+func double[E any](s []E, n int) []E {
+	if cap(s)-len(s) < n {
+		s = slices.Grow(s, max(n, cap(s)))
+	}
+	return s
+}
+
 // end adds the finish event, which must carry the seq last+1.
 func (l *log) end(finish []byte) {
 	l.last++
-	l.ends = append(l.ends, len(l.text))
+	l.ends = append(l.ends, uint32(len(l.text)))
 	l.finish = finish
 	l.frame(finish)
 }
@@ -237,12 +247,12 @@ func (l *log) take(f Framing, pos, limit int64, merge bool) (piece, int64) {
 	if l.ended() && to == l.last {
 		to--
 	}
-	base := 0
+	base := uint32(0)
 	if pos >= 0 {
 		base = l.ends[pos]
 	}
 	if l.ends[to]-base > mergeMax {
-		i := sort.SearchInts(l.ends[:to+1], base+mergeMax)
+		i, _ := slices.BinarySearch(l.ends[:to+1], base+mergeMax)
 		to = max(pos+1, int64(i)-1)
 	}
 	p.seq = to
@@ -331,7 +341,7 @@ func (l *log) snapshot(seq int64, runs []textRun) []byte {
 		}
 		for _, r := range runs {
 			if r.reasoning == kind {
-				dst = appendEscaped(dst, r.text)
+				dst = AppendEscaped(dst, r.text)
 			}
 		}
 		dst = append(dst, '"')

@@ -155,6 +155,7 @@ type Journal interface {
 	// Append stores a batch of new events of many streams at once; when it
 	// returns nil they survive the process. A batch may be repeated after an
 	// error: what is there already (same stream, epoch and seq) is read once.
+	// The batch is the caller's again afterwards.
 	Append(ctx context.Context, batch []JournalEntry) error
 }
 

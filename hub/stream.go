@@ -35,6 +35,7 @@ type stream struct {
 
 	mu       sync.Mutex
 	pending  []Run // pushed, not yet taken by the committer
+	usual    int   // how many were lately, when they were taken
 	unopened bool  // the bus has no log yet
 	recheck  bool  // the bus may have lost the log
 	fenced   bool  // somebody else owns the answer: nothing more is shown
@@ -58,6 +59,9 @@ func (st *stream) push(text string, reasoning bool) bool {
 		return false
 	}
 	st.size += len(text)
+	if st.pending == nil {
+		st.pending = make([]Run, 0, st.usual+1)
+	}
 	st.pending = append(st.pending, Run{Text: text, Reasoning: reasoning})
 	if len(st.pending) == 1 && !st.unopened && !st.recheck {
 		st.commits.mark(st)
@@ -87,6 +91,7 @@ func (st *stream) takePending() *chunk {
 		return nil
 	}
 	k := &chunk{stream: st, deltas: st.pending, open: st.unopened, from: st.pushed}
+	st.usual = len(st.pending)
 	st.pending, st.unopened, st.recheck = nil, false, false
 	st.inflight++
 	st.pushed += int64(len(k.deltas))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -35,15 +36,48 @@ type journalRun struct {
 	Reasoning bool   `json:"k,omitempty"`
 }
 
-func encodeJournal(batch []hub.JournalEntry) ([]byte, error) {
-	entries := make([]journalEntry, len(batch))
+// appendJournal adds a batch to dst as it lies in a row, runs of one kind as one.
+// It allocates only to grow dst: a row is written many times a second.
+func appendJournal(dst []byte, batch []hub.JournalEntry) []byte {
+	dst = append(dst, '[')
 	for i, e := range batch {
-		entries[i] = journalEntry{Stream: e.Stream, Epoch: e.Epoch, From: e.From, Seq: e.Seq, Runs: make([]journalRun, len(e.Runs))}
-		for j, run := range e.Runs {
-			entries[i].Runs[j] = journalRun(run)
+		if i > 0 {
+			dst = append(dst, ',')
 		}
+		dst = append(dst, `{"m":"`...)
+		dst = hub.AppendEscaped(dst, string(e.Stream))
+		dst = append(dst, `","e":`...)
+		dst = strconv.AppendInt(dst, e.Epoch, 10)
+		if e.From != 0 {
+			dst = append(dst, `,"f":`...)
+			dst = strconv.AppendInt(dst, e.From, 10)
+		}
+		dst = append(dst, `,"s":`...)
+		dst = strconv.AppendInt(dst, e.Seq, 10)
+		dst = append(dst, `,"r":[`...)
+		for j, run := range e.Runs {
+			switch {
+			case j == 0:
+				dst = append(dst, `{"t":"`...)
+			case run.Reasoning != e.Runs[j-1].Reasoning:
+				dst = endRun(dst, !run.Reasoning)
+				dst = append(dst, `,{"t":"`...)
+			}
+			dst = hub.AppendEscaped(dst, run.Text)
+		}
+		if n := len(e.Runs); n > 0 {
+			dst = endRun(dst, e.Runs[n-1].Reasoning)
+		}
+		dst = append(dst, "]}"...)
 	}
-	return json.Marshal(entries)
+	return append(dst, ']')
+}
+
+func endRun(dst []byte, reasoning bool) []byte {
+	if reasoning {
+		return append(dst, `","k":true}`...)
+	}
+	return append(dst, `"}`...)
 }
 
 func decodeJournal(b []byte) ([]journalEntry, error) {
@@ -72,18 +106,19 @@ func (r *Repo) Append(ctx context.Context, batch []hub.JournalEntry) error {
 	return nil
 }
 
+var rowBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
 func (r *Repo) appendRow(ctx context.Context, batch []hub.JournalEntry) error {
-	entries, err := encodeJournal(batch)
-	if err != nil {
-		return err
-	}
-	row := journalRow{Entries: entries, CreatedAt: now()}
+	buf := rowBuffers.Get().(*[]byte)
+	defer rowBuffers.Put(buf)
+	*buf = appendJournal((*buf)[:0], batch)
+	var row int64
 	drop := r.journal.freed("")
-	err = r.write(ctx, false, func(ctx context.Context, tx bun.Tx) error {
+	err := r.write(ctx, false, func(ctx context.Context, tx bun.Tx) error {
 		if err := deleteJournal(ctx, tx, drop); err != nil {
 			return err
 		}
-		return r.bound.journal.row(ctx, tx, row.Entries, row.CreatedAt).Scan(&row.ID)
+		return r.bound.journal.row(ctx, tx, *buf, now()).Scan(&row)
 	})
 	if err != nil {
 		return err
@@ -93,7 +128,7 @@ func (r *Repo) appendRow(ctx context.Context, batch []hub.JournalEntry) error {
 	for i, e := range batch {
 		ids[i] = e.Stream
 	}
-	r.journal.hold(row.ID, ids...)
+	r.journal.hold(row, ids...)
 	return nil
 }
 

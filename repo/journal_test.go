@@ -2,7 +2,11 @@ package repo
 
 import (
 	"encoding/json"
+	"reflect"
 	"testing"
+	"unicode/utf8"
+
+	"github.com/omnichat/omnichat/hub"
 )
 
 // FuzzDecodeJournal holds that a damaged row is an error and never a panic.
@@ -21,6 +25,32 @@ func FuzzDecodeJournal(f *testing.F) {
 		}
 		if again, err := decodeJournal(out); err != nil || len(again) != len(entries) {
 			t.Errorf("%d entries, then %d, %v", len(entries), len(again), err)
+		}
+	})
+}
+
+// FuzzJournal holds that a row has what was appended, neighbours of one kind
+// joined, whatever the text is.
+func FuzzJournal(f *testing.F) {
+	f.Add(int64(0), "a", " token", "b\n")
+	f.Add(int64(7), "\"quoted\" \\ ", "\u2028<&>\x00\x1f\x7f", "\U0001f600")
+	f.Fuzz(func(t *testing.T, from int64, a, b, c string) {
+		for _, text := range []string{a, b, c} {
+			if !utf8.ValidString(text) {
+				t.Skip("the hub's text is valid")
+			}
+		}
+		runs := func(r ...hub.Run) []hub.Run { return r }
+		entries, err := decodeJournal(appendJournal(nil, []hub.JournalEntry{
+			{Stream: "one", Epoch: 1, From: from, Seq: 9, Runs: runs(hub.Run{Text: a, Reasoning: true}, hub.Run{Text: b, Reasoning: true}, hub.Run{Text: c})},
+			{Stream: "two", Epoch: 2, Seq: 3, Runs: runs(hub.Run{Text: a}, hub.Run{Text: b}, hub.Run{Text: c, Reasoning: true})},
+		}))
+		want := []journalEntry{
+			{Stream: "one", Epoch: 1, From: from, Seq: 9, Runs: []journalRun{{Text: a + b, Reasoning: true}, {Text: c}}},
+			{Stream: "two", Epoch: 2, Seq: 3, Runs: []journalRun{{Text: a + b}, {Text: c, Reasoning: true}}},
+		}
+		if err != nil || !reflect.DeepEqual(entries, want) {
+			t.Errorf("got %+v, %v, want %+v", entries, err, want)
 		}
 	})
 }

@@ -47,6 +47,7 @@ func (c *Client) Answer(ctx context.Context, path string, header http.Header, po
 		run, stop := context.WithTimeoutCause(ctx, c.run, errEndless)
 		defer stop()
 		t := teller{yield: yield}
+		tell := t.tell // once: it is an allocation
 		err = c.retry(run, func() (bool, error) {
 			req, err := http.NewRequestWithContext(run, http.MethodPost, c.base+path, bytes.NewReader(body))
 			if err != nil {
@@ -57,11 +58,11 @@ func (c *Client) Answer(ctx context.Context, path string, header http.Header, po
 			req.Header.Set("Accept", "text/event-stream")
 			d := decoder()
 			err = c.stream(run, req, func(e Event) (bool, error) {
-				last, err := d.Event(e, t.tell)
+				last, err := d.Event(e, tell)
 				return last || t.left, err
 			})
 			if err == nil && !t.left {
-				err = d.End(t.tell)
+				err = d.End(tell)
 			}
 			return t.shown, err
 		})
