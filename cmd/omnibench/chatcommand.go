@@ -21,6 +21,7 @@ func chatCommand(flags *flag.FlagSet) job {
 	flags.Int64Var(&c.sample, "sample", 1, "the delay of every so many tokens is noted")
 	flags.IntVar(&c.waves, "waves", 2, "how often all ask once more and hang up, for the memory that this leaves")
 	flags.DurationVar(&c.idle, "idle", 5*time.Second, "after each of those; a log is kept for a minute, garbage for two at most")
+	again := flags.Int("again", 0, "how often each asks once more when its answer has ended")
 	length := flags.Duration("for", 5*time.Second, "length of an answer")
 	fast := flags.Bool("fast", false, "the provider sends as fast as it is read, instead of -rate; give -tokens")
 	top := flags.Bool("ramp", false, "find the most streams whose p99 is under -p99, from -streams on")
@@ -33,10 +34,10 @@ func chatCommand(flags *flag.FlagSet) job {
 		if c.tokens == 0 {
 			c.tokens = int64(c.rate * length.Seconds())
 		}
-		if c.atOnce < 1 || c.users < 1 || c.tokens < 1 || c.tokens > tokensMax || c.rate < 0 {
-			return nil, fmt.Errorf("-streams and -users must be above 0, -tokens from 1 to %d", tokensMax)
+		if c.atOnce < 1 || c.users < 1 || c.tokens < 1 || c.tokens > tokensMax || c.rate < 0 || *again < 0 {
+			return nil, fmt.Errorf("-streams and -users must be above 0, -again not below, -tokens from 1 to %d", tokensMax)
 		}
-		c.answers = c.atOnce
+		c.answers = c.atOnce * (1 + *again)
 		var targets []string
 		for _, db := range split(*dbs) {
 			for _, name := range l.names() {
@@ -91,7 +92,7 @@ func (c chat) ramp(ctx context.Context, l *lab, targets []string, p99 float64) (
 			best := map[string]float64{"streams": 0}
 			var bad faults
 			for range rampSteps {
-				c.answers, c.atOnce = try, try
+				c.answers, c.atOnce = try*(c.answers/c.atOnce), try
 				values, f, err := c.measure(ctx, l, name)
 				if err != nil {
 					return r, fmt.Errorf("%s, %d streams: %w", name, try, errors.Join(err, f.err()))
