@@ -16,6 +16,9 @@ const (
 	SSE                  // "id: <seq>", "data: <JSON>" and an empty line
 )
 
+// frameMax is how much larger than its event a frame is, in bytes.
+const frameMax = len("id: 9223372036854775807\ndata: \n\n")
+
 // appendFrame adds one event to dst. An event without a seq (below 0) has no id.
 func appendFrame(dst []byte, f Framing, seq int64, event []byte) []byte {
 	if f == Lines {

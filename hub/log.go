@@ -3,6 +3,7 @@ package hub
 import (
 	"slices"
 	"sort"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -12,7 +13,7 @@ const (
 	// is further behind gets merged deltas made from the text. While nobody is
 	// behind, it is windowMin.
 	windowMax = 256 << 10
-	windowMin = 32 << 10
+	windowMin = 16 << 10
 	// batchMax bounds one write, in bytes; a single event may be larger. It is
 	// the read limit that many WebSocket clients start with, less a margin.
 	batchMax = 31 << 10
@@ -126,7 +127,7 @@ func (l *log) append(text string, reasoning bool) {
 // times over.
 func double[E any](s []E, n int) []E {
 	if cap(s)-len(s) < n {
-		s = slices.Grow(s, max(n, cap(s)))
+		s = append(make([]E, 0, max(2*cap(s), len(s)+n)), s...)
 	}
 	return s
 }
@@ -149,11 +150,12 @@ func (l *log) frame(event []byte) {
 }
 
 func (w *window) add(f Framing, seq int64, event []byte) {
-	if len(w.buf) > min(windowMax, max(windowMin, 2*w.lag)) {
+	size := len(event) + frameMax
+	if len(w.offs) > 1 && len(w.buf)+size > min(windowMax, max(windowMin, 2*w.lag)) {
 		w.trim()
 	}
 	w.offs = append(w.offs, len(w.buf))
-	w.buf = appendFrame(w.buf, f, seq, event)
+	w.buf = appendFrame(double(w.buf, size), f, seq, event)
 }
 
 // trim forgets the older half.
@@ -215,7 +217,7 @@ func (l *log) take(f Framing, pos, limit int64, merge bool) (piece, int64) {
 	}
 	w := l.windows[f]
 	if w == nil {
-		w = &window{first: l.last + 1}
+		w = &window{first: l.last + 1, buf: make([]byte, 0, windowMin/16)}
 		l.windows[f] = w
 	}
 	if pos == NoPosition {
@@ -390,13 +392,26 @@ func (l *log) contents() (content, reasoning string, seq int64) {
 	if l.ended() {
 		to--
 	}
-	var c, r []byte
+	var c, r []textRun
 	for _, run := range l.cut(0, to) {
 		if run.reasoning {
-			r = append(r, run.text...)
+			r = append(r, run)
 		} else {
-			c = append(c, run.text...)
+			c = append(c, run)
 		}
 	}
-	return string(c), string(r), to
+	return join(c), join(r), to
+}
+
+func join(runs []textRun) string {
+	size := 0
+	for _, r := range runs {
+		size += len(r.text)
+	}
+	var b strings.Builder
+	b.Grow(size)
+	for _, r := range runs {
+		b.Write(r.text)
+	}
+	return b.String()
 }

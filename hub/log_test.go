@@ -131,7 +131,7 @@ func TestWindowsAreBounded(t *testing.T) {
 				p.done()
 			}
 		}
-		if most > 2*windowMax || each == 1 && most > 2*windowMin {
+		if most > 2*windowMax || each == 1 && most > windowMin {
 			t.Errorf("a window of %d bytes for a viewer who takes every %d events", most, each)
 		}
 	}
