@@ -137,6 +137,7 @@ func (c *committer) run(ctx context.Context) {
 	turn.Stop()
 	resting := true // until its timer, which is set, fires
 	paced := false  // readers take turns, one at each tick of its timer
+	idle := 0       // turns in a row in which nothing came
 	defer c.turns.stop()
 	each := restEach
 	var calm <-chan time.Time
@@ -168,7 +169,10 @@ func (c *committer) run(ctx context.Context) {
 			rest.Stop()
 			resting = false
 		case <-turn.C:
-			if paced = resting || inflight != nil || len(next) > 0; paced {
+			if idle++; resting || inflight != nil || len(next) > 0 {
+				idle = 0
+			}
+			if paced = idle <= groups; paced {
 				limit, period := c.turns.step()
 				rest.Reset(limit)
 				turn.Reset(period)

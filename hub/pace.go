@@ -33,10 +33,17 @@ type turns struct {
 	at      int           // the group that had the last turn
 	wide    int           // groups that have it together
 	period  time.Duration // from one turn to the next
-	small   int           // appends in a row of which readers need take no turns
+	small   int           // appends in a row at so low a load that readers need take no turns
+	seen    int           // streams in the appends since the last turn began
+	past    [groups]past  // the turns before it, newest first
+	load    int           // about how many streams have something in as many turns as there are groups
 	current atomic.Pointer[turn]
 	all     chan struct{} // holds one: those of the current turn have read
 }
+
+// past is a turn that is over: how many groups had it, and how many streams
+// were in its appends.
+type past struct{ wide, streams int }
 
 // turn is who reads in one.
 type turn struct {
@@ -63,18 +70,25 @@ func newTurns() *turns { return &turns{all: make(chan struct{}, 1), wide: groups
 // rest returns how long to rest after an append for so many streams, and whether
 // readers take turns from now on: if so, until all have read whose turn it is.
 func (t *turns) rest(streams int, each time.Duration) (long time.Duration, paced bool) {
-	if t.groups[0].taking.Load() && each*time.Duration(streams) < restLong {
-		// The load has ended, or few of those whose turn it was had anything.
-		if t.small++; t.small <= groups {
-			return t.period, true
+	if t.groups[0].taking.Load() {
+		// One append may have a part of a group, or all of them after a wait: it is
+		// the turns that tell, and no load falls at once.
+		t.seen += streams
+		t.load = max(streams, t.around(), t.load-t.load/8-1)
+		if each*time.Duration(t.load) < restLong {
+			if t.small++; t.small <= groups {
+				return t.period, true
+			}
 		}
+	} else {
+		t.load = streams
 	}
 	t.small = 0
-	part := streams / t.wide
+	part := t.load / groups
 	for t.wide = groups; t.wide > 1 && part*t.wide > atOnce; {
 		t.wide /= 2
 	}
-	long = min(restGroup*time.Duration(t.wide), each*time.Duration(streams))
+	long = min(restGroup*time.Duration(t.wide), each*time.Duration(t.load*t.wide/groups))
 	t.period = max(long, min(restFull, restMany*time.Duration(part)))
 	if long < restLong {
 		t.stop()
@@ -86,6 +100,19 @@ func (t *turns) rest(streams int, each time.Duration) (long time.Duration, paced
 	return long, true
 }
 
+// around is how many streams had something in the last turns in which every
+// group had one.
+func (t *turns) around() (streams int) {
+	wide := 0
+	for _, p := range t.past {
+		if wide < groups {
+			wide += p.wide
+			streams += p.streams
+		}
+	}
+	return streams * groups / max(wide, groups)
+}
+
 // step lets the next groups read, and returns how long an append waits for them
 // at most, and when it is the others' turn, however long the log takes.
 func (t *turns) step() (limit, next time.Duration) {
@@ -93,6 +120,9 @@ func (t *turns) step() (limit, next time.Duration) {
 	case <-t.all: // of a turn that was not awaited
 	default:
 	}
+	copy(t.past[1:], t.past[:])
+	t.past[0] = past{t.wide, t.seen}
+	t.seen = 0
 	now := &turn{turns: t}
 	now.reading.Add(1) // until all have been told
 	t.current.Store(now)
@@ -116,7 +146,7 @@ func (t *turn) back() {
 
 // stop lets all read at any time.
 func (t *turns) stop() {
-	t.wide = groups
+	t.wide, t.seen, t.past = groups, 0, [groups]past{}
 	none := &turn{turns: t} // that nobody awaits
 	for i := range t.groups {
 		if t.groups[i].taking.Load() {
