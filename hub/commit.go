@@ -137,7 +137,7 @@ func (c *committer) run(ctx context.Context) {
 	turn.Stop()
 	resting := true // until its timer, which is set, fires
 	paced := false  // readers take turns, one at each tick of its timer
-	idle := 0       // turns in a row in which nothing came
+	idle := 0       // turns since something came
 	defer c.turns.stop()
 	each := restEach
 	var calm <-chan time.Time
@@ -197,7 +197,7 @@ func (c *committer) run(ctx context.Context) {
 			}
 			paced = turns
 			show(inflight)
-			inflight = nil
+			inflight, idle = nil, 0
 			if c.late.Load() && (len(next) == 0 || time.Since(handed) < showAfter/4) {
 				c.late.Store(false)
 				c.log.Info("the log has caught up")
@@ -263,6 +263,9 @@ func (c *committer) append(ctx context.Context, batch []*chunk, refused chan<- s
 	}
 }
 
+// batchKept bounds the memory that is kept from one append to the next.
+const batchKept = 1 << 13
+
 func (c *committer) toJournal(batch []*chunk) func(context.Context) error {
 	return func(ctx context.Context) error {
 		c.entries = c.entries[:0]
@@ -270,7 +273,9 @@ func (c *committer) toJournal(batch []*chunk) func(context.Context) error {
 			c.entries = append(c.entries, JournalEntry{Stream: k.stream.id, Epoch: k.stream.epoch, From: k.from, Seq: k.last, Runs: k.deltas})
 		}
 		err := c.journal.Append(ctx, c.entries)
-		clear(c.entries)
+		if clear(c.entries); cap(c.entries) > batchKept { // after an outage
+			c.entries = nil
+		}
 		return err
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// After an append a committer rests, so long for each stream that had something
-// in it. Up to about 4,000 tokens a second, or 1,200 with a bus, where every
+// After an append a committer rests, so long for each stream that has something
+// to show. Up to about 4,000 tokens a second, or 1,200 with a bus, where every
 // stream's part is a message of its own, the rest is not felt. Beyond, it grows,
 // and the readers of the providers take turns: those whose turn it is read all
 // that there is, and what they have read is the next append. So a loaded hub
@@ -31,7 +31,8 @@ const (
 type turns struct {
 	groups  [groups]group
 	at      int           // the group that had the last turn
-	wide    int           // groups that have it together
+	wide    int           // groups that have the next one together
+	had     int           // groups that had that last turn
 	period  time.Duration // from one turn to the next
 	small   int           // appends in a row at so low a load that readers need take no turns
 	seen    int           // streams in the appends since the last turn began
@@ -74,7 +75,7 @@ func (t *turns) rest(streams int, each time.Duration) (long time.Duration, paced
 		// One append may have a part of a group, or all of them after a wait: it is
 		// the turns that tell, and no load falls at once.
 		t.seen += streams
-		t.load = max(streams, t.around(), t.load-t.load/8-1)
+		t.load = max(streams, t.around(), t.load-t.load/4-1)
 		if each*time.Duration(t.load) < restLong {
 			if t.small++; t.small <= groups {
 				return t.period, true
@@ -121,8 +122,8 @@ func (t *turns) step() (limit, next time.Duration) {
 	default:
 	}
 	copy(t.past[1:], t.past[:])
-	t.past[0] = past{t.wide, t.seen}
-	t.seen = 0
+	t.past[0] = past{t.had, t.seen}
+	t.had, t.seen = t.wide, 0
 	now := &turn{turns: t}
 	now.reading.Add(1) // until all have been told
 	t.current.Store(now)
@@ -146,7 +147,7 @@ func (t *turn) back() {
 
 // stop lets all read at any time.
 func (t *turns) stop() {
-	t.wide, t.seen, t.past = groups, 0, [groups]past{}
+	t.wide, t.had, t.seen, t.past = groups, 0, 0, [groups]past{}
 	none := &turn{turns: t} // that nobody awaits
 	for i := range t.groups {
 		if t.groups[i].taking.Load() {

@@ -113,19 +113,67 @@ func TestReadersAreLetGo(t *testing.T) {
 		done := make(chan struct{})
 		go func() { paceIn(t, all, 2).Wait(); close(done) }()
 		synctest.Wait()
+		var took time.Duration
 		appends := 0
-		for paced := true; paced && appends < 100; appends++ {
-			all.step()
+		for paced := true; paced && took < time.Minute; appends++ {
+			_, next := all.step()
+			took += next
 			_, paced = all.rest(1, restEach)
 		}
-		if appends <= groups || appends == 100 {
-			t.Errorf("after %d appends of few tokens readers take no turns", appends)
+		if appends <= groups {
+			t.Errorf("%d appends of few tokens end the turns", appends)
+		}
+		if took > time.Second {
+			t.Errorf("one stream that is left takes turns for %s", took)
 		}
 		<-done
 		if (&Pace{}).Waits() || PaceOf(context.Background()).Waits() {
 			t.Error("who is in no group waits for a turn")
 		}
 	})
+}
+
+// TestTurnsFollowTheLoad holds that one late or partial append changes nothing:
+// as many streams read at a time as before, and as often.
+func TestTurnsFollowTheLoad(t *testing.T) {
+	for _, streams := range []int{100, 300, 1000} {
+		for name, odd := range map[string]func(all *turns, each int){
+			"none":     func(*turns, int) {},
+			"leftover": func(all *turns, _ int) { all.rest(3, restEach) },
+			"late": func(all *turns, each int) { // what two turns have read is one append
+				all.step()
+				all.rest(2*each, restEach)
+			},
+			"stalled": func(all *turns, _ int) { // for a round
+				for range groups {
+					all.step()
+				}
+				all.rest(streams, restEach)
+			},
+		} {
+			all := newTurns()
+			all.rest(streams, restEach)
+			round := func() {
+				all.step()
+				all.rest(streams*all.had/groups, restEach)
+			}
+			for range 20 {
+				round()
+			}
+			wide, period := all.wide, all.period
+			for range 20 {
+				for _, do := range []func(){func() { odd(all, streams*all.had/groups) }, round, round, round} {
+					do()
+					if all.wide > wide || all.period > 2*period || 2*all.period < period {
+						t.Fatalf("%d streams, %s: %d groups every %s, instead of %d every %s", streams, name, all.wide, all.period, wide, period)
+					}
+				}
+			}
+			if all.load < streams*3/4 || all.load > 2*streams {
+				t.Errorf("%d streams, %s: taken for %d", streams, name, all.load)
+			}
+		}
+	}
 }
 
 // quickJournal has everything at once.

@@ -110,8 +110,12 @@ var rowBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 func (r *Repo) appendRow(ctx context.Context, batch []hub.JournalEntry) error {
 	buf := rowBuffers.Get().(*[]byte)
-	defer rowBuffers.Put(buf)
 	*buf = appendJournal((*buf)[:0], batch)
+	defer func() {
+		if cap(*buf) <= journalRowMax {
+			rowBuffers.Put(buf)
+		}
+	}()
 	var row int64
 	drop := r.journal.freed("")
 	err := r.write(ctx, false, func(ctx context.Context, tx bun.Tx) error {
