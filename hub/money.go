@@ -11,14 +11,17 @@ import (
 // dollars.
 type Money int64
 
-// Dollars is an amount of US dollars.
-func Dollars(d float64) Money { return Money(math.Round(d * 1e9)) }
+// moneyMax bounds an amount, so that sums of many fit, too.
+const moneyMax = 1e15
+
+// Dollars is an amount of US dollars, a million at most.
+func Dollars(d float64) Money { return Money(math.Round(min(max(d*1e9, -moneyMax), moneyMax))) }
 
 // MarshalJSON writes dollars, exactly.
 func (m Money) MarshalJSON() ([]byte, error) {
 	sign := ""
-	n := int64(m)
-	if n < 0 {
+	n := uint64(m)
+	if m < 0 {
 		sign, n = "-", -n
 	}
 	return fmt.Appendf(nil, "%s%d.%09d", sign, n/1e9, n%1e9), nil
@@ -48,7 +51,7 @@ type Price struct {
 // Cost is what a usage costs at this price.
 func (p Price) Cost(u Usage) Money {
 	fresh := max(0, u.InputTokens-u.CachedTokens)
-	return Money(math.Round((float64(fresh)*p.Input + float64(u.CachedTokens)*p.CachedInput + float64(u.OutputTokens)*p.Output) * 1000))
+	return Dollars((float64(fresh)*p.Input + float64(u.CachedTokens)*p.CachedInput + float64(u.OutputTokens)*p.Output) / 1e6)
 }
 
 // ModelPrice is an entry of the table of prices.

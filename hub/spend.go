@@ -15,11 +15,23 @@ func (h *Hub) account(ctx context.Context, model string, u *Usage, whole bool, i
 	case !whole: // what came last was of a moment before the end
 		u.OutputTokens, u.Estimated = max(u.OutputTokens, output), true
 	}
+	u.bound()
 	if p := priceOf(h.customPrices(ctx), model); p != nil {
 		cost := p.Cost(*u)
 		u.Cost = &cost
 	}
 	return u
+}
+
+// tokensMax is more than any answer uses.
+const tokensMax = 100_000_000
+
+// bound mends counts that cannot be: what an endpoint reports may not spoil the
+// books, nor lower what is used of a limit.
+func (u *Usage) bound() {
+	for _, n := range []*int64{&u.InputTokens, &u.OutputTokens, &u.CachedTokens, &u.ReasoningTokens} {
+		*n = min(max(*n, 0), tokensMax)
+	}
 }
 
 // withinLimit refuses when the user has used up what is allowed for today.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"iter"
+	"math"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -51,6 +52,10 @@ func (echoes) Stream(ctx context.Context, p hub.Prompt) iter.Seq2[hub.Delta, err
 					return
 				}
 			}
+			return
+		case "lie":
+			yield(hub.Delta{Text: "x"}, nil)
+			yield(hub.Delta{Finish: hub.ReasonStop, Usage: &hub.Usage{InputTokens: math.MinInt64, OutputTokens: math.MaxInt64, CachedTokens: -1}}, nil)
 			return
 		case "fail":
 			yield(hub.Delta{}, &hub.Error{Code: hub.CodeProviderRateLimit, Msg: "the provider is busy", RetryAfter: 7 * time.Second})
