@@ -92,6 +92,10 @@ func (h *Hub) read(st *stream, o order, model string, provider Provider, end *An
 		if d.Usage != nil {
 			end.Usage = d.Usage
 		}
+		if !st.keep(d.beside()) {
+			end.Reason = ReasonLength
+			break
+		}
 		if d.Tool != nil {
 			end.ToolCalls = addToolCall(end.ToolCalls, *d.Tool)
 		}
@@ -155,9 +159,7 @@ func addToolCall(calls []ToolCall, d ToolDelta) []ToolCall {
 	c := &calls[d.Index]
 	c.ID += clean(d.ID)
 	c.Name += clean(d.Name)
-	if len(c.Arguments)+len(d.Arguments) <= answerMax {
-		c.Arguments += clean(d.Arguments)
-	}
+	c.Arguments += clean(d.Arguments)
 	return calls
 }
 

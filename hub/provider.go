@@ -81,6 +81,15 @@ type Delta struct {
 	Finish    Reason          // stop, length, content_filter or tool_calls
 }
 
+// beside is the bytes of what is kept with the answer's text.
+func (d *Delta) beside() int {
+	n := len(d.Opaque)
+	if d.Tool != nil {
+		n += len(d.Tool.ID) + len(d.Tool.Name) + len(d.Tool.Arguments)
+	}
+	return n
+}
+
 // ToolDelta is a part of a call of a tool that the model wants made.
 type ToolDelta struct {
 	Index     int    // which of the answer's calls

@@ -34,14 +34,15 @@ type stream struct {
 	endedAt time.Time // guarded by Hub.mu
 
 	mu       sync.Mutex
-	pending  []Run // pushed, not yet taken by the committer
-	usual    int   // how many were lately, when they were taken
-	unopened bool  // the bus has no log yet
-	recheck  bool  // the bus may have lost the log
-	fenced   bool  // somebody else owns the answer: nothing more is shown
-	inflight int   // chunks taken and not yet shown
-	pushed   int64 // seq of the newest delta that was taken
-	size     int
+	pending  []Run         // pushed, not yet taken by the committer
+	usual    int           // how many were lately, when they were taken
+	unopened bool          // the bus has no log yet
+	recheck  bool          // the bus may have lost the log
+	fenced   bool          // somebody else owns the answer: nothing more is shown
+	inflight int           // chunks taken and not yet shown
+	pushed   int64         // seq of the newest delta that was taken
+	size     int           // bytes of text that were pushed
+	beside   int           // bytes that the answer has beside it
 	input    int64         // about how many tokens the prompt has
 	closed   bool          // nothing more is pushed
 	quiet    chan struct{} // closed when nothing is pending or in flight; nil if nobody waits
@@ -55,7 +56,7 @@ func (st *stream) push(text string, reasoning bool) bool {
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.closed || st.size+len(text) > answerMax {
+	if st.closed || st.size+st.beside+len(text) > answerMax {
 		return false
 	}
 	st.size += len(text)
@@ -66,6 +67,18 @@ func (st *stream) push(text string, reasoning bool) bool {
 	if len(st.pending) == 1 && !st.unopened && !st.recheck {
 		st.commits.mark(st)
 	}
+	return true
+}
+
+// keep counts bytes that an answer has beside its text, and says whether there is
+// room for them.
+func (st *stream) keep(n int) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.size+st.beside+n > answerMax {
+		return false
+	}
+	st.beside += n
 	return true
 }
 
