@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,6 +149,68 @@ func TestSubscribeKeepsPlacesWhileTheBusIsSilent(t *testing.T) {
 		})
 		if stands < 30 {
 			t.Errorf("it goes on up to %d", stands)
+		}
+		socket.Close()
+		for _, r := range s.replicas {
+			r.hub.Close()
+		}
+	})
+}
+
+// TestSubscribeAgainGetsASnapshot is a client that has lost what it knew, on a
+// connection that has not.
+func TestSubscribeAgainGetsASnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(1)
+		s.bus.send = (*localClient).push
+		session, _ := s.askDrip(t)
+		socket, err := s.replicas[0].hub.Connect(t.Context(), "u")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := socket.Subscribe(t.Context(), 1, session, nil); err != nil {
+				t.Fatal(err)
+			}
+			limit, cancel := context.WithTimeout(t.Context(), time.Second)
+			var after []string
+			follow(limit, socket, func(batch []byte) error {
+				for line := range bytes.Lines(batch) {
+					after = append(after, decodeSimEvent(line).Type)
+				}
+				return nil
+			})
+			cancel()
+			ack, snapshot, delta := slices.Index(after, "ack"), slices.Index(after, "snapshot"), slices.Index(after, "delta")
+			if ack < 0 || snapshot < ack || delta < snapshot {
+				t.Errorf("it gets %v", after)
+			}
+		}
+		socket.Close()
+		for _, r := range s.replicas {
+			r.hub.Close()
+		}
+	})
+}
+
+// TestAnswersThatAreNotReadAreCounted is a client that commands and does not read.
+func TestAnswersThatAreNotReadAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(1)
+		session, _ := s.askDrip(t)
+		socket, err := s.replicas[0].hub.Connect(t.Context(), "u")
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := socket.Owed()
+		socket.Pong()
+		pong := socket.Owed() - before
+		if err := socket.Subscribe(t.Context(), 1, session, nil); err != nil {
+			t.Fatal(err)
+		}
+		ack := socket.Owed() - before - pong
+		if pong < 10 || ack < 10 {
+			t.Errorf("a pong counts %d bytes, an ack %d", pong, ack)
 		}
 		socket.Close()
 		for _, r := range s.replicas {

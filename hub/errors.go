@@ -2,6 +2,7 @@ package hub
 
 import (
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -83,8 +84,14 @@ func NotFound(noun string) *Error {
 	return &Error{Code: CodeNotFound, Msg: "no such " + noun}
 }
 
+// fieldMax is more than any field's name has; a client may make names up.
+const fieldMax = 100
+
 // Invalid says which field of a request is wrong, and how.
 func Invalid(field, msg string) *Error {
+	if len(field) > fieldMax {
+		field = strings.ToValidUTF8(field[:fieldMax], "") + "…"
+	}
 	return &Error{Code: CodeInvalid, Field: field, Msg: field + " " + msg}
 }
 

@@ -140,6 +140,19 @@ func (v *Viewer) write(s *sub) bool {
 	}
 }
 
+// Owed is the bytes of answers to commands that wait for the client to read.
+func (v *Viewer) Owed() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	n := len(v.replies)
+	for _, s := range v.subs {
+		s.feed.mu.Lock()
+		n += len(s.head)
+		s.feed.mu.Unlock()
+	}
+	return n
+}
+
 // reply sends an event that no feed orders.
 func (v *Viewer) reply(event []byte) {
 	v.mu.Lock()
@@ -291,7 +304,11 @@ func (v *Viewer) Subscribe(ctx context.Context, ref int64, id SessionID, positio
 			s.place(l, pos)
 		}
 	}
-	s.snapshotAll()
+	for _, l := range f.streams {
+		if _, known := positions[l.id]; !known && !l.ended() {
+			*s.find(l, NoPosition) = place{log: l, pos: NoPosition, fresh: true}
+		}
+	}
 	s.release(encode(ackEvent{Type: "ack", Ref: ref, Version: session.Version}))
 	return nil
 }

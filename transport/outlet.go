@@ -236,8 +236,8 @@ func (h hijacked) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// owedMax is the bytes of control frames that may wait for a peer which makes us
-// send them and reads nothing.
+// owedMax is the bytes of control frames, or of answers to commands, that may wait
+// for a peer which makes us send them and reads nothing.
 const owedMax = 64 << 10
 
 var errOwed = errors.New("the peer pings and does not read")

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/omnichat/omnichat/hub"
 )
@@ -73,6 +74,16 @@ func TestProblemOfACommandNamesItsField(t *testing.T) {
 		if !errors.As(err, &e) || e.Code != hub.CodeInvalid || e.Field != want || strings.Contains(e.Msg, "Body") {
 			t.Errorf("%s: %v, want the field %s", in, err, want)
 		}
+	}
+}
+
+// TestMadeUpNamesAreCut keeps an answer small, however long the name that it
+// refuses.
+func TestMadeUpNamesAreCut(t *testing.T) {
+	_, err := parseCommand([]byte(`{"type":"ping","` + strings.Repeat("é", 1<<19) + `":1}`))
+	var e *hub.Error
+	if !errors.As(err, &e) || !strings.HasPrefix(e.Field, "éé") || !utf8.ValidString(e.Field) || len(e.Error()) > 1000 {
+		t.Errorf("%T of %d bytes", err, len(err.Error()))
 	}
 }
 

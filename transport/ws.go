@@ -269,6 +269,10 @@ func (w *socket) takeCommands(v *hub.Viewer) {
 			w.end(closeTooMany, "too many commands")
 			return
 		}
+		if v.Owed() > owedMax {
+			w.end(closeTooMany, "the answers to commands are not read")
+			return
+		}
 		if kind != websocket.MessageText {
 			v.Refuse(0, &hub.Error{Code: hub.CodeInvalid, Msg: "commands are text messages"})
 			continue
