@@ -21,7 +21,7 @@ func (h *Hub) ask(ctx context.Context, user UserID, q Question, fresh SessionID)
 	if err != nil {
 		return Asked{}, err
 	}
-	provider, _, refused := h.providerOf(ctx, user, "model", sq.Model)
+	provider, refused := h.choose(ctx, user, &sq)
 	if refused == nil {
 		refused = h.withinLimit(ctx, user)
 	}
@@ -126,11 +126,20 @@ func (h *Hub) storedQuestion(ctx context.Context, user UserID, q Question, fresh
 			model = s.Model
 		}
 	}
-	var err error
-	if sq.Model, err = h.resolveModel(ctx, user, model); err != nil {
-		return sq, err
+	sq.Model = model
+	return sq, nil
+}
+
+// choose settles which model is asked, and checks that it can answer.
+func (h *Hub) choose(ctx context.Context, user UserID, sq *StoredQuestion) (provider Provider, err error) {
+	if sq.Model, err = h.resolveModel(ctx, user, sq.Model); err != nil {
+		return nil, err
 	}
-	return sq, h.canSee(ctx, user, sq)
+	if err := h.canSee(ctx, user, *sq); err != nil {
+		return nil, err
+	}
+	provider, _, err = h.providerOf(ctx, user, "model", sq.Model)
+	return provider, err
 }
 
 // canSee refuses images for a model that is known not to see them.

@@ -53,7 +53,7 @@ func (c *cache[T]) forget() {
 }
 
 // Models lists what the user can ask, of all providers, the default model first.
-// A provider that does not answer is left out until it does.
+// Of a provider that does not answer it has what that said before.
 func (h *Hub) Models(ctx context.Context, user UserID) ([]Model, error) {
 	if items, ok := h.models.get(user); ok {
 		return items, nil
@@ -71,16 +71,23 @@ func (h *Hub) Models(ctx context.Context, user UserID) ([]Model, error) {
 	lists := make([][]Model, len(names))
 	failed := make([]error, len(names))
 	var asked sync.WaitGroup
+	ask := context.WithoutCancel(ctx) // the list is kept, whoever hangs up; providers have a limit of their own
 	for i, name := range names {
-		asked.Go(func() { lists[i], failed[i] = providers[name].Models(ctx) })
+		asked.Go(func() { lists[i], failed[i] = providers[name].Models(ask) })
 	}
 	asked.Wait()
+	before, _ := h.models.get(user)
 	items := []Model{}
 	goodFor := modelsFor
 	for i, name := range names {
 		if failed[i] != nil {
 			h.log.Warn("list models", "provider", name, "err", failed[i])
 			goodFor = partFor
+			for _, m := range before {
+				if m.Provider == name {
+					items = append(items, m)
+				}
+			}
 			continue
 		}
 		for _, m := range lists[i] {
