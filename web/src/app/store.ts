@@ -3,6 +3,7 @@ import { authReducer } from '../features/auth/authSlice';
 import { chatReducer } from '../features/chat/chatSlice';
 import { filesReducer, keepFiles } from '../features/chat/files/filesSlice';
 import { keepPending } from '../features/chat/pending';
+import { keepChoices } from '../features/chat/state';
 import { modelsReducer } from '../features/models/modelsSlice';
 import { sessionsReducer } from '../features/sessions/sessionsSlice';
 import { settingsReducer } from '../features/settings/settingsSlice';
@@ -26,13 +27,14 @@ export function makeStore(api: Api) {
       defaults({ thunk: { extraArgument: { api } }, serializableCheck: false, immutableCheck: false }),
   });
   // What a reload must not lose.
-  let { pending } = store.getState().chat;
+  let { pending, choices } = store.getState().chat;
   let { drafts } = store.getState().files;
   store.subscribe(() => {
     const state = store.getState();
     if (state.chat.pending !== pending) keepPending(state.chat.pending);
+    if (state.chat.choices !== choices) keepChoices(state.chat.choices, choices);
     if (state.files.drafts !== drafts) keepFiles(state.files.drafts);
-    pending = state.chat.pending;
+    ({ pending, choices } = state.chat);
     drafts = state.files.drafts;
   });
   return store;

@@ -1,7 +1,7 @@
 import { useEffect, useRef } from 'react';
 import { useStore } from 'react-redux';
 import { positionsOf } from '../features/chat/branches';
-import { askedAgain, followed, loadMessages, wentOnline } from '../features/chat/chatSlice';
+import { followed, loadMessages, notFound, wentOnline } from '../features/chat/chatSlice';
 import { loadSessions } from '../features/sessions/sessionsSlice';
 import type { Api } from '../shared/api';
 import { eventsReceived } from '../shared/events';
@@ -18,6 +18,7 @@ export function useLive(api: Api, session: string | null): void {
       positions: (id) => positionsOf(store.getState().chat, id),
       received: (events) => store.dispatch(eventsReceived({ events, via: 'socket' })),
       subscribed: (id, version) => store.dispatch(followed({ session: id, version })),
+      missing: (id) => store.dispatch(notFound(id)),
       online: (yes) => store.dispatch(wentOnline(yes)),
     });
     live.current = made;
@@ -26,22 +27,20 @@ export function useLive(api: Api, session: string | null): void {
 
   const loaded = useAppSelector((state) => session !== null && state.chat.versions[session] !== undefined);
   const stale = useAppSelector((state) => session !== null && state.chat.stale[session] === true);
-  const behind = useAppSelector((state) => session !== null && state.chat.behind[session] === true);
+  const behind = useAppSelector((state) => (session !== null && state.chat.behind[session]?.times) || 0);
   const listStale = useAppSelector((state) => state.sessions.stale);
 
-  // Loaded first, so that the subscribe can say where the page stands.
   useEffect(() => {
     if (session && !loaded) store.dispatch(loadMessages(session));
-    live.current?.follow(session && loaded ? session : undefined);
   }, [session, loaded, store]);
+  // Loaded first, so that the subscribe can say where the page stands; and again when something was missed.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: behind counts how often
+  useEffect(() => {
+    live.current?.follow(session && loaded ? session : undefined);
+  }, [session, loaded, behind]);
   useEffect(() => {
     if (session && loaded && stale) store.dispatch(loadMessages(session));
   }, [session, loaded, stale, store]);
-  useEffect(() => {
-    if (!session || !loaded || !behind) return;
-    store.dispatch(askedAgain(session));
-    live.current?.follow(session);
-  }, [session, loaded, behind, store]);
   useEffect(() => {
     if (listStale) store.dispatch(loadSessions());
   }, [listStale, store]);

@@ -2,6 +2,9 @@ import { EventSourceParserStream } from 'eventsource-parser/stream';
 import type { Failure, ServerEvent } from './protocol';
 
 const REFRESH_KEY = 'omnichat-refresh';
+/** The server sends a heartbeat every 15 to 25 s. */
+const SILENT_MS = 45_000;
+const SUSPECT_MS = 5000;
 
 /** What the server said of a refused request. */
 export class ApiError extends Error {
@@ -38,7 +41,10 @@ interface TokenResponse {
 export class Api {
   readonly base: string;
   private token = '';
-  private expires = 0;
+  /** When the token is to be renewed: a minute before its end, or sooner if it is short-lived. */
+  private renewAt = 0;
+  /** For each event stream that is read: how to bear less silence from now on. */
+  private readonly reads = new Set<(ms: number) => void>();
   private refreshing: Promise<boolean> | undefined;
   private readonly channel = new BroadcastChannel('omnichat');
   /** Called when the login has ended, here or in another tab. */
@@ -67,7 +73,7 @@ export class Api {
     if (!res.ok) throw await problem(res);
     const got = (await res.json()) as TokenResponse;
     this.token = got.access_token;
-    this.expires = Date.now() + got.expires_in * 1000;
+    this.renewAt = Date.now() + 1000 * Math.max(got.expires_in - 60, got.expires_in / 2);
     if (got.refresh_token) sessionStorage.setItem(REFRESH_KEY, got.refresh_token);
   }
 
@@ -115,13 +121,23 @@ export class Api {
 
   /** A token that is good for a while yet. */
   async freshToken(): Promise<string> {
-    if (!this.token || this.expires - Date.now() < 60_000) await this.refresh();
+    if (!this.token || Date.now() >= this.renewAt) await this.refresh();
     return this.token;
   }
 
-  /** When the token should be renewed, in ms from now. */
+  /** When the token is to be renewed, in ms from now. */
   get renewIn(): number {
-    return Math.max(1000, this.expires - Date.now() - 90_000);
+    return Math.max(1000, this.renewAt - Date.now());
+  }
+
+  /** The server does not take the token any more. */
+  distrust(): void {
+    this.renewAt = 0;
+  }
+
+  /** The network may have changed: event streams that stay silent now are given up soon. */
+  suspect(): void {
+    for (const bear of this.reads) bear(SUSPECT_MS);
   }
 
   async fetch(path: string, init: RequestInit = {}): Promise<Response> {
@@ -160,20 +176,42 @@ export class Api {
     if (!res.ok) throw await problem(res);
   }
 
-  /** The events of an event stream's response. */
+  /** The events of an event stream's response. It fails when nothing comes any more, not even heartbeats. */
   async *events(path: string, init: RequestInit): AsyncGenerator<ServerEvent> {
-    const res = await this.fetch(path, init);
-    if (res.status === 204 || !res.body) return;
-    const events = res.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
-    const reader = events.getReader();
+    const dead = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const bear = (ms: number) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => dead.abort(), ms);
+    };
+    bear(SILENT_MS);
+    this.reads.add(bear);
     try {
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) return;
-        yield JSON.parse(value.data) as ServerEvent;
+      const res = await this.fetch(path, { ...init, signal: dead.signal });
+      if (res.status === 204 || !res.body) return;
+      const heard = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+        transform(bytes, out) {
+          bear(SILENT_MS);
+          out.enqueue(bytes);
+        },
+      });
+      const reader = res.body
+        .pipeThrough(heard)
+        .pipeThrough(new TextDecoderStream())
+        .pipeThrough(new EventSourceParserStream())
+        .getReader();
+      try {
+        for (;;) {
+          const { done, value } = await reader.read();
+          if (done) return;
+          yield JSON.parse(value.data) as ServerEvent;
+        }
+      } finally {
+        reader.cancel().catch(() => {});
       }
     } finally {
-      reader.cancel().catch(() => {});
+      clearTimeout(timer);
+      this.reads.delete(bear);
     }
   }
 

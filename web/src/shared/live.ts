@@ -1,6 +1,7 @@
 import { WebSocket as Reconnecting } from 'partysocket';
 import type { Api } from './api';
 import { Batcher } from './batch';
+import { patiently } from './patience';
 import { parseLines, type ServerEvent } from './protocol';
 
 export interface LiveState {
@@ -9,8 +10,16 @@ export interface LiveState {
   received(events: ServerEvent[]): void;
   /** The answer to a subscribe: the session's version. */
   subscribed(session: string, version: number): void;
+  /** The session that was to be followed is not there. */
+  missing(session: string): void;
   online(yes: boolean): void;
 }
+
+/** How long the server may be silent before it is asked whether it is there, and how long it may take to say so. */
+const SILENT_MS = 20_000;
+const ANSWER_MS = 10_000;
+const AGAIN_MS = 1000;
+const UNAUTHENTICATED = 4401;
 
 /** The one WebSocket of a tab. It follows the user's own feed and one session. */
 export class Live {
@@ -22,7 +31,12 @@ export class Live {
   private ref = 0;
   private readonly subscribes = new Map<number, string>();
   private ready = false;
+  private lost = false;
+  private closed = false;
+  private opened = 0;
   private renew: ReturnType<typeof setTimeout> | undefined;
+  private again: ReturnType<typeof setTimeout> | undefined;
+  private silence: ReturnType<typeof setTimeout> | undefined;
 
   constructor(api: Api, state: LiveState) {
     this.api = api;
@@ -33,27 +47,55 @@ export class Live {
       maxReconnectionDelay: 8000,
       maxEnqueuedMessages: 0,
     });
-    this.ws.onopen = () => this.authenticate();
-    this.ws.onclose = () => {
-      this.ready = false;
-      clearTimeout(this.renew);
-      this.batcher.flush();
+    this.ws.onopen = () => {
+      this.opened++;
+      this.authenticate();
+    };
+    this.ws.onclose = (e) => {
+      this.rest();
+      this.lost = true;
+      if (e.code === UNAUTHENTICATED) api.distrust();
       state.online(false);
     };
     this.ws.onmessage = (e) => {
+      this.listen(SILENT_MS);
       for (const event of parseLines(String(e.data))) this.take(event);
     };
+    window.addEventListener('online', this.check);
+    document.addEventListener('visibilitychange', this.check);
   }
 
+  /** Stops what is of one connection. */
+  private rest(): void {
+    this.ready = false;
+    this.opened++;
+    this.subscribes.clear();
+    for (const timer of [this.renew, this.again, this.silence]) clearTimeout(timer);
+    this.batcher.flush();
+  }
+
+  /** Says who this is: on each connection first of all, and before a token runs out. */
   private async authenticate(): Promise<void> {
-    const token = await this.api.freshToken().catch(() => '');
-    if (!token) {
-      this.ws.reconnect();
-      return;
-    }
+    const connection = this.opened;
+    const current = () => !this.closed && this.opened === connection;
+    const token = await patiently(async () => (current() ? this.api.freshToken() : ''));
+    if (!token || !current()) return; // without a token the login is over, and the page goes
     this.send({ type: 'auth', token });
     this.renew = setTimeout(() => this.authenticate(), this.api.renewIn);
   }
+
+  /** A connection can die without a word: one that stays silent is asked, and then given up. */
+  private listen(ms: number): void {
+    clearTimeout(this.silence);
+    this.silence = setTimeout(() => this.check(), ms);
+  }
+
+  private readonly check = (): void => {
+    if (!this.ready) return;
+    this.send({ type: 'ping' });
+    clearTimeout(this.silence);
+    this.silence = setTimeout(() => this.ws.reconnect(), ANSWER_MS);
+  };
 
   private take(event: ServerEvent): void {
     switch (event.type) {
@@ -62,13 +104,23 @@ export class Live {
         if (!this.ready) {
           this.ready = true;
           this.state.online(true);
+          if (this.lost) this.api.suspect(); // what broke this connection may have broken others
           if (this.session) this.subscribe(this.session);
         }
         return;
       case 'ack': {
         const session = this.subscribes.get(event.ref);
         this.subscribes.delete(event.ref);
+        this.batcher.flush(); // what comes before it is not what was asked for
         if (session && event.version) this.state.subscribed(session, event.version);
+        return;
+      }
+      case 'error': {
+        const session = this.subscribes.get(event.ref);
+        this.subscribes.delete(event.ref);
+        if (!session || session !== this.session) return;
+        if (event.code === 'not_found') this.state.missing(session);
+        else this.again = setTimeout(() => this.follow(this.session), AGAIN_MS);
         return;
       }
       case 'pong':
@@ -84,6 +136,7 @@ export class Live {
 
   /** Follows a session, and no other; again from where the page stands if it is followed already. */
   follow(session: string | undefined): void {
+    clearTimeout(this.again);
     if (this.session && this.session !== session && this.ready) {
       this.send({ type: 'unsubscribe', ref: ++this.ref, session_id: this.session });
     }
@@ -92,13 +145,16 @@ export class Live {
   }
 
   private subscribe(session: string): void {
+    this.batcher.flush(); // before it is said where the page stands
     this.subscribes.set(++this.ref, session);
     this.send({ type: 'subscribe', ref: this.ref, session_id: session, positions: this.state.positions(session) });
   }
 
   close(): void {
-    clearTimeout(this.renew);
-    this.batcher.flush();
+    this.closed = true;
+    this.rest();
+    window.removeEventListener('online', this.check);
+    document.removeEventListener('visibilitychange', this.check);
     this.ws.close();
   }
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { eventsReceived } from '../../shared/events';
 import type { Message, ServerEvent } from '../../shared/protocol';
 import { branchOf, positionsOf } from './branches';
-import { asking, chatReducer, loadMessages, ownEnded } from './chatSlice';
+import { asking, chatReducer, followed, loadMessages, ownEnded } from './chatSlice';
 import { blank } from './state';
 
 const S = 'session';
@@ -55,9 +55,38 @@ describe('a stream', () => {
     const p = page();
     p.got('socket', start, delta(1, 'one '), delta(5, 'x', 3));
     expect(p.text('a')).toBe('one ');
-    expect(p.chat.behind[S]).toBe(true);
+    expect(p.chat.behind[S]).toEqual({ times: 1, waiting: true });
     p.got('socket', delta(5, 'two to five', 1));
     expect(p.text('a')).toBe('one two to five');
+  });
+
+  it('is asked for once until the answer is there, however much is missed meanwhile', () => {
+    const p = page();
+    p.loaded(3);
+    p.got('socket', start, delta(1, 'one '), delta(3, 'three '), delta(4, 'four '));
+    expect(p.chat.behind[S]).toEqual({ times: 1, waiting: true });
+    p.dispatch(followed({ session: S, version: 3 }));
+    p.got('socket', delta(4, 'two three four ', 1));
+    expect(p.text('a')).toBe('one two three four ');
+    expect(p.chat.behind[S]).toEqual({ times: 1, waiting: false });
+    p.got('socket', delta(6, 'six '));
+    expect(p.chat.behind[S]).toEqual({ times: 2, waiting: true });
+  });
+
+  it('is not moved into the middle of what comes joined', () => {
+    const p = page();
+    p.got('socket', start, delta(1, 'one '));
+    p.loaded(3, message('a', { role: 'assistant', status: 'streaming', content: 'one two ', seq: 2 }));
+    p.got('socket', delta(3, 'two three', 1));
+    expect(p.text('a')).toBe('one two three');
+  });
+
+  it('comes after what is there, however wrong the clock', () => {
+    const p = page();
+    p.loaded(2, message('old', { parent_id: 'q', created_at: '2999-01-01T00:00:00.000Z' }), message('q'));
+    p.got('socket', start);
+    expect(branchOf(p.chat, S)).toEqual(['q', 'a']);
+    expect(p.chat.messages.entities.a.created_at > p.chat.messages.entities.old.created_at).toBe(true);
   });
 
   it('is replaced by a snapshot, and goes on from there', () => {
@@ -125,7 +154,7 @@ describe('a stream', () => {
     expect(p.text('a')).toBe('one ');
     expect(p.chat.pending).toEqual([]);
     p.dispatch(ownEnded('a'));
-    expect(p.chat.behind[S]).toBe(true);
+    expect(p.chat.behind[S]).toEqual({ times: 1, waiting: true });
     expect(positionsOf(p.chat, S)).toEqual({ a: 1 });
   });
 });
@@ -166,4 +195,16 @@ it('shows the newest branch until another is chosen', () => {
     message('qqqq', { parent_id: 'a1' }),
   );
   expect(branchOf(p.chat, S)).toEqual(['q', 'a22']);
+});
+
+it('keeps the sessions that were used last', () => {
+  const p = page();
+  for (const id of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'a', 'i']) {
+    const items = [message(`in ${id}`, { session_id: id })];
+    p.dispatch(loadMessages.fulfilled({ items, deleted: [], version: 1 }, '', id));
+    p.dispatch(followed({ session: id, version: 1 }));
+  }
+  expect(Object.keys(p.chat.versions).join('')).toBe('cdefghai');
+  expect(p.chat.messages.ids).not.toContain('in b');
+  expect(p.chat.messages.ids).toContain('in a');
 });

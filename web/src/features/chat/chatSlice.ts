@@ -5,7 +5,7 @@ import { patiently } from '../../shared/patience';
 import type { Changes, Failure, Message } from '../../shared/protocol';
 import type { Extra } from '../../shared/thunk';
 import type { Pending } from './pending';
-import { type ChatState, choose, initialState, keepChoices, messages } from './state';
+import { type ChatState, choose, fallBehind, forgetSession, initialState, messages } from './state';
 import { apply } from './streams';
 
 /** Reads a session's messages, or what changed since the version that the page has. */
@@ -21,6 +21,17 @@ export const loadMessages = createAsyncThunk<Changes<Message>, string, Extra & {
     }
   },
 );
+
+const SESSIONS_MOST = 8;
+
+/** Keeps few sessions: a page may be open for weeks. */
+function forgetOldest(state: ChatState): void {
+  const loaded = Object.keys(state.versions);
+  const busy = new Set(Object.keys(state.own).map((id) => state.messages.entities[id]?.session_id));
+  for (const session of loaded.slice(0, -SESSIONS_MOST)) {
+    if (!busy.has(session)) forgetSession(state, session);
+  }
+}
 
 const chatSlice = createSlice({
   name: 'chat',
@@ -46,21 +57,26 @@ const chatSlice = createSlice({
     ownEnded(state, { payload }: PayloadAction<string>) {
       delete state.own[payload];
       const m = state.messages.entities[payload];
-      if (m?.status === 'streaming') state.behind[m.session_id] = true;
+      if (m?.status === 'streaming') fallBehind(state, m.session_id, true);
     },
     wentToOpened(state) {
       state.opened = null;
     },
     branchChosen(state, { payload }: PayloadAction<Message>) {
       choose(state, payload);
-      keepChoices(state);
     },
     followed(state, { payload }: PayloadAction<{ session: string; version: number }>) {
-      const known = state.versions[payload.session];
-      if (known === undefined || payload.version > known) state.stale[payload.session] = true;
+      const { session, version } = payload;
+      const known = state.versions[session];
+      const behind = state.behind[session];
+      if (behind) behind.waiting = false; // what was missed comes next
+      if (known === undefined || version > known) state.stale[session] = true;
+      if (known === undefined) return;
+      delete state.versions[session]; // to the end: it is the one used last
+      state.versions[session] = known;
     },
-    askedAgain(state, { payload }: PayloadAction<string>) {
-      delete state.behind[payload];
+    notFound(state, { payload }: PayloadAction<string>) {
+      state.missing[payload] = true;
     },
     wentOnline(state, { payload }: PayloadAction<boolean>) {
       state.online = payload;
@@ -78,12 +94,13 @@ const chatSlice = createSlice({
       .addCase(loadMessages.fulfilled, (state, { payload, meta }) => {
         for (const m of payload.items) {
           const old = state.messages.entities[m.id];
-          // The answer that this tab reads itself goes on from where that reading stands.
-          const keep = m.status === 'streaming' && old && (state.own[m.id] || m.seq <= old.seq);
-          if (!keep) messages.setOne(state.messages, m);
+          // A stream goes on from where the page stands in it.
+          const keep = m.status === 'streaming' && old && (state.own[m.id] || old.status === 'streaming');
+          if (!keep || old.seq < 0) messages.setOne(state.messages, m);
         }
         messages.removeMany(state.messages, payload.deleted);
         state.versions[meta.arg] = Math.max(state.versions[meta.arg] ?? 0, payload.version);
+        forgetOldest(state);
         // What was not known to be sent was sent after all.
         state.pending = state.pending.filter((p) => !p.failure || !state.messages.entities[p.answer_id]);
       })
@@ -106,7 +123,7 @@ export const {
   wentToOpened,
   branchChosen,
   followed,
-  askedAgain,
+  notFound,
   wentOnline,
 } = chatSlice.actions;
 export const { selectMessage, selectPending } = chatSlice.selectors;

@@ -11,8 +11,8 @@ export interface ChatState {
   versions: Record<string, number>;
   /** Sessions of which something was missed. */
   stale: Record<string, boolean>;
-  /** Sessions with a stream of which something was missed. */
-  behind: Record<string, boolean>;
+  /** How often something was missed of a session's streams, and whether it has been asked for but not come yet. */
+  behind: Record<string, { times: number; waiting: boolean }>;
   missing: Record<string, boolean>;
   /** Streams that this tab reads as the answer to its own question: the socket's events of them are left aside. */
   own: Record<string, boolean>;
@@ -69,6 +69,29 @@ export function choose(state: ChatState, m: Pick<Message, 'id' | 'session_id' | 
   state.choices[m.parent_id ?? m.session_id] = m.id;
 }
 
-export function keepChoices(state: ChatState): void {
-  localStorage.setItem(CHOICES_KEY, JSON.stringify(state.choices));
+const CHOICES_MOST = 2000;
+
+/** Keeps the choices that changed, beside those of other tabs; the oldest go first. */
+export function keepChoices(choices: ChatState['choices'], before: ChatState['choices']): void {
+  const kept = Object.entries(loadChoices());
+  const changed = Object.entries(choices).filter(([parent, id]) => before[parent] !== id);
+  const all = [...new Map([...kept, ...changed])].slice(-CHOICES_MOST);
+  try {
+    localStorage.setItem(CHOICES_KEY, JSON.stringify(Object.fromEntries(all)));
+  } catch {
+    // Full: they last as long as the page.
+  }
+}
+
+/** Drops what is known of a session, which is read anew when it is opened. */
+export function forgetSession(state: ChatState, session: string): void {
+  const ids = state.messages.ids.filter((id) => state.messages.entities[id].session_id === session);
+  messages.removeMany(state.messages, ids);
+  for (const part of [state.versions, state.stale, state.behind, state.viewers]) delete part[session];
+}
+
+/** Asks for what was missed of a session's streams, once until it comes; at once if more is known to be missing. */
+export function fallBehind(state: ChatState, session: string, more = false): void {
+  const { times, waiting } = state.behind[session] ?? { times: 0, waiting: false };
+  if (more || !waiting) state.behind[session] = { times: times + 1, waiting: true };
 }

@@ -6,7 +6,16 @@ import {
   type StreamEvent,
   statusOf,
 } from '../../shared/protocol';
-import { blank, type ChatState, choose, messages } from './state';
+import { blank, type ChatState, choose, fallBehind, forgetSession, messages } from './state';
+
+/** The time of what is new in a session: after all that is there, however wrong the clock of this device. */
+function now(state: ChatState, session: string): string {
+  let at = Date.now();
+  for (const m of Object.values(state.messages.entities)) {
+    if (m.session_id === session) at = Math.max(at, Date.parse(m.created_at) + 1);
+  }
+  return new Date(at).toISOString();
+}
 
 /** A question of this tab has become a stream. */
 function accept(state: ChatState, e: { message_id: string; session_id: string; parent_id: string | null }): void {
@@ -21,6 +30,7 @@ function accept(state: ChatState, e: { message_id: string; session_id: string; p
       content: p.content,
       attachments: p.attachments ?? [],
       parent_id: parent,
+      created_at: now(state, e.session_id),
     });
     messages.addOne(state.messages, question);
     choose(state, question);
@@ -47,7 +57,13 @@ function applyStream(state: ChatState, e: StreamEvent): void {
     const old = state.messages.entities[e.message_id];
     if (e.type === 'start' && old && old.seq >= 0) return;
     messages.upsertOne(state.messages, {
-      ...(old ?? blank({ id: e.message_id, session_id: e.session_id, role: 'assistant' })),
+      ...(old ??
+        blank({
+          id: e.message_id,
+          session_id: e.session_id,
+          role: 'assistant',
+          created_at: now(state, e.session_id),
+        })),
       parent_id: e.parent_id,
       model: e.model,
       status: 'streaming',
@@ -61,7 +77,7 @@ function applyStream(state: ChatState, e: StreamEvent): void {
   if (m?.status !== 'streaming' || e.seq <= m.seq) return; // a reconnect replays: once is enough
   const from = e.type === 'delta' ? (e.from ?? e.seq - 1) : e.seq - 1;
   if (from !== m.seq) {
-    state.behind[m.session_id] = true;
+    fallBehind(state, m.session_id);
     return;
   }
   m.seq = e.seq;
@@ -114,6 +130,7 @@ export function apply(state: ChatState, e: ServerEvent, via: 'socket' | 'sse'): 
       break;
     case 'session_deleted':
       state.missing[e.session_id] = true;
+      forgetSession(state, e.session_id);
       break;
     case 'presence':
       state.viewers[e.session_id] = e.viewers;

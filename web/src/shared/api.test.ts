@@ -1,0 +1,62 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { Api } from './api';
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+/** An event stream that says what it is told to, and ends only if it is given up. */
+function serve() {
+  let out: ReadableStreamDefaultController<Uint8Array> | undefined;
+  vi.stubGlobal('fetch', async (url: string, init: RequestInit = {}) => {
+    if (url === '/token') return new Response(JSON.stringify({ access_token: 't', expires_in: 900 }));
+    const body = new ReadableStream<Uint8Array>({
+      start(c) {
+        out = c;
+      },
+    });
+    init.signal?.addEventListener('abort', () => out?.error(new DOMException('given up', 'AbortError')));
+    return new Response(body);
+  });
+  return (text: string) => out?.enqueue(new TextEncoder().encode(text));
+}
+
+function read(api: Api) {
+  const got: unknown[] = [];
+  const ended = (async () => {
+    for await (const e of api.events('/x', {})) got.push(e);
+  })().catch((e: Error) => e.name);
+  return { got, ended };
+}
+
+it('reads on while heartbeats come, and gives up a stream that is silent', async () => {
+  const say = serve();
+  const { got, ended } = read(new Api(''));
+  await pass(0);
+  say('data: {"type":"pong"}\n\n');
+  for (let i = 0; i < 5; i++) {
+    await pass(25_000);
+    say(': hb\n\n');
+  }
+  const over = vi.fn();
+  ended.then(over);
+  await pass(40_000);
+  expect(over).not.toHaveBeenCalled();
+  expect(got).toEqual([{ type: 'pong' }]);
+  await pass(10_000);
+  expect(over).toHaveBeenCalledWith('AbortError');
+});
+
+it('gives up sooner what may have died', async () => {
+  serve();
+  const api = new Api('');
+  const { ended } = read(api);
+  await pass(0);
+  api.suspect();
+  await pass(6000);
+  expect(await ended).toBe('AbortError');
+});
