@@ -1,4 +1,5 @@
 import { expect, test } from '@playwright/test';
+import { Line } from './line';
 import { answer, ask, axe, composer, everyWay, growing, register, watch } from './page';
 import { OmniChat, serveElsewhere } from './server';
 
@@ -72,6 +73,24 @@ test('a killed server keeps what was shown and offers to continue', async ({ pag
     await page.reload();
     await expect(answer(page)).toContainText('a broken answer can be continued');
   } finally {
+    await server.remove();
+  }
+});
+
+test('an answer goes on when the connections to the server die without a word', async ({ page }) => {
+  const server = new OmniChat();
+  await server.start();
+  const line = new Line(server.url);
+  try {
+    await register(page, await line.open());
+    await ask(page, 'Tell me');
+    await growing(page);
+    line.die();
+    await expect(answer(page)).toContainText(END, { timeout: 70_000 });
+    await expect(answer(page)).not.toContainText('Interrupted');
+    await expect(page.getByRole('button', { name: 'Stop' })).toHaveCount(0);
+  } finally {
+    line.close();
     await server.remove();
   }
 });

@@ -4,7 +4,14 @@ import type { Failure, ServerEvent } from './protocol';
 const REFRESH_KEY = 'omnichat-refresh';
 /** The server sends a heartbeat every 15 to 25 s. */
 const SILENT_MS = 45_000;
+const FIRST_MS = 15_000;
 const SUSPECT_MS = 5000;
+/** A browser may send a request on a connection that has died, and wait for ever. */
+const GRANT_MS = 15_000;
+const CALL_MS = 60_000;
+
+/** An event stream was given up because the WebSocket, which is new, can bring the rest. */
+export class Superseded extends Error {}
 
 /** What the server said of a refused request. */
 export class ApiError extends Error {
@@ -43,8 +50,8 @@ export class Api {
   private token = '';
   /** When the token is to be renewed: a minute before its end, or sooner if it is short-lived. */
   private renewAt = 0;
-  /** For each event stream that is read: how to bear less silence from now on. */
-  private readonly reads = new Set<(ms: number) => void>();
+  /** For each event stream that is read: how much silence to bear from now on, and why it is given up then. */
+  private readonly reads = new Set<(ms: number, why?: Error) => void>();
   private refreshing: Promise<boolean> | undefined;
   private readonly channel = new BroadcastChannel('omnichat');
   /** Called when the login has ended, here or in another tab. */
@@ -69,7 +76,7 @@ export class Api {
 
   private async grant(form: Record<string, string>): Promise<void> {
     const body = new URLSearchParams(this.sameSite ? { ...form, cookie: 'true' } : form);
-    const res = await fetch(`${this.base}/token`, { method: 'POST', body });
+    const res = await fetch(`${this.base}/token`, { method: 'POST', body, signal: AbortSignal.timeout(GRANT_MS) });
     if (!res.ok) throw await problem(res);
     const got = (await res.json()) as TokenResponse;
     this.token = got.access_token;
@@ -135,9 +142,9 @@ export class Api {
     this.renewAt = 0;
   }
 
-  /** The network may have changed: event streams that stay silent now are given up soon. */
+  /** The WebSocket was lost and is back: event streams that stay silent now are left to it. */
   suspect(): void {
-    for (const bear of this.reads) bear(SUSPECT_MS);
+    for (const bear of this.reads) bear(SUSPECT_MS, new Superseded());
   }
 
   async fetch(path: string, init: RequestInit = {}): Promise<Response> {
@@ -153,7 +160,11 @@ export class Api {
   }
 
   async json<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const res = await this.fetch(path, { method, body: body === undefined ? undefined : JSON.stringify(body) });
+    const res = await this.fetch(path, {
+      method,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal: AbortSignal.timeout(CALL_MS),
+    });
     return (res.status === 204 || res.status === 202 ? undefined : await res.json()) as T;
   }
 
@@ -180,11 +191,11 @@ export class Api {
   async *events(path: string, init: RequestInit): AsyncGenerator<ServerEvent> {
     const dead = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const bear = (ms: number) => {
+    const bear = (ms: number, why?: Error) => {
       clearTimeout(timer);
-      timer = setTimeout(() => dead.abort(), ms);
+      timer = setTimeout(() => dead.abort(why), ms);
     };
-    bear(SILENT_MS);
+    bear(FIRST_MS);
     this.reads.add(bear);
     try {
       const res = await this.fetch(path, { ...init, signal: dead.signal });

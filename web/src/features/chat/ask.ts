@@ -1,5 +1,5 @@
 import { createAsyncThunk } from '@reduxjs/toolkit';
-import { type Api, ApiError, failureOf } from '../../shared/api';
+import { type Api, ApiError, failureOf, Superseded } from '../../shared/api';
 import { Batcher } from '../../shared/batch';
 import { eventsReceived } from '../../shared/events';
 import { isStreamEvent, newId, type Session } from '../../shared/protocol';
@@ -99,6 +99,7 @@ async function readAnswer(pending: Pending, api: Api, dispatch: Dispatch): Promi
         }
         if (seq >= 0) continue; // ended without a finish: take it up again
       } catch (e) {
+        if (e instanceof Superseded && seq >= 0) return;
         if (e instanceof ApiError && e.status < 500 && e.status !== 429) throw e;
         // A replica that goes away says 503, the proxy before one that is gone 502: another may answer.
         const elsewhere = !(e instanceof ApiError) || e.status >= 502;
