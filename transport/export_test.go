@@ -11,3 +11,10 @@ func Cheap(opt Options, now func() time.Time) Options {
 	opt.passwords, opt.now = argonCost{memory: 8, time: 1, threads: 1}, now
 	return opt
 }
+
+// Throttled returns how many accounts the server remembers guesses for.
+func (s *Server) Throttled() int {
+	s.perAccount.mu.Lock()
+	defer s.perAccount.mu.Unlock()
+	return len(s.perAccount.keys)
+}

@@ -108,6 +108,27 @@ func TestGuessesAtOnceAreNoMoreThanOneByOne(t *testing.T) {
 	s.token(url.Values{"username": {"bob"}, "password": {"correct horse"}}, 200)
 }
 
+// TestNameThatNobodyCanHaveIsUnknown holds that it looks like any other wrong
+// login, counts as one for the address, and takes up no memory.
+func TestNameThatNobodyCanHaveIsUnknown(t *testing.T) {
+	s := open(t, transport.Unforgiving(transportDefaults)).users()
+	before := s.server.Throttled()
+	for i := range 60 {
+		name := fmt.Sprint(i, strings.Repeat("x", 64))
+		if i%2 == 0 {
+			name = fmt.Sprint("a b", i)
+		}
+		p := s.token(url.Values{"username": {name}, "password": {"guess"}}, 401)
+		if p["code"] != "invalid_grant" || p["detail"] != "wrong username or password" {
+			t.Fatalf("%q: %v", name, p)
+		}
+	}
+	s.token(url.Values{"username": {strings.Repeat("x", 500_000)}, "password": {"guess"}}, 429)
+	if n := s.server.Throttled(); n != before {
+		t.Errorf("%d names that nobody can have are remembered", n-before)
+	}
+}
+
 func TestSigningUpIsSlowedDown(t *testing.T) {
 	s := open(t, transport.Unforgiving(transportDefaults))
 	body := func(i int) map[string]string {

@@ -97,25 +97,23 @@ func (s *Server) logIn(c echo.Context, form url.Values, withCookie bool) error {
 	if password == "" {
 		return hub.Invalid("password", "is required")
 	}
-	account := strings.ToLower(name)
-	// The account's own limit goes first: what it refuses costs its neighbours,
-	// who share an address, nothing.
-	done, err := s.perAccount.enter(ctx, account)
-	if err != nil {
-		return err
-	}
 	wrong := false
-	defer func() { done(wrong) }()
+	// The account's own limit goes first: what it refuses costs its neighbours,
+	// who share an address, nothing. A name that nobody can have has none: it may
+	// be long, and would be remembered.
+	if validName(name) {
+		done, err := s.perAccount.enter(ctx, strings.ToLower(name))
+		if err != nil {
+			return err
+		}
+		defer func() { done(wrong) }()
+	}
 	doneIP, err := s.perIP.enter(ctx, c.RealIP())
 	if err != nil {
 		return err
 	}
 	defer func() { doneIP(wrong) }()
-	u, hash, err := s.accounts.UserByName(ctx, name)
-	missing := hub.CodeOf(err) == hub.CodeNotFound
-	if missing {
-		hash, err = s.hasher.dummy, nil
-	}
+	u, hash, missing, err := s.credentials(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -140,6 +138,18 @@ func (s *Server) logIn(c echo.Context, form url.Values, withCookie bool) error {
 		return err
 	}
 	return s.answerToken(c, g, token, withCookie)
+}
+
+// credentials reads whom a name is of, and the password's hash. Who is missing
+// has one, too: a wrong name takes as long as a wrong password.
+func (s *Server) credentials(ctx context.Context, name string) (u hub.User, hash string, missing bool, err error) {
+	if validName(name) {
+		u, hash, err = s.accounts.UserByName(ctx, name)
+		if hub.CodeOf(err) != hub.CodeNotFound {
+			return u, hash, false, err
+		}
+	}
+	return hub.User{}, s.hasher.dummy, true, nil
 }
 
 func (s *Server) refreshExpiry() time.Time {
