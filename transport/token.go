@@ -70,6 +70,15 @@ func (s *Server) readForm(c echo.Context, fields ...string) (url.Values, error) 
 	return form, nil
 }
 
+// checkSite refuses a request of another site's page. It could take a user's
+// cookie, or leave its own: the user would write into somebody else's account.
+func (s *Server) checkSite(c echo.Context) error {
+	if err := s.csrf.Check(c.Request()); err != nil {
+		return &hub.Error{Code: hub.CodeForbidden, Msg: "a cookie is for the server's own page alone"}
+	}
+	return nil
+}
+
 // token is POST /token.
 func (s *Server) token(c echo.Context) error {
 	form, err := s.readForm(c, "grant_type", "username", "password", "refresh_token", "cookie", "scope", "client_id", "client_secret")
@@ -79,6 +88,11 @@ func (s *Server) token(c echo.Context) error {
 	withCookie := form.Get("cookie") == "true"
 	if v := form.Get("cookie"); v != "" && v != "true" && v != "false" {
 		return hub.Invalid("cookie", "must be true or false")
+	}
+	if withCookie {
+		if err := s.checkSite(c); err != nil {
+			return err
+		}
 	}
 	switch form.Get("grant_type") {
 	case "", "password":
@@ -159,9 +173,6 @@ func (s *Server) refreshExpiry() time.Time {
 // refresh rotates the refresh token of the form or of the cookie.
 func (s *Server) refresh(c echo.Context, token string, withCookie bool) error {
 	if token == "" && withCookie {
-		if err := s.csrf.Check(c.Request()); err != nil {
-			return &hub.Error{Code: hub.CodeForbidden, Msg: "the cookie is not taken from another site"}
-		}
 		token = cookie(c, refreshCookie)
 		if token == "" {
 			return &hub.Error{Code: hub.CodeInvalidGrant, Msg: "not logged in"}
@@ -215,8 +226,8 @@ func (s *Server) revoke(c echo.Context) error {
 	}
 	token := form.Get("token")
 	if token == "" {
-		if err := s.csrf.Check(c.Request()); err != nil {
-			return &hub.Error{Code: hub.CodeForbidden, Msg: "the cookie is not taken from another site"}
+		if err := s.checkSite(c); err != nil {
+			return err
 		}
 		if token = cookie(c, refreshCookie); token == "" {
 			return hub.Invalid("token", "is required")

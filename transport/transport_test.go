@@ -414,6 +414,33 @@ func TestCookiesAreForThePageAlone(t *testing.T) {
 	s.token(url.Values{"grant_type": {"refresh_token"}, "cookie": {"true"}}, 401)
 }
 
+func TestCookiesAreNotForOtherSites(t *testing.T) {
+	s := open(t, transport.Options{}).users()
+	refresh := s.token(url.Values{"username": {"ann"}, "password": {"correct horse"}}, 200)["refresh_token"].(string)
+	for name, form := range map[string]url.Values{
+		"login":           {"username": {"ann"}, "password": {"correct horse"}, "cookie": {"true"}},
+		"refresh":         {"grant_type": {"refresh_token"}, "cookie": {"true"}},
+		"refresh of body": {"grant_type": {"refresh_token"}, "refresh_token": {refresh}, "cookie": {"true"}},
+	} {
+		for _, header := range [][2]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example.org"}} {
+			req, err := http.NewRequestWithContext(t.Context(), "POST", s.url+"/token", strings.NewReader(form.Encode()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			req.Header.Set(header[0], header[1])
+			res, err := s.client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if res.StatusCode != 403 || len(res.Cookies()) > 0 {
+				t.Errorf("%s with %s: %s, cookies %v", name, header, res.Status, res.Cookies())
+			}
+		}
+	}
+}
+
 func TestFailedLoginsAreSlowedDown(t *testing.T) {
 	s := open(t, transport.Options{}).users()
 	wrong := url.Values{"username": {"ann"}, "password": {"guess"}}
