@@ -59,8 +59,11 @@ func (r *Repo) DeleteMessage(ctx context.Context, user hub.UserID, session hub.S
 	var unnamed []hub.FileID
 	err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
 		row, err := r.lockSession(ctx, tx, user, session)
+		if hub.CodeOf(err) == hub.CodeNotFound {
+			return hub.NotFound("message") // as if the session were there
+		}
 		if err != nil {
-			return hub.NotFound("message")
+			return err
 		}
 		var ids []hub.MessageID
 		err = tx.NewRaw(`WITH RECURSIVE tree (id, added) AS (

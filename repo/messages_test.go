@@ -1,6 +1,7 @@
 package repo_test
 
 import (
+	"context"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -155,5 +156,27 @@ func TestRetitleOnlyFromTheTitleItHad(t *testing.T) {
 		if len(changes.Items) != 1 || !reflect.DeepEqual(changes.Items[0], got) {
 			t.Errorf("changes of the list %+v", changes)
 		}
+	})
+}
+
+// TestMessageThatCannotBeReachedIsNotMissing has the session locked by who does
+// not let go, so that the database says nothing.
+func TestMessageThatCannotBeReachedIsNotMissing(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		q := s.question("x")
+		s.end(s.ask(q), "1")
+		tx, err := s.raw().BeginTx(t.Context(), nil)
+		s.ok(err)
+		_, err = tx.ExecContext(t.Context(), "UPDATE sessions SET version = version")
+		s.ok(err)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		_, err = s.r.DeleteMessage(ctx, s.alice, q.Session, q.MessageID)
+		s.code(err, hub.CodeUnavailable)
+		s.ok(tx.Rollback())
+		_, err = s.r.DeleteMessage(t.Context(), s.bob, q.Session, q.MessageID)
+		s.code(err, hub.CodeNotFound)
+		_, err = s.r.DeleteMessage(t.Context(), s.alice, q.Session, q.MessageID)
+		s.ok(err)
 	})
 }
