@@ -120,17 +120,22 @@ func parseConfig(args []string, out io.Writer) (Config, error) {
 			bad("DATABASE_URL: must begin with postgres://")
 		}
 	}
-	for name, v := range map[string]string{"OPENAI_BASE_URL": cfg.OpenAIBaseURL, "ANTHROPIC_BASE_URL": cfg.AnthropicBaseURL, "GEMINI_BASE_URL": cfg.GeminiBaseURL} {
-		if v != "" && !isURL(v) {
-			bad("%s: is not a URL", name)
+	for _, v := range []struct{ name, value string }{
+		{"OPENAI_BASE_URL", cfg.OpenAIBaseURL}, {"ANTHROPIC_BASE_URL", cfg.AnthropicBaseURL}, {"GEMINI_BASE_URL", cfg.GeminiBaseURL},
+		{"OLLAMA_HOST", ollamaURL(cfg.OllamaHost)},
+	} {
+		if v.value != "" && !isBaseURL(v.value) {
+			bad("%s: is not %s", v.name, baseURLRule)
 		}
 	}
 	for name, v := range cfg.Endpoints {
-		if !hub.ValidEndpointName(name) || slices.Contains(vendorNames, name) {
-			bad("OMNICHAT_ENDPOINTS: %q must be small letters, digits or -, and not the name of a vendor", name)
-		}
-		if !isURL(v) {
-			bad("OMNICHAT_ENDPOINTS: %q of %s is not a URL", v, name)
+		switch {
+		case !hub.ValidEndpointName(name): // which may be a URL in its place
+			bad("OMNICHAT_ENDPOINTS: a name must be small letters, digits or -")
+		case slices.Contains(vendorNames, name):
+			bad("OMNICHAT_ENDPOINTS: %q is the name of a vendor", name)
+		case !isBaseURL(v):
+			bad("OMNICHAT_ENDPOINTS: that of %q is not %s", name, baseURLRule)
 		}
 	}
 	if cfg.FileBytes < 1 || cfg.FileBytes > fileBytesMax {
@@ -174,9 +179,22 @@ const (
 	bodyLimitMax = 64 << 20
 )
 
-func isURL(v string) bool {
+const baseURLRule = "a URL such as https://api.example.org/v1, without a name, password, query or fragment"
+
+// isBaseURL says whether requests can be sent below a URL. All users may see
+// it: no word of an error has it, and nothing secret may be in it.
+func isBaseURL(v string) bool {
 	u, err := url.Parse(v)
-	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
+		u.User == nil && u.RawQuery == "" && !u.ForceQuery && !strings.Contains(v, "#")
+}
+
+// ollamaURL is a URL of what OLLAMA_HOST may be: a host, with a port or without.
+func ollamaURL(host string) string {
+	if host == "" || strings.Contains(host, "://") {
+		return host
+	}
+	return "http://" + host
 }
 
 // checkModel says what is wrong with the default model.
@@ -219,6 +237,10 @@ func unreadable(err error) error {
 		name := parse.Name
 		if f, ok := reflect.TypeFor[Config]().FieldByName(parse.Name); ok {
 			name, _, _ = strings.Cut(f.Tag.Get("env"), ",")
+		}
+		if parse.Type.Kind() == reflect.Map { // of URLs, which may hold a password
+			wrong = append(wrong, name+": is not a list of name=URL, separated by commas")
+			continue
 		}
 		wrong = append(wrong, fmt.Sprintf("%s: %q is not %s", name, os.Getenv(name), kindOf(parse.Type)))
 	}

@@ -42,6 +42,16 @@ func TestWrongSettingIsNamed(t *testing.T) {
 		"demo that is off":     {env: map[string]string{"OMNICHAT_DEFAULT_MODEL": "demo/m", "OPENAI_API_KEY": "x"}, want: []string{"OMNICHAT_DEFAULT_MODEL:", `"demo"`}},
 		"FTP":                  {env: map[string]string{"OPENAI_BASE_URL": "ftp://x"}, want: []string{"OPENAI_BASE_URL:", "not a URL"}},
 		"no host":              {env: map[string]string{"OPENAI_BASE_URL": "localhost:1234"}, want: []string{"OPENAI_BASE_URL:", "not a URL"}},
+		"name in a URL":        {env: map[string]string{"OPENAI_BASE_URL": "https://ann:secret@x/v1"}, want: []string{"OPENAI_BASE_URL:", "without a name"}},
+		"query in a URL":       {env: map[string]string{"GEMINI_BASE_URL": "https://x/?key=secret"}, want: []string{"GEMINI_BASE_URL:", "query"}},
+		"fragment in a URL":    {env: map[string]string{"ANTHROPIC_BASE_URL": "https://x/#secret"}, want: []string{"ANTHROPIC_BASE_URL:", "fragment"}},
+		"name in a host":       {env: map[string]string{"OLLAMA_HOST": "ann:secret@localhost:11434"}, want: []string{"OLLAMA_HOST:", "without a name"}},
+		"name in Ollama's URL": {env: map[string]string{"OLLAMA_HOST": "http://secret@localhost"}, want: []string{"OLLAMA_HOST:", "without a name"}},
+		"name in another URL":  {env: map[string]string{"OMNICHAT_ENDPOINTS": "groq=https://ann:secret@x/v1"}, want: []string{"OMNICHAT_ENDPOINTS:", `"groq"`, "without a name"}},
+		"query in another URL": {env: map[string]string{"OMNICHAT_ENDPOINTS": "groq=https://x/v1?key=secret"}, want: []string{"OMNICHAT_ENDPOINTS:", `"groq"`, "query"}},
+		"URL without a name":   {env: map[string]string{"OMNICHAT_ENDPOINTS": "https://ann:secret@x/v1"}, want: []string{"OMNICHAT_ENDPOINTS:", "name=URL"}},
+		"URL for a name":       {env: map[string]string{"OMNICHAT_ENDPOINTS": "https://ann:secret@x/v1?a=b"}, want: []string{"OMNICHAT_ENDPOINTS:", "small letters"}},
+		"name of a vendor":     {env: map[string]string{"OMNICHAT_ENDPOINTS": "openai=https://x/v1"}, want: []string{"OMNICHAT_ENDPOINTS:", `"openai"`}},
 		"demo":                 {env: map[string]string{"OMNICHAT_DEMO": "yes"}, want: []string{"OMNICHAT_DEMO:", `"yes"`}},
 		"database":             {env: map[string]string{"DATABASE_URL": "mysql://x"}, want: []string{"DATABASE_URL:"}},
 		"Redis alone":          {env: map[string]string{"REDIS_URL": "redis://x"}, want: []string{"REDIS_URL:", "DATABASE_URL"}},
@@ -56,6 +66,9 @@ func TestWrongSettingIsNamed(t *testing.T) {
 			_, err := parseConfig(nil, io.Discard)
 			if err == nil {
 				t.Fatal("no error")
+			}
+			if strings.Contains(err.Error(), "secret") {
+				t.Errorf("%q repeats a secret", err)
 			}
 			for _, part := range tt.want {
 				if !strings.Contains(err.Error(), part) || strings.Contains(err.Error(), "\n") {
@@ -76,6 +89,9 @@ func TestSettingsThatWork(t *testing.T) {
 		"a provider's model":   {env: map[string]string{"OMNICHAT_DEFAULT_MODEL": "openai/a/b", "OPENAI_BASE_URL": "http://localhost:1234/v1"}},
 		"nothing to be asked":  {env: map[string]string{"OMNICHAT_DEMO": "off"}, warnings: 1},
 		"a provider, no demo":  {env: map[string]string{"OMNICHAT_DEMO": "off", "OPENAI_API_KEY": "x"}},
+		"Ollama's host":        {env: map[string]string{"OLLAMA_HOST": "localhost"}},
+		"Ollama's address":     {env: map[string]string{"OLLAMA_HOST": "[::1]:11434"}},
+		"Ollama's URL":         {env: map[string]string{"OLLAMA_HOST": "http://127.0.0.1:11434/v1/"}},
 		"larger, longer, more": {env: map[string]string{"OMNICHAT_BODY_LIMIT": "2097152", "OMNICHAT_HEARTBEAT": "15s", "OMNICHAT_AUTH_TIMEOUT": "10s", "OMNICHAT_MAX_SOCKETS": "1000"}},
 	} {
 		t.Run(name, func(t *testing.T) {

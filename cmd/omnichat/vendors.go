@@ -125,8 +125,8 @@ func (v *vendors) provider(e hub.Endpoint) hub.Provider {
 
 // checkEndpoint refuses an address that is none.
 func checkEndpoint(e hub.Endpoint) error {
-	if e.BaseURL != "" && !isURL(e.BaseURL) {
-		return hub.Invalid("base_url", "must be a URL such as https://api.example.org/v1")
+	if e.BaseURL != "" && !isBaseURL(e.BaseURL) {
+		return hub.Invalid("base_url", "must be "+baseURLRule)
 	}
 	return nil
 }
