@@ -144,8 +144,11 @@ func parseConfig(args []string, out io.Writer) (Config, error) {
 	if cfg.FilesEach < 1 {
 		bad("OMNICHAT_FILES_PER_MESSAGE: must be at least 1")
 	}
-	if cfg.DayTokens < 0 || cfg.DayCost < 0 {
-		bad("OMNICHAT_DAILY_TOKENS, OMNICHAT_DAILY_COST: must not be below 0")
+	if cfg.DayTokens < 0 {
+		bad("OMNICHAT_DAILY_TOKENS: must not be below 0")
+	}
+	if within := cfg.DayCost >= dayCostMin && cfg.DayCost <= dayCostMax; cfg.DayCost != 0 && !within { // as is NaN
+		bad("OMNICHAT_DAILY_COST: must be 0, or from %.9f to %.0f", dayCostMin, dayCostMax)
 	}
 	if n := len(cfg.KeySecret); n > 0 && n < 32 {
 		bad("OMNICHAT_KEY_SECRET: is shorter than 32 bytes")
@@ -172,6 +175,13 @@ func parseConfig(args []string, out io.Writer) (Config, error) {
 
 // fileBytesMax bounds the setting: a file is held in memory.
 const fileBytesMax = 100 << 20
+
+// Bounds of a day's dollars, which are counted in billionths: less would be
+// none, and so no limit, and much more would not fit.
+const (
+	dayCostMin = 1e-9
+	dayCostMax = 1e9
+)
 
 // Bounds of a request's size: below, questions do not fit; it is held in memory.
 const (

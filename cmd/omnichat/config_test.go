@@ -60,6 +60,14 @@ func TestWrongSettingIsNamed(t *testing.T) {
 		"heartbeat":            {env: map[string]string{"OMNICHAT_HEARTBEAT": "-1s"}, want: []string{"OMNICHAT_HEARTBEAT:"}},
 		"time for auth":        {env: map[string]string{"OMNICHAT_AUTH_TIMEOUT": "soon"}, want: []string{"OMNICHAT_AUTH_TIMEOUT:", `"soon"`}},
 		"sockets":              {env: map[string]string{"OMNICHAT_MAX_SOCKETS": "0"}, want: []string{"OMNICHAT_MAX_SOCKETS:"}},
+		"cost that is none":    {env: map[string]string{"OMNICHAT_DAILY_COST": "NaN"}, want: []string{"OMNICHAT_DAILY_COST:", "to 1000000000"}},
+		"endless cost":         {env: map[string]string{"OMNICHAT_DAILY_COST": "+Inf"}, want: []string{"OMNICHAT_DAILY_COST:"}},
+		"too high a cost":      {env: map[string]string{"OMNICHAT_DAILY_COST": "1e10"}, want: []string{"OMNICHAT_DAILY_COST:"}},
+		"too small a cost":     {env: map[string]string{"OMNICHAT_DAILY_COST": "1e-10"}, want: []string{"OMNICHAT_DAILY_COST:", "0.000000001"}},
+		"cost below 0":         {env: map[string]string{"OMNICHAT_DAILY_COST": "-1"}, want: []string{"OMNICHAT_DAILY_COST:"}},
+		"tokens below 0":       {env: map[string]string{"OMNICHAT_DAILY_TOKENS": "-1"}, want: []string{"OMNICHAT_DAILY_TOKENS:"}},
+		"files' size":          {env: map[string]string{"OMNICHAT_FILE_BYTES": "0"}, want: []string{"OMNICHAT_FILE_BYTES:"}},
+		"too few files":        {env: map[string]string{"OMNICHAT_FILES_PER_MESSAGE": "0"}, want: []string{"OMNICHAT_FILES_PER_MESSAGE:"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			settings(t, tt.env)
@@ -92,6 +100,8 @@ func TestSettingsThatWork(t *testing.T) {
 		"Ollama's host":        {env: map[string]string{"OLLAMA_HOST": "localhost"}},
 		"Ollama's address":     {env: map[string]string{"OLLAMA_HOST": "[::1]:11434"}},
 		"Ollama's URL":         {env: map[string]string{"OLLAMA_HOST": "http://127.0.0.1:11434/v1/"}},
+		"a day's cost":         {env: map[string]string{"OMNICHAT_DAILY_COST": "2.5"}},
+		"no limit of a day":    {env: map[string]string{"OMNICHAT_DAILY_COST": "0"}},
 		"larger, longer, more": {env: map[string]string{"OMNICHAT_BODY_LIMIT": "2097152", "OMNICHAT_HEARTBEAT": "15s", "OMNICHAT_AUTH_TIMEOUT": "10s", "OMNICHAT_MAX_SOCKETS": "1000"}},
 	} {
 		t.Run(name, func(t *testing.T) {
