@@ -62,7 +62,7 @@ func (h *Hub) CreateFile(ctx context.Context, user UserID, name string, data []b
 		return f, err
 	}
 	if n >= unboundMax || size+f.Size > unboundMax*h.opt.FileBytes {
-		return f, &Error{Code: CodeRateLimited, Msg: "too many files wait for their message; send or remove some"}
+		return f, &Error{Code: CodeRateLimited, Msg: "too many files wait for their message; send or remove some", RetryAfter: 10 * time.Second}
 	}
 	return f, h.store.CreateFile(ctx, user, f, data)
 }

@@ -178,3 +178,15 @@ func TestDeletedAttachmentIsGone(t *testing.T) {
 	s.do("DELETE", file, s.ann, nil, 404)
 	s.do("GET", file, s.ann, nil, 404)
 }
+
+func TestUserHasALimitOfWaitingUploads(t *testing.T) {
+	s := open(t, transportDefaults).users()
+	for range 50 {
+		s.upload(s.ann, "a.txt", "text/plain", "a")
+	}
+	res := s.send("POST", "/attachments?name=a.txt", s.ann, "text/plain", strings.NewReader("a"))
+	if p := s.read(res, 429); p["code"] != "rate_limited" || res.Header.Get("Retry-After") == "" {
+		t.Errorf("%v, Retry-After %q", p, res.Header.Get("Retry-After"))
+	}
+	s.upload(s.bob, "b.txt", "text/plain", "b")
+}

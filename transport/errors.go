@@ -102,7 +102,7 @@ func (s *Server) handleError(err error, c echo.Context) {
 	switch {
 	case e.RetryAfter > 0:
 		h.Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
-	case p.Status == http.StatusServiceUnavailable:
+	case p.Status == http.StatusServiceUnavailable, p.Status == http.StatusTooManyRequests:
 		h.Set("Retry-After", "1")
 	}
 	if p.Status == http.StatusUnauthorized {
