@@ -2,6 +2,7 @@ package repo_test
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -364,6 +365,11 @@ func TestWhatIsSomebodyElsesIsMissing(t *testing.T) {
 	})
 }
 
+// stamped is a cursor at a time that a client made up.
+func stamped(at string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(at + " " + hub.NewID()))
+}
+
 func TestSessionsAreListedPageByPage(t *testing.T) {
 	both(t, func(t *testing.T, s *suite) {
 		for i := range 7 {
@@ -386,8 +392,13 @@ func TestSessionsAreListedPageByPage(t *testing.T) {
 		if got := strings.Join(titles, ""); got != "6543210" {
 			t.Errorf("listed %s", got)
 		}
-		_, err := s.r.Sessions(t.Context(), s.alice, hub.SessionQuery{Limit: 3, Cursor: "nonsense"})
-		s.code(err, hub.CodeInvalid)
+		for _, forged := range []string{"nonsense", stamped("0000-01-01T00:00:00Z"), stamped("0001-01-01T00:00:00+14:00"), stamped("2026-01-02T03:04:05-07:00")} {
+			_, err := s.r.Sessions(t.Context(), s.alice, hub.SessionQuery{Limit: 3, Cursor: forged})
+			var e *hub.Error
+			if !errors.As(err, &e) || e.Code != hub.CodeInvalid || e.Field != "cursor" {
+				t.Errorf("a forged cursor got %v", err)
+			}
+		}
 		asked := s.ask(s.question("title"))
 		s.end(asked, "a needle in a haystack")
 		page, err := s.r.Sessions(t.Context(), s.alice, hub.SessionQuery{Limit: 3, Text: "Needle"})

@@ -82,13 +82,20 @@ func (r *Repo) Sessions(ctx context.Context, user hub.UserID, q hub.SessionQuery
 	if len(rows) > q.Limit {
 		rows = rows[:q.Limit]
 		last := rows[q.Limit-1]
-		next := base64.RawURLEncoding.EncodeToString([]byte(last.UpdatedAt.UTC().Format(time.RFC3339Nano) + " " + string(last.ID)))
+		next := cursorAt(last.UpdatedAt, string(last.ID))
 		page.NextCursor = &next
 	}
 	page.Items = sessionsOf(rows)
 	return page, nil
 }
 
+// cursorAt is where a page ends.
+func cursorAt(at time.Time, id string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(at.UTC().Format(time.RFC3339Nano) + " " + id))
+}
+
+// parseCursor takes what cursorAt may have made and nothing else: the databases
+// do not know every time that RFC 3339 has, such as the year 0.
 func parseCursor(s string) (at time.Time, id string, ok bool) {
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil {
@@ -100,7 +107,7 @@ func parseCursor(s string) (at time.Time, id string, ok bool) {
 		return at, "", false
 	}
 	id, ok = hub.ParseID(id)
-	return at, id, ok
+	return at, id, ok && at.Year() > 0 && cursorAt(at, id) == s
 }
 
 // snapshot runs reads that must be of one moment.
