@@ -145,16 +145,24 @@ func TestMediaTypeIsThatOfTheContent(t *testing.T) {
 
 func TestOnlyFirstWordsGiveWayToATitle(t *testing.T) {
 	parent := MessageID("p")
+	long := "please tell me all that you know of the city of Rome"
+	cut := "one two three four fivefivefive sixsixsixsixsix seven7777777777777"
 	for name, tt := range map[string]struct {
 		title string
 		asked *Message
 		want  bool
 	}{
-		"first words":   {"tell me…", &Message{Content: "tell  me\nmore"}, true},
-		"no title":      {"", &Message{Content: "tell me more"}, true},
-		"a person's":    {"Mine", &Message{Content: "tell me more"}, false},
-		"not the first": {"tell me…", &Message{Content: "tell me more", ParentID: &parent}, false},
-		"no question":   {"", nil, false},
+		"all words":           {"tell me more", &Message{Content: "tell  me\nmore"}, true},
+		"first words":         {"please tell me all that you know of…", &Message{Content: long}, true},
+		"the page's":          {"please tell me all that you know of", &Message{Content: long}, true},
+		"the page's, cut":     {cut[:60], &Message{Content: cut}, true},
+		"a person's, of it":   {"please", &Message{Content: long}, false},
+		"a person's, of more": {"please tell me all that you know of the city", &Message{Content: long}, false},
+		"a person's, with …":  {"please…", &Message{Content: long}, false},
+		"no title":            {"", &Message{Content: "tell me more"}, true},
+		"a person's":          {"Mine", &Message{Content: "tell me more"}, false},
+		"not the first":       {"tell me more", &Message{Content: "tell me more", ParentID: &parent}, false},
+		"no question":         {"", nil, false},
 	} {
 		if got := untitled(Asked{Session: Session{Title: tt.title}, Question: tt.asked}); got != tt.want {
 			t.Errorf("%s: %v", name, got)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -82,8 +83,16 @@ func untitled(asked Asked) bool {
 	if q == nil || q.ParentID != nil {
 		return false
 	}
-	words := strings.Join(strings.Fields(q.Content), " ")
-	return strings.HasPrefix(words, strings.TrimSuffix(asked.Session.Title, "…"))
+	title := asked.Session.Title
+	return title == "" || title == titleOf(q.Content) || title == pageTitle(q.Content)
+}
+
+// pageTitle is what the page calls a session that it makes before the question:
+// eight words, cut at 60 of JavaScript's characters.
+func pageTitle(content string) string {
+	words := strings.Fields(content)
+	title := utf16.Encode([]rune(strings.Join(words[:min(8, len(words))], " ")))
+	return string(utf16.Decode(title[:min(60, len(title))]))
 }
 
 // titleModel is the model that makes titles, "" for none.
