@@ -60,6 +60,7 @@ type Hub struct {
 
 	mu       sync.Mutex // guards the rest; taken before a feed's lock
 	feeds    map[Topic]*feed
+	untold   map[*sub]bool // joined a session's feed and were not told who is present
 	streams  map[MessageID]*stream
 	reserved uint64             // how many there have been
 	ended    []*stream          // in the order of their ends, until they are forgotten
@@ -99,7 +100,7 @@ func New(store Store, journal Journal, vendors Vendors, opt Options) *Hub {
 	h := &Hub{
 		store: store, vendors: vendors, opt: opt, log: opt.Logger,
 		commits: newCommitter(journal, opt.Bus, opt.Logger), flusher: newFlusher(), outbox: make(chan message, 4096),
-		feeds: map[Topic]*feed{}, streams: map[MessageID]*stream{}, running: map[UserID]int{}, doubtful: map[MessageID]bool{}, idle: make(chan struct{}),
+		feeds: map[Topic]*feed{}, untold: map[*sub]bool{}, streams: map[MessageID]*stream{}, running: map[UserID]int{}, doubtful: map[MessageID]bool{}, idle: make(chan struct{}),
 	}
 	if opt.Bus != nil {
 		h.commits.mayShow, h.commits.owned, h.commits.save = h.leaseHolds, h.ownedEpochs, h.saveCheckpoint
@@ -217,6 +218,9 @@ func (h *Hub) join(s *sub, key Topic) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.enter(s)
+	if f.session != "" && !s.single {
+		h.untold[s] = true
+	}
 	h.listen(f)
 }
 
@@ -224,6 +228,7 @@ func (h *Hub) join(s *sub, key Topic) {
 func (h *Hub) leave(s *sub) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	delete(h.untold, s)
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
 	s.feed.exit(s)

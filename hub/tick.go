@@ -64,7 +64,25 @@ func (h *Hub) allFeeds() []*feed {
 	return all
 }
 
+// newcomers are the feeds that have members who were not told of presence yet.
+// From here on they count as told.
+func (h *Hub) newcomers() map[*feed]bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	in := map[*feed]bool{}
+	for s := range h.untold {
+		s.feed.mu.Lock()
+		if s.member { // others may be refused yet
+			in[s.feed] = true
+			delete(h.untold, s)
+		}
+		s.feed.mu.Unlock()
+	}
+	return in
+}
+
 func (h *Hub) tellPresence(now time.Time) {
+	newcomers := h.newcomers()
 	for _, f := range h.allFeeds() {
 		if f.session == "" {
 			continue
@@ -82,7 +100,7 @@ func (h *Hub) tellPresence(now time.Time) {
 			}
 			n += p.viewers
 		}
-		if n != f.shown {
+		if n != f.shown || newcomers[f] { // who comes as another leaves changes no number
 			f.shown = n
 			f.add(entry{event: encode(presenceEvent{Type: "presence", SessionID: f.session, Viewers: n})})
 		}
