@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// EndpointsMax is how many endpoints one user may own.
+const EndpointsMax = 20
+
 // Endpoint is a provider that was added in the page: a vendor's kind, where it
 // is and the key for it.
 type Endpoint struct {
@@ -37,7 +40,8 @@ type SettingsStore interface {
 	Endpoints(ctx context.Context, user UserID) ([]Endpoint, error)
 	// PutEndpoint adds or replaces the one with this Owner and Name. An empty
 	// APIKey keeps the key there is, if the BaseURL and Kind stay the same.
-	// CodeUnavailable if there is no secret to encrypt keys with.
+	// CodeUnavailable if there is no secret to encrypt keys with; CodeInvalid,
+	// field name, if it is a user's and one more than EndpointsMax.
 	PutEndpoint(ctx context.Context, e Endpoint) error
 	DeleteEndpoint(ctx context.Context, owner UserID, name string) error // NotFound if there is none
 }

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -123,6 +124,9 @@ func (r *Repo) PutEndpoint(ctx context.Context, e hub.Endpoint) error {
 	}
 	defer r.endpoints.forget()
 	return r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
+		if err := r.roomForEndpoint(ctx, tx, e); err != nil {
+			return err
+		}
 		_, err := tx.NewInsert().Model(&row).On("CONFLICT (owner, name) DO UPDATE").
 			Set("kind = excluded.kind, base_url = excluded.base_url, updated_at = excluded.updated_at").
 			Set(`sealed_key = CASE
@@ -131,6 +135,27 @@ func (r *Repo) PutEndpoint(ctx context.Context, e hub.Endpoint) error {
 			Exec(ctx)
 		return err
 	})
+}
+
+// roomForEndpoint refuses one that would be too many of its owner's. The user's
+// row is locked: no two at once are the last.
+func (r *Repo) roomForEndpoint(ctx context.Context, tx bun.Tx, e hub.Endpoint) error {
+	if e.Owner == "" {
+		return nil
+	}
+	var locked hub.UserID
+	if err := tx.NewRaw("SELECT id FROM users WHERE id = ?"+r.forUpdate(), e.Owner).Scan(ctx, &locked); err != nil {
+		return found(err, "user")
+	}
+	others, err := tx.NewSelect().Model((*endpointRow)(nil)).Where("owner = ?", e.Owner).Where("name <> ?", e.Name).Count(ctx)
+	if err != nil || others < hub.EndpointsMax {
+		return err
+	}
+	there, err := tx.NewSelect().Model((*endpointRow)(nil)).Where("owner = ? AND name = ?", e.Owner, e.Name).Exists(ctx)
+	if err == nil && !there { // an older version may have left more
+		err = hub.Invalid("name", fmt.Sprintf("would be one more than the %d providers that a user may add", hub.EndpointsMax))
+	}
+	return err
 }
 
 // DeleteEndpoint is hub.SettingsStore's.

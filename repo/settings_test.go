@@ -5,11 +5,13 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
@@ -114,6 +116,42 @@ func TestEndpointKeepsItsKeyOnlyForItsAddress(t *testing.T) {
 				t.Errorf("%s: it is %+v", name, got)
 			}
 		}
+	})
+}
+
+func TestUserHasALimitOfEndpoints(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		put := func(owner hub.UserID, i int) error {
+			return s.r.PutEndpoint(t.Context(), hub.Endpoint{Name: fmt.Sprint("own-", i), Kind: "openai", Owner: owner})
+		}
+		var refused atomic.Int32
+		var all sync.WaitGroup
+		for i := range hub.EndpointsMax + 5 {
+			all.Go(func() {
+				err := put(s.alice, i)
+				if err == nil {
+					return
+				}
+				var e *hub.Error
+				if !errors.As(err, &e) || e.Code != hub.CodeInvalid || e.Field != "name" {
+					t.Errorf("one too many: %v", err)
+				}
+				refused.Add(1)
+			})
+		}
+		all.Wait()
+		have := s.endpoints(s.alice)
+		if len(have) != hub.EndpointsMax || refused.Load() != 5 {
+			t.Fatalf("there are %d, and %d were refused", len(have), refused.Load())
+		}
+		s.ok(s.r.PutEndpoint(t.Context(), hub.Endpoint{Name: have[7].Name, Kind: "gemini", Owner: s.alice}))
+		s.ok(put(s.bob, 0))
+		for i := range hub.EndpointsMax + 1 {
+			s.ok(put("", i)) // an admin's
+		}
+		s.ok(s.r.DeleteEndpoint(t.Context(), s.alice, have[0].Name))
+		s.ok(put(s.alice, 100))
+		s.code(put(s.alice, 101), hub.CodeInvalid)
 	})
 }
 
