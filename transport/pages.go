@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"bytes"
 	"io"
 	"io/fs"
 	"mime"
@@ -69,21 +68,16 @@ func (s *Server) file(c echo.Context, name, cache string) error {
 		if !accepts(accepted, e.coding) {
 			continue
 		}
-		if b, err := fs.ReadFile(s.opt.Web, name+e.suffix); err == nil {
+		if f, err := s.opt.Web.Open(name + e.suffix); err == nil {
 			h.Set("Content-Encoding", e.coding)
-			return serve(c, name, cache, b)
+			return serve(c, name, cache, f)
 		}
 	}
 	f, err := s.opt.Web.Open(name)
 	if err != nil {
 		return &hub.Error{Code: hub.CodeNotFound, Msg: "no such file"}
 	}
-	defer f.Close()
-	b, err := io.ReadAll(f)
-	if err != nil { // a folder
-		return &hub.Error{Code: hub.CodeNotFound, Msg: "no such file"}
-	}
-	return serve(c, name, cache, b)
+	return serve(c, name, cache, f)
 }
 
 // accepts says whether an Accept-Encoding takes a coding (RFC 9110, 12.5.3):
@@ -108,12 +102,19 @@ func accepts(header, coding string) bool {
 	return taken
 }
 
-func serve(c echo.Context, name, cache string, b []byte) error {
+// serve sends a file from where it lies: it is not read into memory for each
+// client.
+func serve(c echo.Context, name, cache string, f fs.File) error {
+	defer f.Close()
+	content, ok := f.(io.ReadSeeker)
+	if info, err := f.Stat(); err != nil || info.IsDir() || !ok {
+		return &hub.Error{Code: hub.CodeNotFound, Msg: "no such file"}
+	}
 	h := c.Response().Header()
 	h.Set("Cache-Control", cache)
 	if t := mime.TypeByExtension(path.Ext(name)); t != "" {
 		h.Set("Content-Type", t)
 	}
-	http.ServeContent(c.Response(), c.Request(), name, time.Time{}, bytes.NewReader(b))
+	http.ServeContent(c.Response(), c.Request(), name, time.Time{}, content)
 	return nil
 }
