@@ -243,7 +243,7 @@ func (s *Server) https(c echo.Context) bool {
 		slices.ContainsFunc(s.proxies, func(n *net.IPNet) bool { return n.Contains(ip) })
 }
 
-// common is around every request: panics, the headers that all answers have,
+// common is around every request: panics, slow clients, the headers that all answers have,
 // and what other origins may do.
 func (s *Server) common(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
@@ -257,6 +257,7 @@ func (s *Server) common(next echo.HandlerFunc) echo.HandlerFunc {
 			}
 			s.log.Debug("request", "method", c.Request().Method, "path", c.Path(), "took", time.Since(began), "failed", err != nil)
 		}()
+		c.Response().Writer = patiently(c.Response().Writer)
 		h := c.Response().Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")

@@ -120,6 +120,7 @@ func (e *eventStream) expire() { e.out.finish() }
 // take: the handler waits for what the hub has.
 func (s *Server) streamBehind(c echo.Context, who identity, v *hub.Viewer) error {
 	defer v.Close()
+	c.Response().Writer = impatient(c.Response().Writer)
 	eventHeaders(c)
 	c.Response().WriteHeader(http.StatusOK)
 	ctx, cancel := context.WithCancel(unbound(c))
