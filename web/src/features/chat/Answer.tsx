@@ -47,7 +47,7 @@ export function Answer({ message, model }: { message: Message; model: string }) 
       )}
       {content ? (
         <Suspense fallback={<div className={styles.plain}>{content}</div>}>
-          <Markdown text={content} />
+          <Markdown text={content} streaming={streaming} />
         </Suspense>
       ) : (
         streaming && !reasoning && <Typing />

@@ -3,7 +3,7 @@ import hljs from 'highlight.js/lib/common';
 import 'katex/dist/katex.min.css';
 import { type ComponentProps, memo, useMemo, useState } from 'react';
 import { Streamdown, useIsCodeFenceIncomplete } from 'streamdown';
-import { dollars, makeSplitter } from './blocks';
+import { makeSplitter } from './blocks';
 import styles from './Markdown.module.css';
 
 function CopyButton({ text }: { text: string }) {
@@ -63,9 +63,9 @@ const components = { code: Code, table: Table };
 const plugins = { math: createMathPlugin({ singleDollarTextMath: true }) };
 const linkSafety = { enabled: false };
 
-/** Markdown that may still grow. */
-export const Markdown = memo(function Markdown({ text }: { text: string }) {
-  const split = useMemo(makeSplitter, []);
+/** Markdown, which grows while it streams. */
+export const Markdown = memo(function Markdown({ text, streaming }: { text: string; streaming: boolean }) {
+  const split = useMemo(() => makeSplitter(streaming), [streaming]);
   return (
     <Streamdown
       className={styles.markdown}
@@ -76,7 +76,7 @@ export const Markdown = memo(function Markdown({ text }: { text: string }) {
       parseIncompleteMarkdown={false}
       parseMarkdownIntoBlocksFn={split}
     >
-      {dollars(text)}
+      {text}
     </Streamdown>
   );
 });

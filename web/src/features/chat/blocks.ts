@@ -1,35 +1,91 @@
 import remend from 'remend';
 import { parseMarkdownIntoBlocks } from 'streamdown';
 
-/** Turns \( \) and \[ \] into the dollars that the parser knows, outside of code. */
-export function dollars(text: string): string {
-  if (!text.includes('\\(') && !text.includes('\\[')) return text;
-  return text
-    .split(/(```[\s\S]*?(?:```|$)|`[^`\n]*`)/)
-    .map((part, i) =>
-      i % 2
-        ? part
-        : part
-            .replace(/\\\[([\s\S]+?)\\\]/g, (_, formula) => `$$${formula}$$`)
-            .replace(/\\\(([\s\S]+?)\\\)/g, (_, formula) => `$${formula}$`),
-    )
-    .join('');
+/** What is copied as it is: fences, code spans, HTML, addresses, escaped characters. */
+const verbatim = [
+  /(?<=^|\n)(?:[ \t>]|[-*+][ \t]|\d+[.)][ \t])*(?<fence>`{3,}(?!.*`)|~{3,})[\s\S]*?(?:\n[ \t>]*\k<fence>[`~]*[ \t]*(?=\n|$)|$)/,
+  /(?<!`)(?<ticks>`+)(?!`)(?:(?!\n[ \t]*\n)[\s\S])*?(?<!`)\k<ticks>(?!`)/,
+  /(?<=^|\n) {0,3}<\/?(?:details|summary|div|p|table|t[dhr]|thead|tbody|[uo]l|li|center|section|h\d)\b[\s\S]*?(?:\n[ \t]*\n|$)/,
+  /<[a-zA-Z/!][^<>\n]*>/,
+  /https?:\/\/[^\s<>]+/,
+  /\\[^([]/,
+];
+/** A single dollar is one by Pandoc's rule, by which prices are none. */
+const formulas = [
+  /\\\[(?<display>(?:\\[^[\]]|[^\\])+)\\\]/,
+  /\\\((?<inline>(?:(?!\n[ \t]*\n)(?:\\[^()]|[^\\]))+)\\\)/,
+  /\$\$[^$](?:[^$]|\$(?!\$))*\$\$/,
+  /\$(?![\s$])(?<single>(?:\\[^()[\]]|(?!\n[ \t]*\n)[^$\\`])+)(?<!\s)\$(?![\d$])/,
+];
+/** What may become code or a formula when more arrives. */
+const openings = [
+  /(?<!`)`+(?!`)(?:(?!\n[ \t]*\n)[\s\S])*$/,
+  /(?<opener>\$\$|\\\[)(?<rest>[\s\S]*)$/,
+  /(?<opener>\\\()(?<rest>(?:(?!\n[ \t]*\n)[\s\S])*)$/,
+  /(?<opener>\$)(?<rest>(?![\s$])(?:\\[^()[\]]|[^$\\`\n])*\\?)$/,
+  /\\$/,
+];
+const any = (...parts: RegExp[]) => new RegExp(parts.map((p) => p.source).join('|'), 'g');
+const whole = any(...verbatim, ...formulas, /\$/);
+const growing = any(...verbatim, ...formulas, ...openings, /\$/);
+
+/** Whether what follows an opener is more likely a price or words than half a formula. */
+function isProse(rest: string): boolean {
+  if (/^\d[\d.,]*[kKMB]?(?![\w^\\{]|\s*[+*=<>\\^])/.test(rest)) return true;
+  const words = rest.replace(/\\[a-zA-Z]+|\{[^{}]*\}?/g, '');
+  return /\p{L}{2,},?\s+\p{L}{2,}\s|\p{Lo}/u.test(words);
+}
+
+/**
+ * Writes every formula with the dollars that the parser knows, and escapes the dollars that are none. Of a text that
+ * grows, half a formula at its end is left out.
+ */
+export function withDollars(text: string, live: boolean): string {
+  if (!/[$\\]/.test(text) || /^(?: {4}|\t)/.test(text)) return text;
+  return text.replace(live ? growing : whole, (all: string, ...found: unknown[]) => {
+    const { display, inline, single, opener, rest } = found.at(-1) as Record<string, string | undefined>;
+    const formula = inline ?? single;
+    if (display !== undefined) return `$$${display}$$`;
+    if (formula !== undefined) return formula.includes('$') ? `$$${formula}$$` : `$${formula}$`;
+    if (opener !== undefined && rest !== undefined)
+      return isProse(rest) ? opener.replaceAll('$', '\\$') + withDollars(rest, live) : '';
+    if (all === '$') return '\\$';
+    return all === '\\' ? '' : all;
+  });
+}
+
+/** Joins the blocks that a displayed formula goes through: the parser knows only those between dollars. */
+function joined(blocks: string[]): string[] {
+  const out: string[] = [];
+  let open = false;
+  for (const block of blocks) {
+    if (open) out.push(out.pop() + block);
+    else out.push(block);
+    const opener = /^[ \t]*\\\[([\s\S]*)/m.exec((out.at(-1) ?? '').replace(whole, ''));
+    open = opener !== null && !isProse(opener[1]);
+  }
+  return out;
 }
 
 /**
  * Splits a growing text into blocks, and parses only what may have changed: all but the last two blocks of the text
  * before are kept. The last block is healed, so that half-arrived syntax never shows raw.
  */
-export function makeSplitter(): (text: string) => string[] {
+export function makeSplitter(live: boolean): (text: string) => string[] {
   let before = '';
   let blocks: string[] = [];
-  return (text) => {
+  let shown: string[] = [];
+  return (given) => {
+    const text = given.includes('\r') ? given.replace(/\r\n?/g, '\n') : given; // as the parser does
     const keep = text.startsWith(before) ? Math.max(0, blocks.length - 2) : 0;
     const kept = blocks.slice(0, keep);
     const done = kept.reduce((n, block) => n + block.length, 0);
-    blocks = [...kept, ...parseMarkdownIntoBlocks(text.slice(done))];
+    blocks = [...kept, ...joined(parseMarkdownIntoBlocks(text.slice(done)))];
     before = text;
-    const last = blocks.at(-1);
-    return last === undefined ? blocks : [...blocks.slice(0, -1), remend(last)];
+    const last = blocks.length - 1;
+    const show = (block: string, i: number) =>
+      i < last ? withDollars(block, false) : remend(withDollars(block, live));
+    shown = blocks.map((block, i) => (i < keep ? shown[i] : show(block, i)));
+    return shown;
   };
 }
