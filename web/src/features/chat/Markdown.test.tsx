@@ -20,3 +20,27 @@ it('grows with neither raw formulas nor repeated lines', () => {
   }
   expect(container.querySelectorAll('.katex')).toHaveLength(2);
 });
+
+it('colours a code block only once its fence has closed', () => {
+  const open = 'So:\n\n```go\nfunc main() {}\n';
+  const { container, rerender } = render(<Markdown text={open} streaming />);
+  const code = container.querySelector('pre code');
+  expect(code?.textContent).toBe('func main() {}');
+  expect(container.querySelector('.hljs')).toBeNull();
+  rerender(<Markdown text={`${open}// more\n`} streaming />);
+  expect(container.querySelector('pre code')).toBe(code); // what is selected stays so
+  expect(container.querySelector('.hljs')).toBeNull();
+  rerender(<Markdown text={`${open}\`\`\`\n`} streaming />);
+  expect(container.querySelector('.hljs-keyword')?.textContent).toBe('func');
+});
+
+it('colours a code block whose fence never closes', () => {
+  const { container, rerender } = render(<Markdown text={'```go\nfunc main() {}'} streaming />);
+  const { className, style } = container.firstElementChild as HTMLElement;
+  const before = { className, style: style.cssText };
+  rerender(<Markdown text={'```go\nfunc main() {}'} streaming={false} />);
+  expect(container.querySelector('.hljs')).not.toBeNull();
+  // Streaming adds no caret and no animation.
+  const after = container.firstElementChild as HTMLElement;
+  expect({ className: after.className, style: after.style.cssText }).toEqual(before);
+});

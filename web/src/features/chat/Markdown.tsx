@@ -75,6 +75,7 @@ export const Markdown = memo(function Markdown({ text, streaming }: { text: stri
       controls={false}
       parseIncompleteMarkdown={false}
       parseMarkdownIntoBlocksFn={split}
+      isAnimating={streaming}
     >
       {text}
     </Streamdown>
