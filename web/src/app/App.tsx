@@ -7,9 +7,11 @@ import { LoginPage } from '../features/auth/LoginPage';
 import { forgetDrafts } from '../features/chat/drafts';
 import type { Api } from '../shared/api';
 import { forgotten } from '../shared/events';
+import { Broken } from './Broken';
 import { ChatApp } from './ChatApp';
 import { Connecting } from './Connecting';
 import { useAppDispatch, useAppSelector } from './hooks';
+import { reloadWhenStale } from './reloadWhenStale';
 import { type AppStore, makeStore } from './store';
 
 const theme = createTheme({
@@ -59,12 +61,18 @@ export function App({ api, store = makeStore(api) }: { api: Api; store?: AppStor
       </Gate>
     );
     return createBrowserRouter([
-      { path: '/', element: chat },
-      { path: '/c/:session', element: chat },
-      { path: '/settings', element: settings },
-      { path: '*', element: <Navigate to="/" replace /> },
+      {
+        errorElement: <Broken />,
+        children: [
+          { path: '/', element: chat },
+          { path: '/c/:session', element: chat },
+          { path: '/settings', element: settings },
+          { path: '*', element: <Navigate to="/" replace /> },
+        ],
+      },
     ]);
   }, [api]);
+  useEffect(() => reloadWhenStale(import.meta.url), []);
   return (
     <Provider store={store}>
       <MantineProvider theme={theme} defaultColorScheme="auto">

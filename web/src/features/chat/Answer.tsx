@@ -3,6 +3,7 @@ import { IconCopy, IconPlayerPlay, IconRefresh } from '@tabler/icons-react';
 import { lazy, Suspense } from 'react';
 import { useAppDispatch } from '../../app/hooks';
 import type { Message } from '../../shared/protocol';
+import { ErrorBoundary } from '../../shared/ui/ErrorBoundary';
 import { ask } from './ask';
 import styles from './Chat.module.css';
 import { FailureNote } from './FailureNote';
@@ -46,9 +47,17 @@ export function Answer({ message, model }: { message: Message; model: string }) 
         />
       )}
       {content ? (
-        <Suspense fallback={<div className={styles.plain}>{content}</div>}>
-          <Markdown text={content} streaming={streaming} />
-        </Suspense>
+        <ErrorBoundary fallback={<div className={styles.plain}>{content}</div>} tryAgain={streaming}>
+          <Suspense
+            fallback={
+              <div className={styles.plain} data-waiting>
+                {content}
+              </div>
+            }
+          >
+            <Markdown text={content} streaming={streaming} />
+          </Suspense>
+        </ErrorBoundary>
       ) : (
         streaming && !reasoning && <Typing />
       )}

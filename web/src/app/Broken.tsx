@@ -1,0 +1,16 @@
+import { Button, Center, Stack, Text, Title } from '@mantine/core';
+
+/** Stands in for the page when it fails. */
+export function Broken() {
+  return (
+    <Center component="main" mih="100dvh" p="md">
+      <Stack align="center" role="alert">
+        <Title order={1} size="h3" ta="center">
+          Something went wrong on this page
+        </Title>
+        <Text ta="center">Your chats are safe on the server. Load the page again to go on.</Text>
+        <Button onClick={() => location.reload()}>Reload</Button>
+      </Stack>
+    </Center>
+  );
+}
