@@ -1,11 +1,12 @@
 import { ActionIcon, Button, Group, Text } from '@mantine/core';
-import { IconCopy, IconPlayerPlay, IconRefresh } from '@tabler/icons-react';
+import { IconPlayerPlay, IconRefresh } from '@tabler/icons-react';
 import { lazy, Suspense } from 'react';
 import { useAppDispatch } from '../../app/hooks';
 import type { Message } from '../../shared/protocol';
 import { ErrorBoundary } from '../../shared/ui/ErrorBoundary';
 import { ask } from './ask';
 import styles from './Chat.module.css';
+import { CopyMessage } from './CopyMessage';
 import { FailureNote } from './FailureNote';
 import { Meta } from './Meta';
 import { Notices } from './Notices';
@@ -82,14 +83,7 @@ export function Answer({ message, model }: { message: Message; model: string }) 
         {!streaming && (
           <Group gap={4} className={styles.actions}>
             <Siblings id={id} />
-            <ActionIcon
-              variant="subtle"
-              color="gray"
-              aria-label="Copy"
-              onClick={() => navigator.clipboard.writeText(content)}
-            >
-              <IconCopy size={16} />
-            </ActionIcon>
+            <CopyMessage text={content} />
             {parent_id && (
               <ActionIcon variant="subtle" color="gray" aria-label="Regenerate" onClick={() => again(parent_id)}>
                 <IconRefresh size={16} />

@@ -1,6 +1,10 @@
-import { render } from '@testing-library/react';
+import { MantineProvider } from '@mantine/core';
+import { render as renderBare } from '@testing-library/react';
+import type { ReactNode } from 'react';
 import { expect, it } from 'vitest';
 import { Markdown } from './Markdown';
+
+const render = (ui: ReactNode) => renderBare(ui, { wrapper: MantineProvider });
 
 it('shows prices as text and formulas as formulas', () => {
   const { container } = render(<Markdown text="It costs $5 and $6, and $x^2$ or \(y\)." streaming={false} />);
@@ -36,11 +40,10 @@ it('colours a code block only once its fence has closed', () => {
 
 it('colours a code block whose fence never closes', () => {
   const { container, rerender } = render(<Markdown text={'```go\nfunc main() {}'} streaming />);
-  const { className, style } = container.firstElementChild as HTMLElement;
-  const before = { className, style: style.cssText };
+  const outer = container.querySelector('[class*=markdown]') as HTMLElement;
+  const before = { className: outer.className, style: outer.style.cssText };
   rerender(<Markdown text={'```go\nfunc main() {}'} streaming={false} />);
   expect(container.querySelector('.hljs')).not.toBeNull();
   // Streaming adds no caret and no animation.
-  const after = container.firstElementChild as HTMLElement;
-  expect({ className: after.className, style: after.style.cssText }).toEqual(before);
+  expect({ className: outer.className, style: outer.style.cssText }).toEqual(before);
 });

@@ -1,22 +1,22 @@
+import { VisuallyHidden } from '@mantine/core';
 import { createMathPlugin } from '@streamdown/math';
 import hljs from 'highlight.js/lib/common';
 import 'katex/dist/katex.min.css';
-import { type ComponentProps, memo, useMemo, useState } from 'react';
+import { type ComponentProps, memo, useMemo } from 'react';
 import { Streamdown, useIsCodeFenceIncomplete } from 'streamdown';
+import { useCopy } from '../../shared/useCopy';
 import { makeSplitter } from './blocks';
 import styles from './Markdown.module.css';
 
 function CopyButton({ text }: { text: string }) {
-  const [copied, setCopied] = useState(false);
-  const copy = async () => {
-    await navigator.clipboard.writeText(text);
-    setCopied(true);
-    setTimeout(() => setCopied(false), 1500);
-  };
+  const { said, copy } = useCopy();
   return (
-    <button type="button" className={styles.copy} onClick={copy}>
-      {copied ? 'Copied' : 'Copy'}
-    </button>
+    <>
+      <button type="button" className={styles.copy} onClick={() => copy(text)}>
+        {said || 'Copy'}
+      </button>
+      <VisuallyHidden role="status">{said}</VisuallyHidden>
+    </>
   );
 }
 

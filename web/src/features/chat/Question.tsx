@@ -1,10 +1,11 @@
 import { ActionIcon, Group } from '@mantine/core';
-import { IconCopy, IconPencil } from '@tabler/icons-react';
+import { IconPencil } from '@tabler/icons-react';
 import { useState } from 'react';
 import { useAppDispatch } from '../../app/hooks';
 import type { Message } from '../../shared/protocol';
 import { ask } from './ask';
 import styles from './Chat.module.css';
+import { CopyMessage } from './CopyMessage';
 import { EditMessage } from './EditMessage';
 import { SentFiles } from './files/SentFiles';
 import { Siblings } from './Siblings';
@@ -32,14 +33,7 @@ export function Question({ message, model }: { message: Message; model: string }
       {content && <div className={styles.bubble}>{content}</div>}
       <Group gap={4} className={styles.actions} justify="flex-end">
         <Siblings id={id} />
-        <ActionIcon
-          variant="subtle"
-          color="gray"
-          aria-label="Copy"
-          onClick={() => navigator.clipboard.writeText(content)}
-        >
-          <IconCopy size={16} />
-        </ActionIcon>
+        <CopyMessage text={content} />
         <ActionIcon variant="subtle" color="gray" aria-label="Edit" onClick={() => setEditing(true)}>
           <IconPencil size={16} />
         </ActionIcon>
