@@ -47,3 +47,25 @@ it('colours a code block whose fence never closes', () => {
   // Streaming adds no caret and no animation.
   expect({ className: outer.className, style: outer.style.cssText }).toEqual(before);
 });
+
+it('fetches no image, but links to it', () => {
+  const text = [
+    '![a cat](https://evil.test/cat.png?q=1) and ![](https://evil.test/none.png)',
+    '![alone](https://evil.test/alone.png)',
+    '[![badge](https://evil.test/badge.svg)](https://a.test/)',
+    '<img src="https://evil.test/raw.png" alt="raw"> <picture><source srcset="https://evil.test/set.png"></picture>',
+    '<table background="https://evil.test/back.png"><tr><td style="background: url(https://evil.test/s.png)">x</td></tr></table>',
+    'half ![way](https://evil.te',
+  ].join('\n\n');
+  const { container } = render(<Markdown text={text} streaming />);
+  const links = [...container.querySelectorAll('a')].map((a) => [a.textContent, a.getAttribute('href')]);
+  expect(links).toEqual([
+    ['a cat', 'https://evil.test/cat.png?q=1'],
+    ['Image', 'https://evil.test/none.png'],
+    ['alone', 'https://evil.test/alone.png'],
+    ['badge', 'https://a.test/'],
+    ['raw', 'https://evil.test/raw.png'],
+  ]);
+  expect(container.querySelector('img, [src], [background], [style*=url]')).toBeNull();
+  expect(container.textContent).toContain('half way');
+});

@@ -2,8 +2,8 @@ import { VisuallyHidden } from '@mantine/core';
 import { createMathPlugin } from '@streamdown/math';
 import hljs from 'highlight.js/lib/common';
 import 'katex/dist/katex.min.css';
-import { type ComponentProps, memo, useMemo } from 'react';
-import { Streamdown, useIsCodeFenceIncomplete } from 'streamdown';
+import { type ComponentProps, type ComponentType, createContext, memo, useContext, useMemo } from 'react';
+import { defaultComponents, Streamdown, useIsCodeFenceIncomplete } from 'streamdown';
 import { useCopy } from '../../shared/useCopy';
 import { makeSplitter } from './blocks';
 import styles from './Markdown.module.css';
@@ -59,7 +59,26 @@ function Table({ children }: ComponentProps<'table'>) {
   );
 }
 
-const components = { code: Code, table: Table };
+const InLink = createContext(false);
+const DefaultLink = defaultComponents.a as ComponentType<ComponentProps<'a'>>;
+
+function Link(props: ComponentProps<'a'>) {
+  return (
+    <InLink value={true}>
+      <DefaultLink {...props} />
+    </InLink>
+  );
+}
+
+/** An image is shown as a link: fetched unasked, its address could carry off what the chat says. */
+function Picture({ src, alt }: ComponentProps<'img'>) {
+  const inLink = useContext(InLink);
+  const text = alt || 'Image';
+  if (inLink || typeof src !== 'string' || src.startsWith('streamdown:')) return text;
+  return <DefaultLink href={src}>{text}</DefaultLink>;
+}
+
+const components = { a: Link, code: Code, img: Picture, table: Table };
 const plugins = { math: createMathPlugin({ singleDollarTextMath: true }) };
 const linkSafety = { enabled: false };
 
