@@ -7,7 +7,7 @@ import { OmniChat } from './server';
 const failure = (page: Page) =>
   answer(page)
     .getByRole('group')
-    .filter({ has: page.getByRole('alert') });
+    .filter({ has: page.getByRole('button', { name: /^(Retry|Switch model|Open settings)/ }) });
 
 let provider: FakeProvider;
 let server: OmniChat;

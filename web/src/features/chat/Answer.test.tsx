@@ -6,7 +6,10 @@ import { afterEach, expect, it, vi } from 'vitest';
 import { makeStore } from '../../app/store';
 import { Api } from '../../shared/api';
 import { eventsReceived } from '../../shared/events';
+import type { ServerEvent } from '../../shared/protocol';
 import { MessageRow } from './MessageRow';
+import { PendingRow } from './PendingRow';
+import { blank } from './state';
 
 vi.mock('./Markdown', () => ({
   Markdown: ({ text }: { text: string }) => {
@@ -14,13 +17,16 @@ vi.mock('./Markdown', () => ({
     return <p>{text}</p>;
   },
 }));
-afterEach(() => vi.restoreAllMocks());
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
 
-/** One answer of a session, as the page shows it. */
-function setUp(...events: Parameters<typeof eventsReceived>[0]['events']) {
+/** Shows the answer that events tell of, and takes more of them. */
+function show(...events: ServerEvent[]) {
   const store = makeStore(new Api(''));
-  const got = (...more: typeof events) => act(() => store.dispatch(eventsReceived({ events: more, via: 'socket' })));
-  got({ type: 'start', message_id: 'a', seq: 0, session_id: 's', parent_id: 'q', model: 'm', version: 3 }, ...events);
+  const got = (...more: ServerEvent[]) => act(() => store.dispatch(eventsReceived({ events: more, via: 'socket' })));
+  got(...events);
   render(
     <Provider store={store}>
       <MantineProvider>
@@ -33,11 +39,64 @@ function setUp(...events: Parameters<typeof eventsReceived>[0]['events']) {
   return got;
 }
 
+const showStream = (...events: ServerEvent[]) =>
+  show({ type: 'start', message_id: 'a', seq: 0, session_id: 's', parent_id: 'q', model: 'm', version: 3 }, ...events);
+
 it('shows the source of an answer that cannot be rendered, and the rest of the page', async () => {
   vi.spyOn(console, 'error').mockImplementation(() => {});
-  const got = setUp({ type: 'delta', message_id: 'a', seq: 1, text: 'some *poison*' });
+  const got = showStream({ type: 'delta', message_id: 'a', seq: 1, text: 'some *poison*' });
   expect(await screen.findByText('some *poison*')).toBeTruthy();
   got({ type: 'finish', message_id: 'a', seq: 2, reason: 'stop', error: null, model: 'm' });
   expect(screen.getByText('some *poison*')).toBeTruthy();
   expect(screen.getByRole('button', { name: 'Copy' })).toBeTruthy();
+});
+
+const failed = { code: 'provider_rate_limit', detail: '', retry_after: 40 };
+
+it('calls out a failure that happens, also one without a single word', async () => {
+  showStream({ type: 'finish', message_id: 'a', seq: 1, reason: 'error', error: failed });
+  expect(screen.getByRole('alert').textContent).toContain('The provider asks to wait a little.');
+});
+
+it('calls out no failure of a history', async () => {
+  const at = new Date(Date.now() - 60_000).toISOString();
+  const message = blank({
+    id: 'a',
+    session_id: 's',
+    role: 'assistant',
+    status: 'error',
+    error: failed,
+    finished_at: at,
+  });
+  show({ type: 'message', message, version: 1 });
+  expect(screen.getByText('Too many requests for now')).toBeTruthy();
+  expect(screen.queryByRole('alert')).toBeNull();
+});
+
+it('counts down from when a question failed, however often it is rendered', () => {
+  vi.useFakeTimers();
+  const pending = { session: 's', content: 'Hi', parent_id: null, model: 'm', message_id: 'q', answer_id: 'a' };
+  const row = (failure: typeof failed | null) => (
+    <Provider store={makeStore(new Api(''))}>
+      <MantineProvider>
+        <MemoryRouter>
+          <PendingRow pending={{ ...pending, failure }} onEdit={() => {}} />
+        </MemoryRouter>
+      </MantineProvider>
+    </Provider>
+  );
+  const { rerender, unmount } = render(row(null));
+  rerender(row(failed));
+  expect(screen.getByRole('alert')).toBeTruthy();
+  for (let i = 0; i < 5; i++) {
+    act(() => vi.advanceTimersByTime(2000));
+    rerender(row(failed));
+  }
+  expect(screen.getByRole('button', { name: 'Retry in 30 s' })).toBeTruthy();
+
+  // One that was kept over a reload is neither called out nor made to wait.
+  unmount();
+  render(row(failed));
+  expect(screen.queryByRole('alert')).toBeNull();
+  expect(screen.getByRole('button', { name: 'Retry' })).toBeTruthy();
 });

@@ -1,16 +1,18 @@
 import { Alert, Button, Group, Text } from '@mantine/core';
 import { IconAlertCircle } from '@tabler/icons-react';
-import { type ReactNode, useContext } from 'react';
+import { type ReactNode, useContext, useState } from 'react';
 import { useNavigate } from 'react-router';
 import { PickModel } from '../../shared/pickModel';
 import type { Failure } from '../../shared/protocol';
 import { explain, retryAt } from './failures';
 import { RetryButton } from './RetryButton';
 
-/** What went wrong, in plain words, and the ways out. */
+const FRESH_MS = 5000;
+
+/** What went wrong, in plain words, and the ways out. Called out if it has just happened, not if it is history. */
 export function FailureNote(props: {
   failure: Failure | null;
-  /** When it failed. */
+  /** When it failed; null: before the page came. */
   since: string | null;
   title?: string;
   onRetry?: (model?: string) => void;
@@ -19,6 +21,7 @@ export function FailureNote(props: {
   const { failure, since, onRetry, children } = props;
   const pick = useContext(PickModel);
   const navigate = useNavigate();
+  const [fresh] = useState(() => since !== null && Math.abs(Date.now() - Date.parse(since)) < FRESH_MS);
   const { title, text, ways, detail } = explain(failure);
   return (
     <Alert
@@ -29,7 +32,7 @@ export function FailureNote(props: {
       icon={<IconAlertCircle size={20} />}
       title={props.title ? `${props.title}: ${title[0].toLowerCase()}${title.slice(1)}` : title}
     >
-      <div role="alert">
+      <div role={fresh ? 'alert' : undefined}>
         {detail && (
           <Text size="sm">
             {detail[0].toUpperCase()}

@@ -1,4 +1,5 @@
 import { Button } from '@mantine/core';
+import { useState } from 'react';
 import { useAppDispatch } from '../../app/hooks';
 import { retryPending } from './ask';
 import styles from './Chat.module.css';
@@ -12,6 +13,12 @@ import { Typing } from './Typing';
 export function PendingRow({ pending, onEdit }: { pending: Pending; onEdit: (pending: Pending) => void }) {
   const dispatch = useAppDispatch();
   const { answer_id, content, failure } = pending;
+  const [known, setKnown] = useState(failure);
+  const [since, setSince] = useState<string | null>(null);
+  if (known !== failure) {
+    setKnown(failure);
+    setSince(new Date().toISOString());
+  }
   const drop = () => dispatch(pendingDropped(answer_id));
   return (
     <>
@@ -29,7 +36,7 @@ export function PendingRow({ pending, onEdit }: { pending: Pending; onEdit: (pen
         <FailureNote
           title="Not sent"
           failure={failure}
-          since={null}
+          since={since}
           onRetry={(model) => dispatch(retryPending({ answer_id, model }))}
         >
           {content !== null && (

@@ -19,4 +19,5 @@ it('knows when to try again', () => {
   const since = '2026-01-01T00:00:00Z';
   expect(retryAt({ code: 'x', detail: '', retry_after: 40 }, since)).toBe(Date.parse(since) + 40_000);
   expect(retryAt({ code: 'x', detail: '' }, since)).toBe(0);
+  expect(retryAt({ code: 'x', detail: '', retry_after: 40 }, null)).toBe(0);
 });

@@ -109,6 +109,6 @@ export function explain(failure: Failure | null): Words & { detail: string } {
 
 /** When it is worth to try again, in ms; 0 for at once. */
 export function retryAt(failure: Failure | null, since: string | null): number {
-  if (!failure?.retry_after) return 0;
-  return (since ? Date.parse(since) : Date.now()) + failure.retry_after * 1000;
+  if (!failure?.retry_after || !since) return 0;
+  return Date.parse(since) + failure.retry_after * 1000;
 }
