@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 interface Part {
   type: string;
@@ -84,6 +85,15 @@ export class FakeProvider {
       res.write(chunk({ reasoning_content: 'then I know.' }));
       await this.hold();
       res.write(chunk({ content: 'It is **42**.' }));
+    } else if (/story/.test(text)) {
+      let told = false;
+      this.hold().then(() => {
+        told = true;
+      });
+      for (let n = 1; !told && !res.destroyed; n++) {
+        res.write(chunk({ content: `Part ${n} of what happened then.\n\n` }));
+        await sleep(60);
+      }
     } else if (/tool/.test(text)) {
       const call = { index: 0, id: 'call_1', type: 'function', function: { name: 'get_weather', arguments: '' } };
       res.write(chunk({ tool_calls: [call] }));

@@ -3,6 +3,7 @@ import { IconArrowDown } from '@tabler/icons-react';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { shallowEqual } from 'react-redux';
 import { useAppDispatch, useAppSelector } from '../../app/hooks';
+import { composing } from '../../shared/composing';
 import type { SessionSettings } from '../../shared/protocol';
 import { ask, stopAnswer } from './ask';
 import { branchOf } from './branches';
@@ -15,6 +16,9 @@ import { MessageRow } from './MessageRow';
 import { PendingRow } from './PendingRow';
 import type { Pending } from './pending';
 import { useFollow } from './useFollow';
+
+/** What lies over the page holds the focus, and has Esc to itself. */
+const OVER = '[role="dialog"], [role="menu"], .mantine-Combobox-dropdown';
 
 interface Props {
   session: string | null;
@@ -44,7 +48,10 @@ export function ChatArea({ session, model, settings }: Props) {
     if (answer) dispatch(stopAnswer(answer));
   }, [dispatch, last, status, sending?.answer_id]);
   useEffect(() => {
-    const onKey = (e: KeyboardEvent) => e.key === 'Escape' && !e.defaultPrevented && stop();
+    const onKey = (e: KeyboardEvent) => {
+      if (e.key !== 'Escape' || composing(e)) return;
+      if (!(e.target instanceof Element && e.target.closest(OVER))) stop();
+    };
     document.addEventListener('keydown', onKey);
     return () => document.removeEventListener('keydown', onKey);
   }, [stop]);

@@ -2,6 +2,7 @@ import { ActionIcon, Textarea } from '@mantine/core';
 import { IconArrowUp, IconPlayerStopFilled } from '@tabler/icons-react';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { useAppDispatch, useAppSelector } from '../../app/hooks';
+import { composing } from '../../shared/composing';
 import type { Attachment } from '../../shared/protocol';
 import styles from './Chat.module.css';
 import { DraftNotes } from './DraftNotes';
@@ -88,8 +89,7 @@ export function Composer(props: {
               attach(pasted);
             }}
             onKeyDown={(e) => {
-              if (e.key === 'Escape' && streaming) onStop();
-              if (e.key !== 'Enter' || e.shiftKey || e.nativeEvent.isComposing) return;
+              if (e.key !== 'Enter' || e.shiftKey || composing(e.nativeEvent)) return;
               e.preventDefault();
               send();
             }}

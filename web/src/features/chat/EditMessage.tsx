@@ -1,5 +1,6 @@
 import { Button, Group, Textarea } from '@mantine/core';
 import { useState } from 'react';
+import { composing } from '../../shared/composing';
 import type { Attachment, Message } from '../../shared/protocol';
 import styles from './Chat.module.css';
 import { FileChips } from './files/FileChips';
@@ -26,7 +27,7 @@ export function EditMessage(props: {
         value={text}
         onChange={(e) => setText(e.currentTarget.value)}
         onKeyDown={(e) => {
-          if (e.key !== 'Escape') return;
+          if (e.key !== 'Escape' || composing(e.nativeEvent)) return;
           e.stopPropagation();
           onCancel();
         }}

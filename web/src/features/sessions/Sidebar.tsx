@@ -2,6 +2,7 @@ import { ActionIcon, Button, Group, Menu, Modal, NavLink, ScrollArea, Stack, Tex
 import { IconDots, IconPlus, IconSearch } from '@tabler/icons-react';
 import { useState } from 'react';
 import { useAppDispatch, useAppSelector } from '../../app/hooks';
+import { composing } from '../../shared/composing';
 import type { Session } from '../../shared/protocol';
 import styles from './Sidebar.module.css';
 import { deleteSession, selectCurrent, selectSessions, updateSession } from './sessionsSlice';
@@ -37,8 +38,11 @@ function Row({ session, active, onOpen }: { session: Session; active: boolean; o
         onChange={(e) => setTitle(e.currentTarget.value)}
         onBlur={save}
         onKeyDown={(e) => {
+          if (composing(e.nativeEvent)) return;
           if (e.key === 'Enter') save();
-          if (e.key === 'Escape') setTitle(undefined);
+          if (e.key !== 'Escape') return;
+          e.stopPropagation(); // it stops no answer
+          setTitle(undefined);
         }}
       />
     );

@@ -1,0 +1,40 @@
+import { MantineProvider } from '@mantine/core';
+import { fireEvent, render, screen, waitFor } from '@testing-library/react';
+import { Provider } from 'react-redux';
+import { expect, it, vi } from 'vitest';
+import { makeStore } from '../../app/store';
+import { Api } from '../../shared/api';
+import type { Session } from '../../shared/protocol';
+import { Sidebar } from './Sidebar';
+import { loadSessions } from './sessionsSlice';
+
+const session = (id: string, title: string) => ({ id, title, updated_at: new Date().toISOString() }) as Session;
+
+function page(...items: Session[]) {
+  const api = new Api('');
+  const json = vi.spyOn(api, 'json').mockResolvedValue({ ...items[0], title: 'Other' });
+  const store = makeStore(api);
+  store.dispatch(loadSessions.fulfilled({ items, deleted: [], version: 1 }, ''));
+  render(
+    <Provider store={store}>
+      <MantineProvider>
+        <Sidebar onOpen={() => {}} onNew={() => {}} />
+      </MantineProvider>
+    </Provider>,
+  );
+  return { store, json };
+}
+
+it('renames with Enter, but not with one that ends a composition', async () => {
+  const { json } = page(session('a', 'First'));
+  fireEvent.click(screen.getByRole('button', { name: 'More for First' }));
+  fireEvent.click(await screen.findByRole('menuitem', { name: 'Rename' }));
+  const input = screen.getByRole('textbox', { name: 'Title' });
+  fireEvent.change(input, { target: { value: 'Other' } });
+  fireEvent.keyDown(input, { key: 'Enter', isComposing: true });
+  fireEvent.keyDown(input, { key: 'Enter', keyCode: 229 }); // Safari
+  expect(json).not.toHaveBeenCalled();
+  fireEvent.keyDown(input, { key: 'Enter', keyCode: 13 });
+  expect(json).toHaveBeenCalledWith('PATCH', '/sessions/a', { title: 'Other' });
+  await waitFor(() => expect(screen.getByRole('button', { name: 'Other' })).toBeTruthy());
+});
