@@ -56,10 +56,14 @@ export function ChatApp({ api }: { api: Api }) {
     document.title = session?.title ? `${session.title} · OmniChat` : 'OmniChat';
   }, [session?.title]);
 
-  const go = (to: string) => {
-    navigate(to);
-    close();
-  };
+  const go = useCallback(
+    (to: string) => {
+      navigate(to);
+      close();
+    },
+    [navigate, close],
+  );
+  const open = useCallback((s: string) => go(`/c/${s}`), [go]);
   const model = session?.model || chosen;
   const choose = useCallback(
     (m: string) => {
@@ -100,7 +104,7 @@ export function ChatApp({ api }: { api: Api }) {
             ✕
           </ActionIcon>
         </Group>
-        <Sidebar onOpen={(s) => go(`/c/${s}`)} onNew={() => go('/')}>
+        <Sidebar onOpen={open} onNew={() => go('/')}>
           <Account />
         </Sidebar>
       </AppShell.Navbar>

@@ -1,7 +1,6 @@
 import { ActionIcon, Title, VisuallyHidden } from '@mantine/core';
 import { IconArrowDown } from '@tabler/icons-react';
 import { useCallback, useEffect, useRef, useState } from 'react';
-import { shallowEqual } from 'react-redux';
 import { useAppDispatch, useAppSelector } from '../../app/hooks';
 import { composing } from '../../shared/composing';
 import type { SessionSettings } from '../../shared/protocol';
@@ -30,7 +29,7 @@ interface Props {
 /** The open session, or a new one. */
 export function ChatArea({ session, model, settings }: Props) {
   const dispatch = useAppDispatch();
-  const ids = useAppSelector((state) => (session ? branchOf(state.chat, session) : []), shallowEqual);
+  const ids = useAppSelector((state) => branchOf(state.chat, session));
   const loaded = useAppSelector((state) => !session || state.chat.versions[session] !== undefined);
   const pending = useAppSelector(selectPending).filter((p) => p.session === session);
   const last = ids.at(-1);

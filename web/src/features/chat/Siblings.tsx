@@ -1,21 +1,18 @@
 import { ActionIcon, Group, Text } from '@mantine/core';
 import { IconChevronLeft, IconChevronRight } from '@tabler/icons-react';
-import { shallowEqual } from 'react-redux';
-import { useAppDispatch, useAppSelector } from '../../app/hooks';
-import { childrenOf } from './branches';
-import { branchChosen, selectMessage } from './chatSlice';
+import { useStore } from 'react-redux';
+import { useAppSelector } from '../../app/hooks';
+import type { AppStore } from '../../app/store';
+import { siblingsOf } from './branches';
+import { branchChosen } from './chatSlice';
 
 /** Goes through the versions of a message. */
 export function Siblings({ id }: { id: string }) {
-  const dispatch = useAppDispatch();
-  const siblings = useAppSelector((state) => {
-    const m = selectMessage(state, id);
-    return m ? childrenOf(state.chat, m.session_id, m.parent_id).map((s) => s.id) : [];
-  }, shallowEqual);
-  const entities = useAppSelector((state) => state.chat.messages.entities);
+  const store = useStore() as AppStore;
+  const siblings = useAppSelector((state) => siblingsOf(state.chat, id));
   if (siblings.length < 2) return null;
   const at = siblings.indexOf(id);
-  const go = (to: number) => dispatch(branchChosen(entities[siblings[to]]));
+  const go = (to: number) => store.dispatch(branchChosen(store.getState().chat.messages.entities[siblings[to]]));
   return (
     <Group gap={2} role="group" aria-label="Versions">
       <ActionIcon

@@ -1,34 +1,57 @@
+import { createSelector } from '@reduxjs/toolkit';
 import type { Message } from '../../shared/protocol';
 import type { ChatState } from './state';
 
-/** Siblings of one parent, in the order they were added. */
-export function childrenOf(chat: ChatState, session: string, parent: string | null): Message[] {
-  return chat.messages.ids
-    .map((id) => chat.messages.entities[id])
-    .filter((m) => m.session_id === session && m.parent_id === parent)
-    .sort((a, b) => a.created_at.localeCompare(b.created_at));
+type Entities = Record<string, Message>;
+/** The ids of a parent's children, in the order they were added; what has no parent stands under its session. */
+type Index = Map<string, string[]>;
+
+const parentOf = (m: Message) => m.parent_id ?? m.session_id;
+
+function makeIndex(ids: string[], entities: Entities): Index {
+  const sorted = ids.map((id) => entities[id]).sort((a, b) => a.created_at.localeCompare(b.created_at));
+  return new Map([...Map.groupBy(sorted, parentOf)].map(([parent, children]) => [parent, children.map((m) => m.id)]));
+}
+
+const samePlace = (a: Message, b: Message) => a === b || (parentOf(a) === parentOf(b) && a.created_at === b.created_at);
+
+let known: { ids: string[]; entities: Entities; index: Index } | undefined;
+
+/** A delta moves no message: the index stays the same one. */
+function indexOf({ ids, entities }: ChatState['messages']): Index {
+  if (known?.entities !== entities) {
+    const old = known;
+    const same = old?.ids === ids && ids.every((id) => samePlace(old.entities[id], entities[id]));
+    known = { ids, entities, index: same ? old.index : makeIndex(ids, entities) };
+  }
+  return known.index;
+}
+
+const none: string[] = [];
+
+/** The ids of the versions of a message. */
+export function siblingsOf(chat: ChatState, id: string): string[] {
+  const m = chat.messages.entities[id];
+  return (m && indexOf(chat.messages).get(parentOf(m))) ?? none;
 }
 
 /** The ids of the branch that is shown, root first. */
-export function branchOf(chat: ChatState, session: string): string[] {
-  const children = new Map<string | null, Message[]>();
-  for (const id of chat.messages.ids) {
-    const m = chat.messages.entities[id];
-    if (m.session_id !== session) continue;
-    const list = children.get(m.parent_id);
-    if (list) list.push(m);
-    else children.set(m.parent_id, [m]);
-  }
-  const path: string[] = [];
-  for (let parent: string | null = null; ; ) {
-    const list = children.get(parent)?.sort((a, b) => a.created_at.localeCompare(b.created_at));
-    if (!list) return path;
-    const wanted = chat.choices[parent ?? session];
-    const next: Message = list.find((m) => m.id === wanted) ?? list[list.length - 1];
-    path.push(next.id);
-    parent = next.id;
-  }
-}
+export const branchOf = createSelector(
+  [
+    (chat: ChatState) => indexOf(chat.messages),
+    (chat: ChatState) => chat.choices,
+    (_: ChatState, session: string | null) => session,
+  ],
+  (index, choices, session) => {
+    const path: string[] = [];
+    for (let parent = session; parent; parent = path[path.length - 1]) {
+      const children = index.get(parent);
+      if (!children) break;
+      path.push(children.find((id) => id === choices[parent]) ?? children[children.length - 1]);
+    }
+    return path;
+  },
+);
 
 /** Where the page stands in a session's streams, for a subscribe. */
 export function positionsOf(chat: ChatState, session: string): Record<string, number> {

@@ -1,6 +1,7 @@
 import { ActionIcon, Button, Group, Menu, Modal, NavLink, ScrollArea, Stack, Text, TextInput } from '@mantine/core';
+import { useDisclosure } from '@mantine/hooks';
 import { IconDots, IconPlus, IconSearch } from '@tabler/icons-react';
-import { useState } from 'react';
+import { memo, useCallback, useState } from 'react';
 import { useAppDispatch, useAppSelector } from '../../app/hooks';
 import { composing } from '../../shared/composing';
 import type { Session } from '../../shared/protocol';
@@ -18,11 +19,18 @@ function groupOf(s: Session): string {
   return new Date(at).toLocaleDateString(undefined, { month: 'long', year: 'numeric' });
 }
 
-function Row({ session, active, onOpen }: { session: Session; active: boolean; onOpen: () => void }) {
+const nameOf = (s: Session) => s.title || 'New chat';
+
+const Row = memo(function Row(props: {
+  session: Session;
+  active: boolean;
+  onOpen: (id: string) => void;
+  onDelete: (session: Session) => void;
+}) {
+  const { session, active, onOpen, onDelete } = props;
   const dispatch = useAppDispatch();
   const [title, setTitle] = useState<string>();
-  const [asking, setAsking] = useState(false);
-  const name = session.title || 'New chat';
+  const name = nameOf(session);
   const save = () => {
     if (title?.trim() && title !== session.title)
       dispatch(updateSession({ id: session.id, patch: { title: title.trim() } }));
@@ -55,7 +63,7 @@ function Row({ session, active, onOpen }: { session: Session; active: boolean; o
         active={active}
         aria-current={active ? 'page' : undefined}
         noWrap
-        onClick={onOpen}
+        onClick={() => onOpen(session.id)}
         className={styles.open}
       />
       <Menu position="bottom-end" withinPortal>
@@ -66,31 +74,14 @@ function Row({ session, active, onOpen }: { session: Session; active: boolean; o
         </Menu.Target>
         <Menu.Dropdown>
           <Menu.Item onClick={() => setTitle(session.title)}>Rename</Menu.Item>
-          <Menu.Item color="red" onClick={() => setAsking(true)}>
+          <Menu.Item color="red" onClick={() => onDelete(session)}>
             Delete
           </Menu.Item>
         </Menu.Dropdown>
       </Menu>
-      <Modal opened={asking} onClose={() => setAsking(false)} title="Delete this chat?" centered>
-        <Text size="sm">“{name}” and all its messages are deleted for good.</Text>
-        <Group justify="flex-end" mt="md">
-          <Button variant="default" onClick={() => setAsking(false)}>
-            Cancel
-          </Button>
-          <Button
-            color="red"
-            onClick={() => {
-              setAsking(false);
-              dispatch(deleteSession(session.id));
-            }}
-          >
-            Delete
-          </Button>
-        </Group>
-      </Modal>
     </Group>
   );
-}
+});
 
 /** The user's sessions, the last used first. */
 export function Sidebar({
@@ -104,6 +95,16 @@ export function Sidebar({
 }) {
   const sessions = useAppSelector(selectSessions);
   const current = useAppSelector(selectCurrent);
+  const dispatch = useAppDispatch();
+  const [doomed, setDoomed] = useState<Session>(); // it stays while the dialog fades
+  const [asking, { open, close }] = useDisclosure(false);
+  const onDelete = useCallback(
+    (session: Session) => {
+      setDoomed(session);
+      open();
+    },
+    [open],
+  );
   const [query, setQuery] = useState('');
   const shown = sessions.filter((s) => s.title.toLowerCase().includes(query.toLowerCase()));
   const groups = Map.groupBy(shown, groupOf);
@@ -127,12 +128,29 @@ export function Sidebar({
               {group}
             </Text>
             {items.map((s) => (
-              <Row key={s.id} session={s} active={s.id === current} onOpen={() => onOpen(s.id)} />
+              <Row key={s.id} session={s} active={s.id === current} onOpen={onOpen} onDelete={onDelete} />
             ))}
           </Stack>
         ))}
       </ScrollArea>
       {children}
+      <Modal opened={asking} onClose={close} title="Delete this chat?" centered>
+        <Text size="sm">“{doomed && nameOf(doomed)}” and all its messages are deleted for good.</Text>
+        <Group justify="flex-end" mt="md">
+          <Button variant="default" onClick={close}>
+            Cancel
+          </Button>
+          <Button
+            color="red"
+            onClick={() => {
+              close();
+              if (doomed) dispatch(deleteSession(doomed.id));
+            }}
+          >
+            Delete
+          </Button>
+        </Group>
+      </Modal>
     </Stack>
   );
 }

@@ -8,6 +8,8 @@ const adapter = createEntityAdapter<Session>({
   sortComparer: (a, b) => b.updated_at.localeCompare(a.updated_at) || b.id.localeCompare(a.id),
 });
 
+const { selectAll } = adapter.getSelectors(); // made once: it remembers the list it made
+
 interface SessionsState {
   list: ReturnType<typeof adapter.getInitialState>;
   version: number; // the user's; below 0 before the first load
@@ -94,7 +96,7 @@ const sessionsSlice = createSlice({
   selectors: {
     selectCurrent: (state) => state.current,
     selectSession: (state, id: string | null): Session | undefined => (id ? state.list.entities[id] : undefined),
-    selectSessions: (state) => adapter.getSelectors().selectAll(state.list),
+    selectSessions: (state) => selectAll(state.list),
   },
 });
 
