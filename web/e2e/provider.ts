@@ -94,6 +94,8 @@ export class FakeProvider {
         res.write(chunk({ content: `Part ${n} of what happened then.\n\n` }));
         await sleep(60);
       }
+    } else if (/epic/.test(text)) {
+      res.write(chunk({ content: 'A part of what happened then.\n\n'.repeat(30) }));
     } else if (/tool/.test(text)) {
       const call = { index: 0, id: 'call_1', type: 'function', function: { name: 'get_weather', arguments: '' } };
       res.write(chunk({ tool_calls: [call] }));

@@ -1,6 +1,6 @@
 import { ActionIcon, Title, VisuallyHidden } from '@mantine/core';
 import { IconArrowDown } from '@tabler/icons-react';
-import { useCallback, useEffect, useRef, useState } from 'react';
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { useAppDispatch, useAppSelector } from '../../app/hooks';
 import { composing } from '../../shared/composing';
 import type { SessionSettings } from '../../shared/protocol';
@@ -14,7 +14,7 @@ import { draftOf, filesGivenBack } from './files/filesSlice';
 import { MessageRow } from './MessageRow';
 import { PendingRow } from './PendingRow';
 import type { Pending } from './pending';
-import { useFollow } from './useFollow';
+import { HoldPlace, useFollow } from './useFollow';
 
 /** What lies over the page holds the focus, and has Esc to itself. */
 const OVER = '[role="dialog"], [role="menu"], .mantine-Combobox-dropdown';
@@ -36,11 +36,15 @@ export function ChatArea({ session, model, settings }: Props) {
   const status = useAppSelector((state) => (last ? selectMessage(state, last)?.status : undefined));
   const sending = pending.find((p) => !p.failure);
   const streaming = status === 'streaming' || sending !== undefined;
-  const { scroller, content, atEnd, toEnd } = useFollow();
+  const { scroller, content, following, toEnd, hold } = useFollow();
 
   // A new place or a new question of one's own is always shown.
-  // biome-ignore lint/correctness/useExhaustiveDependencies: these are what it waits for
-  useEffect(toEnd, [session, sending?.message_id, toEnd]);
+  const asked = sending?.message_id;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: it waits for the session
+  useLayoutEffect(toEnd, [session, toEnd]);
+  useLayoutEffect(() => {
+    if (asked) toEnd();
+  }, [asked, toEnd]);
 
   const stop = useCallback(() => {
     const answer = status === 'streaming' ? last : sending?.answer_id;
@@ -73,24 +77,35 @@ export function ChatArea({ session, model, settings }: Props) {
 
   return (
     <section className={styles.area} aria-label="Conversation">
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
-      <div className={styles.scroller} ref={scroller} role="log" aria-live="off" aria-label="Messages" tabIndex={0}>
+      <div
+        className={styles.scroller}
+        data-following={following || undefined}
+        ref={scroller}
+        role="log"
+        aria-live="off"
+        aria-label="Messages"
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+        tabIndex={0}
+      >
         <div className={styles.column} ref={content}>
           {loaded && ids.length === 0 && pending.length === 0 && (
             <Title order={2} className={styles.welcome}>
               What can I help with?
             </Title>
           )}
-          {ids.map((id) => (
-            <MessageRow key={id} id={id} model={model} />
-          ))}
+          <HoldPlace value={hold}>
+            {ids.map((id, i) => (
+              // The versions of a message share a row: its place, its size and the focus in it stay.
+              <MessageRow key={ids[i - 1] ?? session} id={id} model={model} />
+            ))}
+          </HoldPlace>
           {pending.map((p) => (
             <PendingRow key={p.answer_id} pending={p} onEdit={edit} />
           ))}
         </div>
       </div>
       <div className={styles.below}>
-        {!atEnd && (
+        {!following && (
           <ActionIcon
             className={styles.latest}
             aria-label="Scroll to latest"

@@ -1,18 +1,24 @@
 import { ActionIcon, Group, Text } from '@mantine/core';
 import { IconChevronLeft, IconChevronRight } from '@tabler/icons-react';
+import { useContext } from 'react';
 import { useStore } from 'react-redux';
 import { useAppSelector } from '../../app/hooks';
 import type { AppStore } from '../../app/store';
 import { siblingsOf } from './branches';
 import { branchChosen } from './chatSlice';
+import { HoldPlace } from './useFollow';
 
 /** Goes through the versions of a message. */
 export function Siblings({ id }: { id: string }) {
   const store = useStore() as AppStore;
+  const hold = useContext(HoldPlace);
   const siblings = useAppSelector((state) => siblingsOf(state.chat, id));
   if (siblings.length < 2) return null;
   const at = siblings.indexOf(id);
-  const go = (to: number) => store.dispatch(branchChosen(store.getState().chat.messages.entities[siblings[to]]));
+  const go = (to: number) => {
+    hold();
+    store.dispatch(branchChosen(store.getState().chat.messages.entities[siblings[to]]));
+  };
   return (
     <Group gap={2} role="group" aria-label="Versions">
       <ActionIcon

@@ -1,49 +1,67 @@
-import { useCallback, useLayoutEffect, useRef, useState } from 'react';
+import { createContext, useCallback, useLayoutEffect, useRef, useState } from 'react';
 
-const NEAR = 60; // px from the end that still count as at the end
+const NEAR = 4; // px from the end that still count as at the end
+
+/** Lets what is about to change be read where it stands, instead of following the end. */
+export const HoldPlace = createContext(() => {});
+
+const roomOf = (s: HTMLElement) => s.scrollHeight - s.clientHeight;
 
 /** Follows the end of what grows, until the reader scrolls up. */
 export function useFollow() {
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
-  const following = useRef(true);
-  const [atEnd, setAtEnd] = useState(true);
-  const toEnd = useCallback(() => {
-    following.current = true;
-    setAtEnd(true);
+  const now = useRef(true);
+  const seen = useRef({ top: 0, room: 0 });
+  const [following, setFollowing] = useState(true);
+  const set = useCallback((yes: boolean) => {
+    now.current = yes;
+    setFollowing(yes);
     const s = scroller.current;
-    if (s) s.scrollTop = s.scrollHeight;
+    if (!s) return;
+    if (yes) s.scrollTop = s.scrollHeight;
+    seen.current = { top: s.scrollTop, room: roomOf(s) };
   }, []);
+  const toEnd = useCallback(() => set(true), [set]);
+  const hold = useCallback(() => {
+    now.current = false;
+    requestAnimationFrame(() => {
+      const s = scroller.current;
+      if (s) set(now.current || roomOf(s) - s.scrollTop <= NEAR);
+    });
+  }, [set]);
   useLayoutEffect(() => {
     const s = scroller.current;
     const c = content.current;
     if (!s || !c) return;
-    const grown = new ResizeObserver(() => {
-      if (following.current) s.scrollTop = s.scrollHeight;
-    });
-    grown.observe(c);
-    grown.observe(s);
-    let top = s.scrollTop;
+    const resized = new ResizeObserver(() => set(now.current));
+    resized.observe(c);
+    resized.observe(s);
     const onScroll = () => {
-      const end = s.scrollHeight - s.scrollTop - s.clientHeight < NEAR;
-      if (s.scrollTop < top - 1 && !end) following.current = false;
-      else if (end && s.scrollTop >= top) following.current = true;
-      top = s.scrollTop;
-      setAtEnd(following.current);
+      const room = roomOf(s);
+      const top = Math.min(s.scrollTop, room); // a finger may pull it over the end
+      // Where there is less to scroll than before, the browser may have moved it.
+      if (top < seen.current.top && room >= seen.current.room) now.current = false;
+      else if (room - top <= NEAR) now.current = true;
+      seen.current = { top, room };
+      setFollowing(now.current);
     };
     const onWheel = (e: WheelEvent) => {
-      if (e.deltaY < 0 && s.scrollHeight > s.clientHeight) {
-        following.current = false;
-        setAtEnd(false);
-      }
+      if (e.deltaY < 0 && s.scrollTop > 0) set(false);
     };
+    // The end goes on growing while the browser scrolls to where it was.
+    const onKey = (e: KeyboardEvent) => {
+      if (e.key === 'End' && e.target === s) toEnd();
+    };
+    s.addEventListener('keydown', onKey);
     s.addEventListener('scroll', onScroll, { passive: true });
     s.addEventListener('wheel', onWheel, { passive: true });
     return () => {
-      grown.disconnect();
+      resized.disconnect();
+      s.removeEventListener('keydown', onKey);
       s.removeEventListener('scroll', onScroll);
       s.removeEventListener('wheel', onWheel);
     };
-  }, []);
-  return { scroller, content, atEnd, toEnd };
+  }, [set, toEnd]);
+  return { scroller, content, following, toEnd, hold };
 }
