@@ -27,11 +27,12 @@ import { usePicking } from './usePicking';
 export function ChatApp({ api }: { api: Api }) {
   const dispatch = useAppDispatch();
   const navigate = useNavigate();
-  const { session: id = null } = useParams();
+  const { session: at } = useParams();
+  const opened = useAppSelector((state) => state.chat.opened);
+  const id = at ?? opened; // a new chat is the session it opened even before the page's address says so
   const [menu, { toggle, close }] = useDisclosure(false);
   const session = useAppSelector((state) => selectSession(state, id));
   const chosen = useAppSelector((state) => state.models.chosen);
-  const opened = useAppSelector((state) => state.chat.opened);
   const missing = useAppSelector((state) => id !== null && state.chat.missing[id] === true);
   const fresh = useAppSelector((state) => state.sessions.fresh);
   useLive(api, missing ? null : id);
@@ -48,10 +49,13 @@ export function ChatApp({ api }: { api: Api }) {
   }, [dispatch, id]);
   useEffect(() => {
     if (!opened) return;
-    navigate(`/c/${opened}`);
+    if (!at) {
+      navigate(`/c/${opened}`);
+      return;
+    }
     dispatch(wentToOpened());
     dispatch(freshSet({}));
-  }, [opened, navigate, dispatch]);
+  }, [opened, at, navigate, dispatch]);
   useEffect(() => {
     document.title = session?.title ? `${session.title} · OmniChat` : 'OmniChat';
   }, [session?.title]);

@@ -1,7 +1,8 @@
 import { configureStore } from '@reduxjs/toolkit';
 import { authReducer } from '../features/auth/authSlice';
 import { chatReducer } from '../features/chat/chatSlice';
-import { filesReducer, keepFiles } from '../features/chat/files/filesSlice';
+import { moveDraft } from '../features/chat/drafts';
+import { filesMoved, filesReducer, keepFiles } from '../features/chat/files/filesSlice';
 import { keepPending } from '../features/chat/pending';
 import { keepChoices } from '../features/chat/state';
 import { modelsReducer } from '../features/models/modelsSlice';
@@ -26,8 +27,8 @@ export function makeStore(api: Api) {
     middleware: (defaults) =>
       defaults({ thunk: { extraArgument: { api } }, serializableCheck: false, immutableCheck: false }),
   });
-  // What a reload must not lose.
-  let { pending, choices } = store.getState().chat;
+  // What a reload must not lose, nor a new chat that gets its id.
+  let { pending, choices, opened } = store.getState().chat;
   let { drafts } = store.getState().files;
   store.subscribe(() => {
     const state = store.getState();
@@ -36,6 +37,11 @@ export function makeStore(api: Api) {
     if (state.files.drafts !== drafts) keepFiles(state.files.drafts);
     ({ pending, choices } = state.chat);
     drafts = state.files.drafts;
+    if (state.chat.opened === opened) return;
+    opened = state.chat.opened;
+    if (!opened || state.sessions.current !== null) return; // the person has gone elsewhere
+    moveDraft(opened);
+    store.dispatch(filesMoved(opened));
   });
   return store;
 }

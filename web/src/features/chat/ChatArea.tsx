@@ -66,13 +66,20 @@ export function ChatArea({ session, model, settings }: Props) {
     was.current = streaming;
   }, [streaming]);
 
+  // Each session has a composer of its own, but a new chat keeps its when it gets its id.
+  const opened = useAppSelector((state) => state.chat.opened);
+  const [seat, setSeat] = useState({ session, n: 0 });
+  if (seat.session !== session) {
+    const born = seat.session === null && session === opened;
+    setSeat({ session, n: born ? seat.n : seat.n + 1 });
+  }
+
   // What was not sent goes back to where it was written, behind what is there by now.
-  const [edits, setEdits] = useState(0);
   const edit = (p: Pending) => {
     keepDraft(session, [draftText(session), p.content].filter(Boolean).join('\n\n'));
     dispatch(filesGivenBack({ draft: draftOf(session), files: p.attachments ?? [] }));
     dispatch(pendingDropped(p.answer_id));
-    setEdits(edits + 1);
+    setSeat({ session, n: seat.n + 1 });
   };
 
   return (
@@ -118,7 +125,7 @@ export function ChatArea({ session, model, settings }: Props) {
           </ActionIcon>
         )}
         <Composer
-          key={`${session ?? 'new'} ${edits}`}
+          key={seat.n}
           session={session}
           model={model}
           streaming={streaming}

@@ -11,6 +11,12 @@ export function keepDraft(session: string | null, text: string): void {
   else sessionStorage.removeItem(keyOf(session));
 }
 
+/** What is written in a new chat goes along into its session. */
+export function moveDraft(session: string): void {
+  keepDraft(session, draftText(null));
+  keepDraft(null, '');
+}
+
 /** Forgets all of them: somebody else may log in. */
 export function forgetDrafts(): void {
   for (const key of Object.keys(sessionStorage)) if (key.startsWith(PREFIX)) sessionStorage.removeItem(key);

@@ -3,7 +3,7 @@ import { makeStore } from '../../../app/store';
 import { Api } from '../../../shared/api';
 import { forgotten } from '../../../shared/events';
 import { loadLimits } from '../../../shared/limitsSlice';
-import { attachFiles, filesSent, removeFile } from './filesSlice';
+import { attachFiles, filesMoved, filesSent, removeFile } from './filesSlice';
 
 const limits = {
   file_bytes: 100,
@@ -81,6 +81,17 @@ it('takes a file back while it is on its way', async () => {
   await attaching;
   expect(p.files()).toEqual([]);
   expect(p.json).not.toHaveBeenCalled();
+});
+
+it('takes a file that is on its way along into the session of a new chat', async () => {
+  const p = page();
+  p.upload.mockImplementation(async () => {
+    p.store.dispatch(filesMoved('s'));
+    return uploaded('a') as never;
+  });
+  await p.store.dispatch(attachFiles({ draft: 'new', files: [text('a', 'abc')] }));
+  expect(p.files()).toEqual([]);
+  expect(p.store.getState().files.drafts.s).toMatchObject([{ id: 'id of a', progress: 1 }]);
 });
 
 it('deletes what was uploaded, and forgets all at the end of a login', async () => {

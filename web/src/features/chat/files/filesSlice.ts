@@ -44,21 +44,21 @@ export const attachFiles = createAsyncThunk<void, { draft: string; files: File[]
       );
       const refusal = await refusalOf(file, good, getState().limits.known);
       if (refusal) {
-        dispatch(fileFailed({ draft, key, error: refusal }));
+        dispatch(fileFailed({ key, error: refusal }));
         return;
       }
-      if (!getState().files.drafts[draft]?.some((f) => f.key === key)) return; // removed meanwhile
+      if (!find(getState().files, key)) return; // removed meanwhile
       const control = new AbortController();
       uploads.set(key, control);
       keepBlob(key, file);
       try {
-        const progress = (part: number) => dispatch(fileProgressed({ draft, key, part }));
+        const progress = (part: number) => dispatch(fileProgressed({ key, part }));
         const path = `/attachments?name=${encodeURIComponent(name)}`;
         const got = await extra.api.upload<Attachment>(path, file, progress, control.signal);
         keepBlob(got.id, file);
-        dispatch(fileUploaded({ draft, key, file: got }));
+        dispatch(fileUploaded({ key, file: got }));
       } catch (e) {
-        if (!control.signal.aborted) dispatch(fileFailed({ draft, key, error: failureOf(e).detail }));
+        if (!control.signal.aborted) dispatch(fileFailed({ key, error: failureOf(e).detail }));
       } finally {
         uploads.delete(key);
       }
@@ -99,7 +99,7 @@ export function keepFiles(drafts: FilesState['drafts']): void {
   else sessionStorage.setItem(KEY, JSON.stringify(Object.fromEntries(done)));
 }
 
-type Named<T> = PayloadAction<{ draft: string; key: string } & T>;
+type Keyed<T> = PayloadAction<{ key: string } & T>;
 
 const filesSlice = createSlice({
   name: 'files',
@@ -109,22 +109,28 @@ const filesSlice = createSlice({
       state.drafts[payload.draft] ??= [];
       state.drafts[payload.draft].push(payload.file);
     },
-    fileProgressed(state, { payload }: Named<{ part: number }>) {
-      const f = find(state, payload);
+    fileProgressed(state, { payload }: Keyed<{ part: number }>) {
+      const f = find(state, payload.key);
       if (f) f.progress = payload.part;
     },
-    fileUploaded(state, { payload }: Named<{ file: Attachment }>) {
-      const f = find(state, payload);
+    fileUploaded(state, { payload }: Keyed<{ file: Attachment }>) {
+      const f = find(state, payload.key);
       if (f) Object.assign(f, payload.file, { progress: 1 });
     },
-    fileFailed(state, { payload }: Named<{ error: string }>) {
-      const f = find(state, payload);
+    fileFailed(state, { payload }: Keyed<{ error: string }>) {
+      const f = find(state, payload.key);
       if (f) f.error = payload.error;
     },
     /** Puts uploaded files into a draft: those of a question that was not sent. */
     filesGivenBack(state, { payload }: PayloadAction<{ draft: string; files: Attachment[] }>) {
       const files = payload.files.map((f) => ({ ...f, key: f.id, progress: 1, error: '' }));
       state.drafts[payload.draft] = [...(state.drafts[payload.draft] ?? []), ...files];
+    },
+    /** What is attached in a new chat goes along into its session, also what is on its way. */
+    filesMoved(state, { payload }: PayloadAction<string>) {
+      const files = state.drafts[draftOf(null)];
+      if (files) state.drafts[payload] = files;
+      delete state.drafts[draftOf(null)];
     },
     filesSent(state, { payload }: PayloadAction<string>) {
       delete state.drafts[payload];
@@ -143,9 +149,12 @@ const filesSlice = createSlice({
   },
 });
 
-function find(state: FilesState, at: { draft: string; key: string }): DraftFile | undefined {
-  return state.drafts[at.draft]?.find((f) => f.key === at.key);
+function find(state: FilesState, key: string): DraftFile | undefined {
+  return Object.values(state.drafts)
+    .flat()
+    .find((f) => f.key === key);
 }
 
-export const { fileAdded, fileProgressed, fileUploaded, fileFailed, filesGivenBack, filesSent } = filesSlice.actions;
+export const { fileAdded, fileProgressed, fileUploaded, fileFailed, filesGivenBack, filesMoved, filesSent } =
+  filesSlice.actions;
 export const filesReducer = filesSlice.reducer;
