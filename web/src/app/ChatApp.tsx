@@ -1,6 +1,6 @@
-import { ActionIcon, AppShell, Burger, Button, Center, Group, Stack, Text, Title } from '@mantine/core';
-import { useDisclosure } from '@mantine/hooks';
-import { useCallback, useEffect } from 'react';
+import { ActionIcon, AppShell, Burger, Button, Center, Group, Stack, Text, Title, VisuallyHidden } from '@mantine/core';
+import { useDisclosure, useMediaQuery } from '@mantine/hooks';
+import { type KeyboardEvent, useCallback, useEffect, useRef } from 'react';
 import { useNavigate, useParams } from 'react-router';
 import { ChatArea } from '../features/chat/ChatArea';
 import { wentToOpened } from '../features/chat/chatSlice';
@@ -14,6 +14,7 @@ import {
   updateSession,
 } from '../features/sessions/sessionsSlice';
 import type { Api } from '../shared/api';
+import { composing } from '../shared/composing';
 import { loadLimits } from '../shared/limitsSlice';
 import { PickModel } from '../shared/pickModel';
 import { Account } from './Account';
@@ -58,7 +59,29 @@ export function ChatApp({ api }: { api: Api }) {
   }, [opened, at, navigate, dispatch]);
   useEffect(() => {
     document.title = session?.title ? `${session.title} · OmniChat` : 'OmniChat';
+    return () => {
+      document.title = 'OmniChat'; // nobody else reads it after a logout
+    };
   }, [session?.title]);
+
+  // On a phone the list of chats covers the page, or is out of it.
+  const wide = useMediaQuery('(min-width: 48em)', true, { getInitialValueInEffect: false });
+  const covered = menu && !wide;
+  const away = !menu && !wide;
+  const opener = useRef<HTMLButtonElement>(null);
+  const closer = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    if (!covered) return;
+    const back = opener.current;
+    closer.current?.focus({ preventScroll: true });
+    return () => back?.focus();
+  }, [covered]);
+  const onNavbarKey = (e: KeyboardEvent) => {
+    const own = e.target instanceof Node && e.currentTarget.contains(e.target); // not a dialog that it opened
+    if (e.key !== 'Escape' || !covered || !own || composing(e.nativeEvent)) return;
+    e.stopPropagation();
+    close();
+  };
 
   const go = useCallback(
     (to: string) => {
@@ -84,9 +107,10 @@ export function ChatApp({ api }: { api: Api }) {
       navbar={{ width: 280, breakpoint: 'sm', collapsed: { mobile: !menu } }}
       styles={{ main: { height: '100dvh' } }}
     >
-      <AppShell.Header withBorder={false}>
+      <AppShell.Header withBorder={false} inert={covered}>
         <ChatHeader session={id} model={model} {...picker}>
           <Burger
+            ref={opener}
             opened={menu}
             onClick={toggle}
             hiddenFrom="sm"
@@ -99,12 +123,20 @@ export function ChatApp({ api }: { api: Api }) {
           />
         </ChatHeader>
       </AppShell.Header>
-      <AppShell.Navbar>
+      <AppShell.Navbar inert={away} onKeyDown={onNavbarKey}>
         <Group px="md" pt="sm" justify="space-between">
           <Title order={1} size="h4">
             OmniChat
           </Title>
-          <ActionIcon hiddenFrom="sm" variant="subtle" color="gray" size={44} aria-label="Close" onClick={close}>
+          <ActionIcon
+            ref={closer}
+            hiddenFrom="sm"
+            variant="subtle"
+            color="gray"
+            size={44}
+            aria-label="Close"
+            onClick={close}
+          >
             ✕
           </ActionIcon>
         </Group>
@@ -112,7 +144,8 @@ export function ChatApp({ api }: { api: Api }) {
           <Account />
         </Sidebar>
       </AppShell.Navbar>
-      <AppShell.Main>
+      <AppShell.Main inert={covered}>
+        {away && <VisuallyHidden component="h1">OmniChat</VisuallyHidden>}
         <Stack gap={0} h="100%">
           <Offline />
           {missing ? (

@@ -70,3 +70,27 @@ it('renders one message and no more for a delta', async () => {
   expect(rendered).toEqual(['a2']);
   expect(composed).not.toHaveBeenCalled(); // nor the area around them
 });
+
+it('says that an answer has finished, but not when another chat is gone to', () => {
+  const { store, got } = chat(message('q', null));
+  const at = (session: string) => (
+    <Provider store={store}>
+      <MantineProvider>
+        <MemoryRouter>
+          <ChatArea session={session} model="m" settings={{}} />
+        </MemoryRouter>
+      </MantineProvider>
+    </Provider>
+  );
+  const { rerender } = render(at('s'));
+  const said = () => screen.getByRole('status').textContent;
+  expect(said()).toBe('');
+  got({ type: 'start', message_id: 'a', seq: 0, session_id: 's', parent_id: 'q', model: 'm', version: 2 });
+  expect(said()).toBe('Generating');
+  rerender(at('t'));
+  expect(said()).toBe('');
+  rerender(at('s'));
+  expect(said()).toBe('Generating');
+  got({ type: 'finish', message_id: 'a', seq: 1, reason: 'stop', error: null });
+  expect(said()).toBe('Answer finished');
+});

@@ -19,6 +19,9 @@ import { HoldPlace, useFollow } from './useFollow';
 /** What lies over the page holds the focus, and has Esc to itself. */
 const OVER = '[role="dialog"], [role="menu"], .mantine-Combobox-dropdown';
 
+/** With a finger for a pointer, a focused input brings up the keyboard. */
+const hasFinePointer = () => matchMedia('(pointer: fine)').matches;
+
 interface Props {
   session: string | null;
   model: string;
@@ -35,21 +38,31 @@ export function ChatArea({ session, model, settings }: Props) {
   const last = ids.at(-1);
   const status = useAppSelector((state) => (last ? selectMessage(state, last)?.status : undefined));
   const sending = pending.find((p) => !p.failure);
-  const streaming = status === 'streaming' || sending !== undefined;
+  const running = status === 'streaming' ? last : sending?.answer_id;
   const { scroller, content, following, toEnd, hold } = useFollow();
+
+  // The button that asked or stopped goes away, and the focus from it.
+  const input = useRef<HTMLTextAreaElement>(null);
+  const goOn = useCallback(() => {
+    if (hasFinePointer()) input.current?.focus();
+    else if (document.activeElement !== input.current) scroller.current?.focus({ preventScroll: true });
+  }, [scroller]);
 
   // A new place or a new question of one's own is always shown.
   const asked = sending?.message_id;
   // biome-ignore lint/correctness/useExhaustiveDependencies: it waits for the session
   useLayoutEffect(toEnd, [session, toEnd]);
   useLayoutEffect(() => {
-    if (asked) toEnd();
-  }, [asked, toEnd]);
+    if (!asked) return;
+    toEnd();
+    goOn();
+  }, [asked, toEnd, goOn]);
 
   const stop = useCallback(() => {
-    const answer = status === 'streaming' ? last : sending?.answer_id;
-    if (answer) dispatch(stopAnswer(answer));
-  }, [dispatch, last, status, sending?.answer_id]);
+    if (!running) return;
+    dispatch(stopAnswer(running));
+    goOn();
+  }, [dispatch, running, goOn]);
   useEffect(() => {
     const onKey = (e: KeyboardEvent) => {
       if (e.key !== 'Escape' || composing(e)) return;
@@ -60,11 +73,13 @@ export function ChatArea({ session, model, settings }: Props) {
   }, [stop]);
 
   const [announced, setAnnounced] = useState('');
-  const was = useRef(streaming);
+  const ran = useRef(running);
   useEffect(() => {
-    if (was.current !== streaming) setAnnounced(streaming ? 'Generating' : 'Answer finished');
-    was.current = streaming;
-  }, [streaming]);
+    if (ran.current === running) return;
+    const finished = ran.current === last; // else something else is shown
+    ran.current = running;
+    setAnnounced(running ? 'Generating' : finished ? 'Answer finished' : '');
+  }, [running, last]);
 
   // Each session has a composer of its own, but a new chat keeps its when it gets its id.
   const opened = useAppSelector((state) => state.chat.opened);
@@ -73,6 +88,11 @@ export function ChatArea({ session, model, settings }: Props) {
     const born = seat.session === null && session === opened;
     setSeat({ session, n: born ? seat.n : seat.n + 1 });
   }
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each composer begins with the focus
+  useEffect(() => {
+    if (hasFinePointer()) input.current?.focus();
+  }, [seat.n]);
 
   // What was not sent goes back to where it was written, behind what is there by now.
   const edit = (p: Pending) => {
@@ -128,7 +148,8 @@ export function ChatArea({ session, model, settings }: Props) {
           key={seat.n}
           session={session}
           model={model}
-          streaming={streaming}
+          input={input}
+          streaming={running !== undefined}
           onSend={(text, attachments) =>
             dispatch(
               ask({

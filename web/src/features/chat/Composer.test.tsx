@@ -13,7 +13,7 @@ it('sends with Enter, but not with one that ends a composition', () => {
   render(
     <Provider store={makeStore(new Api(''))}>
       <MantineProvider>
-        <Composer session="s" model="m" streaming={false} onSend={onSend} onStop={() => {}} />
+        <Composer session="s" model="m" input={{ current: null }} streaming={false} onSend={onSend} onStop={() => {}} />
       </MantineProvider>
     </Provider>,
   );

@@ -1,6 +1,6 @@
 import { ActionIcon, Textarea } from '@mantine/core';
 import { IconArrowUp, IconPlayerStopFilled } from '@tabler/icons-react';
-import { useCallback, useEffect, useRef, useState } from 'react';
+import { type RefObject, useCallback, useState } from 'react';
 import { useAppDispatch, useAppSelector } from '../../app/hooks';
 import { composing } from '../../shared/composing';
 import type { Attachment } from '../../shared/protocol';
@@ -18,25 +18,22 @@ const none: DraftFile[] = [];
 export function Composer(props: {
   session: string | null;
   model: string;
+  input: RefObject<HTMLTextAreaElement | null>;
   streaming: boolean;
   onSend: (text: string, files: Attachment[]) => void;
   onStop: () => void;
 }) {
-  const { session, model, streaming, onSend, onStop } = props;
+  const { session, model, input, streaming, onSend, onStop } = props;
   const dispatch = useAppDispatch();
   const draft = draftOf(session);
   const files = useAppSelector((state) => state.files.drafts[draft]) ?? none;
   const [text, setText] = useState(() => draftText(session));
-  const input = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => {
-    if (matchMedia('(pointer: fine)').matches) input.current?.focus();
-  }, []);
   const attach = useCallback(
     (chosen: File[]) => {
       if (chosen.length > 0) dispatch(attachFiles({ draft, files: chosen }));
       input.current?.focus();
     },
-    [dispatch, draft],
+    [dispatch, draft, input],
   );
   const change = (value: string) => {
     setText(value);

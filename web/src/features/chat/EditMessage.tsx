@@ -1,5 +1,6 @@
 import { Button, Group, Textarea } from '@mantine/core';
-import { useState } from 'react';
+import { useRef, useState } from 'react';
+import { flushSync } from 'react-dom';
 import { composing } from '../../shared/composing';
 import type { Attachment, Message } from '../../shared/protocol';
 import styles from './Chat.module.css';
@@ -11,12 +12,18 @@ export function EditMessage(props: {
   onSend: (text: string, files: Attachment[]) => void;
   onCancel: () => void;
 }) {
-  const { message, onSend, onCancel } = props;
+  const { message, onSend } = props;
+  const place = useRef<HTMLDivElement>(null);
+  const cancel = () => {
+    const row = place.current?.parentElement;
+    flushSync(props.onCancel);
+    row?.querySelector<HTMLElement>('[aria-label="Edit"]')?.focus();
+  };
   const [text, setText] = useState(message.content);
   const [files, setFiles] = useState(message.attachments);
   const chips = files.map((f) => ({ ...f, key: f.id, progress: 1, error: '' }));
   return (
-    <div className={styles.edit}>
+    <div className={styles.edit} ref={place}>
       <FileChips files={chips} onRemove={(gone) => setFiles(files.filter((f) => f.id !== gone.id))} />
       <Textarea
         aria-label="Edit message"
@@ -29,11 +36,11 @@ export function EditMessage(props: {
         onKeyDown={(e) => {
           if (e.key !== 'Escape' || composing(e.nativeEvent)) return;
           e.stopPropagation();
-          onCancel();
+          cancel();
         }}
       />
       <Group gap="xs" mt="xs" justify="flex-end">
-        <Button variant="default" size="xs" onClick={onCancel}>
+        <Button variant="default" size="xs" onClick={cancel}>
           Cancel
         </Button>
         <Button size="xs" disabled={!text.trim() && files.length === 0} onClick={() => onSend(text, files)}>

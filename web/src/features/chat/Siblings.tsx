@@ -5,7 +5,7 @@ import { useStore } from 'react-redux';
 import { useAppSelector } from '../../app/hooks';
 import type { AppStore } from '../../app/store';
 import { siblingsOf } from './branches';
-import { branchChosen } from './chatSlice';
+import { branchChosen, selectMessage } from './chatSlice';
 import { HoldPlace } from './useFollow';
 
 /** Goes through the versions of a message. */
@@ -16,18 +16,16 @@ export function Siblings({ id }: { id: string }) {
   if (siblings.length < 2) return null;
   const at = siblings.indexOf(id);
   const go = (to: number) => {
+    const version = selectMessage(store.getState(), siblings[to]);
+    if (!version) return;
     hold();
-    store.dispatch(branchChosen(store.getState().chat.messages.entities[siblings[to]]));
+    store.dispatch(branchChosen(version));
   };
+  // A button that is disabled outright would lose the focus.
+  const offAt = (end: number) => ({ 'aria-disabled': at === end, 'data-disabled': at === end || undefined });
   return (
     <Group gap={2} role="group" aria-label="Versions">
-      <ActionIcon
-        variant="subtle"
-        color="gray"
-        aria-label="Previous version"
-        disabled={at === 0}
-        onClick={() => go(at - 1)}
-      >
+      <ActionIcon variant="subtle" color="gray" aria-label="Previous version" {...offAt(0)} onClick={() => go(at - 1)}>
         <IconChevronLeft size={16} />
       </ActionIcon>
       <Text size="sm">
@@ -37,7 +35,7 @@ export function Siblings({ id }: { id: string }) {
         variant="subtle"
         color="gray"
         aria-label="Next version"
-        disabled={at === siblings.length - 1}
+        {...offAt(siblings.length - 1)}
         onClick={() => go(at + 1)}
       >
         <IconChevronRight size={16} />

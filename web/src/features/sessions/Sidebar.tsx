@@ -1,7 +1,8 @@
 import { ActionIcon, Button, Group, Menu, Modal, NavLink, ScrollArea, Stack, Text, TextInput } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { IconDots, IconPlus, IconSearch } from '@tabler/icons-react';
-import { memo, useCallback, useState } from 'react';
+import { memo, useCallback, useRef, useState } from 'react';
+import { flushSync } from 'react-dom';
 import { useAppDispatch, useAppSelector } from '../../app/hooks';
 import { composing } from '../../shared/composing';
 import type { Session } from '../../shared/protocol';
@@ -36,6 +37,11 @@ const Row = memo(function Row(props: {
       dispatch(updateSession({ id: session.id, patch: { title: title.trim() } }));
     setTitle(undefined);
   };
+  const open = useRef<HTMLButtonElement>(null);
+  const leave = (how: () => void) => {
+    flushSync(how);
+    open.current?.focus();
+  };
   if (title !== undefined) {
     return (
       <TextInput
@@ -47,17 +53,18 @@ const Row = memo(function Row(props: {
         onBlur={save}
         onKeyDown={(e) => {
           if (composing(e.nativeEvent)) return;
-          if (e.key === 'Enter') save();
+          if (e.key === 'Enter') leave(save);
           if (e.key !== 'Escape') return;
           e.stopPropagation(); // it stops no answer
-          setTitle(undefined);
+          leave(() => setTitle(undefined));
         }}
       />
     );
   }
   return (
-    <Group gap={2} wrap="nowrap">
+    <Group gap={2} wrap="nowrap" data-session={session.id}>
       <NavLink
+        ref={open}
         component="button"
         label={name}
         active={active}
@@ -108,9 +115,25 @@ export function Sidebar({
   const [query, setQuery] = useState('');
   const shown = sessions.filter((s) => s.title.toLowerCase().includes(query.toLowerCase()));
   const groups = Map.groupBy(shown, groupOf);
+  // The menu that opened the dialog is gone, and so may be its row.
+  const list = useRef<HTMLDivElement>(null);
+  const fresh = useRef<HTMLButtonElement>(null);
+  const focus = (s: Session | undefined, part: string) =>
+    ((s && list.current?.querySelector<HTMLElement>(`[data-session="${s.id}"] ${part}`)) ?? fresh.current)?.focus();
+  const cancel = () => {
+    close();
+    focus(doomed, '[aria-haspopup]');
+  };
+  const remove = () => {
+    close();
+    if (!doomed) return;
+    const at = shown.findIndex((s) => s.id === doomed.id);
+    focus(shown[at + 1] ?? shown[at - 1], 'button');
+    dispatch(deleteSession(doomed.id));
+  };
   return (
     <Stack gap="xs" h="100%" p="sm">
-      <Button leftSection={<IconPlus size={18} />} variant="default" size="md" onClick={onNew}>
+      <Button ref={fresh} leftSection={<IconPlus size={18} />} variant="default" size="md" onClick={onNew}>
         New chat
       </Button>
       <TextInput
@@ -121,7 +144,14 @@ export function Sidebar({
         value={query}
         onChange={(e) => setQuery(e.currentTarget.value)}
       />
-      <ScrollArea flex={1} component="nav" aria-label="Chats" type="hover" classNames={{ content: styles.list }}>
+      <ScrollArea
+        ref={list}
+        flex={1}
+        component="nav"
+        aria-label="Chats"
+        type="hover"
+        classNames={{ content: styles.list }}
+      >
         {[...groups].map(([group, items]) => (
           <Stack key={group} gap={2} mb="sm">
             <Text size="xs" c="dimmed" fw={600} px="xs" pt={4}>
@@ -134,19 +164,13 @@ export function Sidebar({
         ))}
       </ScrollArea>
       {children}
-      <Modal opened={asking} onClose={close} title="Delete this chat?" centered>
+      <Modal opened={asking} onClose={cancel} title="Delete this chat?" centered returnFocus={false}>
         <Text size="sm">“{doomed && nameOf(doomed)}” and all its messages are deleted for good.</Text>
         <Group justify="flex-end" mt="md">
-          <Button variant="default" onClick={close}>
+          <Button variant="default" onClick={cancel}>
             Cancel
           </Button>
-          <Button
-            color="red"
-            onClick={() => {
-              close();
-              if (doomed) dispatch(deleteSession(doomed.id));
-            }}
-          >
+          <Button color="red" onClick={remove}>
             Delete
           </Button>
         </Group>
