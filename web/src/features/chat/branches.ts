@@ -8,8 +8,12 @@ type Index = Map<string, string[]>;
 
 const parentOf = (m: Message) => m.parent_id ?? m.session_id;
 
+/** Not as text: a time may have fewer digits than another. */
+const byTime = (a: Message, b: Message) =>
+  Date.parse(a.created_at) - Date.parse(b.created_at) || a.created_at.localeCompare(b.created_at);
+
 function makeIndex(ids: string[], entities: Entities): Index {
-  const sorted = ids.map((id) => entities[id]).sort((a, b) => a.created_at.localeCompare(b.created_at));
+  const sorted = ids.map((id) => entities[id]).sort(byTime);
   return new Map([...Map.groupBy(sorted, parentOf)].map(([parent, children]) => [parent, children.map((m) => m.id)]));
 }
 
