@@ -2,7 +2,6 @@ import { ActionIcon, Button, Group, Text } from '@mantine/core';
 import { IconPlayerPlay, IconRefresh } from '@tabler/icons-react';
 import { lazy, Suspense } from 'react';
 import { useAppDispatch } from '../../app/hooks';
-import { focusComposer } from '../../shared/focusComposer';
 import type { Message } from '../../shared/protocol';
 import { ErrorBoundary } from '../../shared/ui/ErrorBoundary';
 import { ask } from './ask';
@@ -31,10 +30,8 @@ export function Answer({ message, model }: { message: Message; model: string }) 
   const dispatch = useAppDispatch();
   const { id, session_id: session, parent_id, content, reasoning, status } = message;
   const streaming = status === 'streaming';
-  const again = (parent: string, other = model) => {
+  const again = (parent: string, other = model) =>
     dispatch(ask({ session, content: null, parent_id: parent, model: other }));
-    focusComposer(); // what was pressed goes away
-  };
   const goOn = !streaming && status !== 'complete' && content !== '' && (
     <Button size="xs" variant="default" leftSection={<IconPlayerPlay size={14} />} onClick={() => again(id)}>
       Continue
@@ -44,6 +41,7 @@ export function Answer({ message, model }: { message: Message; model: string }) 
     <>
       {reasoning && (
         <Reasoning
+          key={id}
           text={reasoning}
           thinking={streaming && !content}
           since={thinkingSince(message)}
@@ -51,7 +49,7 @@ export function Answer({ message, model }: { message: Message; model: string }) 
         />
       )}
       {content ? (
-        <ErrorBoundary fallback={<div className={styles.plain}>{content}</div>} tryAgain={streaming}>
+        <ErrorBoundary key={id} fallback={<div className={styles.plain}>{content}</div>} tryAgain={streaming}>
           <Suspense
             fallback={
               <div className={styles.plain} data-waiting>

@@ -2,7 +2,6 @@ import { ActionIcon, Group } from '@mantine/core';
 import { IconPencil } from '@tabler/icons-react';
 import { useState } from 'react';
 import { useAppDispatch } from '../../app/hooks';
-import { focusComposer } from '../../shared/focusComposer';
 import type { Message } from '../../shared/protocol';
 import { ask } from './ask';
 import styles from './Chat.module.css';
@@ -14,17 +13,16 @@ import { Siblings } from './Siblings';
 /** What a person asked. */
 export function Question({ message, model }: { message: Message; model: string }) {
   const dispatch = useAppDispatch();
-  const [editing, setEditing] = useState<'no' | 'yes' | 'cancelled'>('no');
+  const [editing, setEditing] = useState(false);
   const { id, session_id: session, parent_id, content } = message;
-  if (editing === 'yes') {
+  if (editing) {
     return (
       <EditMessage
         message={message}
-        onCancel={() => setEditing('cancelled')}
+        onCancel={() => setEditing(false)}
         onSend={(text, attachments) => {
           dispatch(ask({ session, content: text, parent_id, model, attachments }));
-          setEditing('no');
-          focusComposer();
+          setEditing(false);
         }}
       />
     );
@@ -36,13 +34,7 @@ export function Question({ message, model }: { message: Message; model: string }
       <Group gap={4} className={styles.actions} justify="flex-end">
         <Siblings id={id} />
         <CopyMessage text={content} />
-        <ActionIcon
-          variant="subtle"
-          color="gray"
-          aria-label="Edit"
-          autoFocus={editing === 'cancelled'}
-          onClick={() => setEditing('yes')}
-        >
+        <ActionIcon variant="subtle" color="gray" aria-label="Edit" onClick={() => setEditing(true)}>
           <IconPencil size={16} />
         </ActionIcon>
       </Group>
