@@ -10,17 +10,16 @@ import (
 
 // Options has what a [Hub] can be told; the zero value works.
 type Options struct {
-	Replica        string                 // this process; a fresh UUID if empty
-	DefaultModel   string                 // "provider/model"; the first one listed if empty
-	MaxRunning     int                    // answers of one user at a time; 256 if 0
-	Keep           time.Duration          // how long a log is kept after its end; a minute if 0
-	FileBytes      int64                  // of one attached file; 10 MiB if 0
-	FilesPerPrompt int                    // attached to one question; 8 if 0
-	DailyTokens    int64                  // of one user, UTC; no limit if 0
-	DailyCost      Money                  // of one user, UTC; no limit if 0
-	TitleModel     string                 // "provider/model" that makes titles; see [Hub]; none if empty
-	Builtin        []EndpointInfo         // the providers of the settings
-	CheckEndpoint  func(e Endpoint) error // whether one may be added; any if nil
+	Replica        string         // this process; a fresh UUID if empty
+	DefaultModel   string         // "provider/model"; the first one listed if empty
+	MaxRunning     int            // answers of one user at a time; 256 if 0
+	Keep           time.Duration  // how long a log is kept after its end; a minute if 0
+	FileBytes      int64          // of one attached file; 10 MiB if 0
+	FilesPerPrompt int            // attached to one question; 8 if 0
+	DailyTokens    int64          // of one user, UTC; no limit if 0
+	DailyCost      Money          // of one user, UTC; no limit if 0
+	TitleModel     string         // "provider/model" that makes titles; see [Hub]; none if empty
+	Builtin        []EndpointInfo // the providers of the settings
 
 	Bus      Bus           // nil for a single replica
 	Leases   Leases        // goes with Bus
@@ -87,9 +86,6 @@ func New(store Store, journal Journal, vendors Vendors, opt Options) *Hub {
 	}
 	if opt.FilesPerPrompt == 0 {
 		opt.FilesPerPrompt = 8
-	}
-	if opt.CheckEndpoint == nil {
-		opt.CheckEndpoint = func(Endpoint) error { return nil }
 	}
 	if opt.LeaseTTL == 0 {
 		opt.LeaseTTL = 6 * time.Second

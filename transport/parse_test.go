@@ -102,19 +102,6 @@ func TestDisposition(t *testing.T) {
 	}
 }
 
-func TestValidBaseURL(t *testing.T) {
-	for in, want := range map[string]bool{
-		"https://api.example.org": true, "http://192.168.1.7:11434/v1": true, "https://api.example.org/v1/": true, "HTTPS://api.example.org": true,
-		"ftp://example.org": false, "example.org/v1": false, "//example.org": false, "https://": false, "https://:443": false,
-		"https://ann:secret@example.org": false, "https://example.org?key=1": false, "https://example.org?": false,
-		"https://example.org#x": false, "https://example.org/#": false, "javascript:alert(1)": false, "https://exa mple.org": false, "": false,
-	} {
-		if got := validBaseURL(in); got != want {
-			t.Errorf("validBaseURL(%q) = %v", in, got)
-		}
-	}
-}
-
 // FuzzParseCommand holds that whatever a client sends is a command of a known
 // type or an error that a client may see.
 func FuzzParseCommand(f *testing.F) {

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 	"unicode"
 
@@ -46,18 +45,8 @@ func (b providerBody) endpoint(name string) (hub.Endpoint, error) {
 		return e, hub.Invalid("api_key", "must be plain characters without spaces")
 	case len(e.BaseURL) > baseURLMax:
 		return e, hub.Invalid("base_url", "is too long")
-	case e.BaseURL != "" && !validBaseURL(e.BaseURL):
-		return e, hub.Invalid("base_url", "must be an http or https URL without a name, password, query or fragment")
 	}
 	return e, nil
-}
-
-// validBaseURL says whether requests can be sent below a URL. A password in it
-// would be shown to everyone who may see the provider.
-func validBaseURL(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
-		u.User == nil && u.RawQuery == "" && !u.ForceQuery && !strings.Contains(s, "#")
 }
 
 // listProviders is GET /providers.

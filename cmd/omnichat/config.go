@@ -124,8 +124,8 @@ func parseConfig(args []string, out io.Writer) (Config, error) {
 		{"OPENAI_BASE_URL", cfg.OpenAIBaseURL}, {"ANTHROPIC_BASE_URL", cfg.AnthropicBaseURL}, {"GEMINI_BASE_URL", cfg.GeminiBaseURL},
 		{"OLLAMA_HOST", ollamaURL(cfg.OllamaHost)},
 	} {
-		if v.value != "" && !isBaseURL(v.value) {
-			bad("%s: is not %s", v.name, baseURLRule)
+		if v.value != "" && !hub.ValidBaseURL(v.value) {
+			bad("%s: is not %s", v.name, hub.BaseURLRule)
 		}
 	}
 	for name, v := range cfg.Endpoints {
@@ -134,8 +134,8 @@ func parseConfig(args []string, out io.Writer) (Config, error) {
 			bad("OMNICHAT_ENDPOINTS: a name must be small letters, digits or -")
 		case slices.Contains(vendorNames, name):
 			bad("OMNICHAT_ENDPOINTS: %q is the name of a vendor", name)
-		case !isBaseURL(v):
-			bad("OMNICHAT_ENDPOINTS: that of %q is not %s", name, baseURLRule)
+		case !hub.ValidBaseURL(v):
+			bad("OMNICHAT_ENDPOINTS: that of %q is not %s", name, hub.BaseURLRule)
 		}
 	}
 	if cfg.FileBytes < 1 || cfg.FileBytes > fileBytesMax {
@@ -188,16 +188,6 @@ const (
 	bodyLimitMin = 1 << 10
 	bodyLimitMax = 64 << 20
 )
-
-const baseURLRule = "a URL such as https://api.example.org/v1, without a name, password, query or fragment"
-
-// isBaseURL says whether requests can be sent below a URL. All users may see
-// it: no word of an error has it, and nothing secret may be in it.
-func isBaseURL(v string) bool {
-	u, err := url.Parse(v)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
-		u.User == nil && u.RawQuery == "" && !u.ForceQuery && !strings.Contains(v, "#")
-}
 
 // ollamaURL is a URL of what OLLAMA_HOST may be: a host, with a port or without.
 func ollamaURL(host string) string {

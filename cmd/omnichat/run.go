@@ -50,7 +50,7 @@ func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 	vendors.added = db
 	options := hub.Options{
 		DefaultModel: cfg.Model, MaxRunning: cfg.MaxRunning, FileBytes: cfg.FileBytes, FilesPerPrompt: cfg.FilesEach,
-		DailyTokens: cfg.DayTokens, DailyCost: hub.Dollars(cfg.DayCost), Builtin: vendors.infos, CheckEndpoint: checkEndpoint, Logger: log,
+		DailyTokens: cfg.DayTokens, DailyCost: hub.Dollars(cfg.DayCost), Builtin: vendors.infos, Logger: log,
 	}
 	if cfg.TitleModel != "off" {
 		options.TitleModel = cfg.TitleModel

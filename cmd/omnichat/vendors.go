@@ -122,11 +122,3 @@ func (v *vendors) provider(e hub.Endpoint) hub.Provider {
 	v.made[key] = made{at: e.UpdatedAt, provider: p}
 	return p
 }
-
-// checkEndpoint refuses an address that is none.
-func checkEndpoint(e hub.Endpoint) error {
-	if e.BaseURL != "" && !isBaseURL(e.BaseURL) {
-		return hub.Invalid("base_url", "must be "+baseURLRule)
-	}
-	return nil
-}

@@ -82,8 +82,7 @@ func NewClient(opt Options) *Client {
 
 // base checks a base URL and returns it without a slash at its end.
 func base(given string) (string, error) {
-	u, err := url.Parse(given)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+	if !hub.ValidBaseURL(given) {
 		failed := Fail(hub.CodeProviderInvalid, nil) // the URL is left out: it may hold a key
 		failed.Msg = "The provider's base URL is not valid: it must be like https://host/path."
 		return "", failed
