@@ -1,33 +1,26 @@
-import { expect, type Page, test } from '@playwright/test';
+import { expect, type Page } from '@playwright/test';
 import { answer, ask, choose, composer, everyWay, register, watch } from './page';
 import { picture } from './picture';
-import { FakeProvider } from './provider';
-import { OmniChat } from './server';
+import { test } from './test';
 
 const failure = (page: Page) =>
   answer(page)
     .getByRole('group')
     .filter({ has: page.getByRole('button', { name: /^(Retry|Switch model|Open settings)/ }) });
 
-let provider: FakeProvider;
-let server: OmniChat;
-test.beforeEach(async () => {
-  provider = new FakeProvider();
-  await provider.start();
-  server = new OmniChat({
-    OPENAI_BASE_URL: provider.url,
-    OPENAI_API_KEY: 'key',
+test.use({
+  env: {
     OMNICHAT_TITLE_MODEL: 'openai/gpt-4.1-nano',
     OMNICHAT_DAILY_TOKENS: '5000',
-  });
-  await server.start();
-});
-test.afterEach(async () => {
-  await server.remove();
-  provider.close();
+  },
 });
 
-test('thinking ticks, folds, and is kept; the answer says its model, tokens and price', async ({ context, page }) => {
+test('thinking ticks, folds, and is kept; the answer says its model, tokens and price', async ({
+  context,
+  page,
+  provider,
+  server,
+}) => {
   const complaints = watch(context);
   await register(page, server.url);
   await choose(page, 'gpt-5');
@@ -70,7 +63,7 @@ test('thinking ticks, folds, and is kept; the answer says its model, tokens and 
   expect(complaints).toEqual([]);
 });
 
-test('a rate limit counts down, and then is retried', async ({ page }) => {
+test('a rate limit counts down, and then is retried', async ({ page, provider, server }) => {
   await page.clock.install();
   await register(page, server.url);
   await choose(page, 'gpt-5');
@@ -88,7 +81,7 @@ test('a rate limit counts down, and then is retried', async ({ page }) => {
   await expect(answer(page).getByText('2/2')).toBeVisible();
 });
 
-test('failures lead somewhere: settings, another model, going on', async ({ page }) => {
+test('failures lead somewhere: settings, another model, going on', async ({ page, provider, server }) => {
   await register(page, server.url);
   await choose(page, 'gpt-5');
   await ask(page, 'A bad key');
@@ -120,7 +113,7 @@ test('failures lead somewhere: settings, another model, going on', async ({ page
   await expect.poll(() => provider.asked.at(-1)?.model).toBe('gpt-4.1-nano');
 });
 
-test('a call of a tool can be read', async ({ page }) => {
+test('a call of a tool can be read', async ({ page, server }) => {
   await register(page, server.url);
   await choose(page, 'gpt-5');
   await ask(page, 'Use a tool');
@@ -128,7 +121,7 @@ test('a call of a tool can be read', async ({ page }) => {
   await expect(answer(page).getByText('"city": "Oslo"')).toBeVisible();
 });
 
-test('the daily limit keeps what was written', async ({ page }) => {
+test('the daily limit keeps what was written', async ({ page, server }) => {
   await register(page, server.url);
   await choose(page, 'gpt-5');
   for (const n of [1, 2, 3, 4, 5]) {
@@ -144,7 +137,7 @@ test('the daily limit keeps what was written', async ({ page }) => {
   await expect(composer(page)).toHaveValue(/^Question \d$/);
 });
 
-test('answers with all their parts are accessible', async ({ page }) => {
+test('answers with all their parts are accessible', async ({ page, provider, server }) => {
   await register(page, server.url);
   await choose(page, 'gpt-5');
   await page.getByLabel('Files', { exact: true }).setInputFiles([

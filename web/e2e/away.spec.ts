@@ -1,23 +1,12 @@
-import { expect, test } from '@playwright/test';
+import { expect } from '@playwright/test';
 import { answer, ask, choose, composer, register } from './page';
-import { FakeProvider } from './provider';
-import { OmniChat } from './server';
+import { test } from './test';
 
-let provider: FakeProvider;
-let server: OmniChat;
-test.beforeEach(async ({ page }) => {
-  provider = new FakeProvider();
-  await provider.start();
-  server = new OmniChat({ OPENAI_BASE_URL: provider.url, OPENAI_API_KEY: 'key' });
-  await server.start();
+test.beforeEach(async ({ page, server }) => {
   await register(page, server.url);
   await choose(page, 'gpt-5');
   await ask(page, 'The first question, with a title that is longer than the list is wide');
   await expect(answer(page)).toContainText('Answer of gpt-5');
-});
-test.afterEach(async () => {
-  await server.remove();
-  provider.close();
 });
 
 test('a server that is away for a while at load is waited for', async ({ page }) => {

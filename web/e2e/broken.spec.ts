@@ -1,18 +1,11 @@
-import { expect, test } from '@playwright/test';
+import { expect } from '@playwright/test';
 import { answer, ask, composer, everyWay, register } from './page';
-import { OmniChat } from './server';
+import { demo as test } from './test';
 
 const SETTINGS = '**/assets/SettingsPage-*.js';
 const MARKDOWN = '**/assets/Markdown-*.js';
 
-let server: OmniChat;
-test.beforeEach(async () => {
-  server = new OmniChat();
-  await server.start();
-});
-test.afterEach(() => server.remove());
-
-test('a page older than its server is loaded again, once', async ({ page }) => {
+test('a page older than its server is loaded again, once', async ({ page, server }) => {
   await register(page, server.url);
   let loads = 0;
   page.on('load', () => loads++);
@@ -38,7 +31,7 @@ test('a page older than its server is loaded again, once', async ({ page }) => {
   await expect(page.getByRole('tab').first()).toBeVisible();
 });
 
-test('with no server a missing part takes nothing else away', async ({ context, page }) => {
+test('with no server a missing part takes nothing else away', async ({ context, page, server }) => {
   await page.route(MARKDOWN, (route) => route.abort());
   await page.route(`${server.url}/`, (route) => (page.url() === 'about:blank' ? route.continue() : route.abort()));
   await register(page, server.url);

@@ -1,15 +1,11 @@
-import { expect, test } from '@playwright/test';
+import { expect } from '@playwright/test';
 import { answer, ask, composer, question, register } from './page';
-import { OmniChat } from './server';
+import { demo as test } from './test';
 
-let server: OmniChat;
-test.beforeEach(async () => {
-  server = new OmniChat();
-  await server.start();
-});
-test.afterEach(() => server.remove());
-
-test('code and messages are copied where the browser has no clipboard, as over plain HTTP', async ({ page }) => {
+test('code and messages are copied where the browser has no clipboard, as over plain HTTP', async ({
+  page,
+  server,
+}) => {
   await page.addInitScript(() => Object.defineProperty(navigator, 'clipboard', { value: undefined }));
   await register(page, server.url);
   await ask(page, 'Copy me');
@@ -38,7 +34,7 @@ test('code and messages are copied where the browser has no clipboard, as over p
 
 test.describe('on touch', () => {
   test.use({ hasTouch: true, isMobile: true, viewport: { width: 390, height: 800 } });
-  test('the Copy of a code block can be hit, and nothing moves', async ({ page }) => {
+  test('the Copy of a code block can be hit, and nothing moves', async ({ page, server }) => {
     await register(page, server.url);
     await ask(page, 'Copy me');
     await expect(answer(page)).toContainText('That is all there is.', { timeout: 40_000 });

@@ -1,28 +1,16 @@
-import { type BrowserContext, expect, type Page, test } from '@playwright/test';
+import { type BrowserContext, expect, type Page } from '@playwright/test';
 import { answer, ask, choose, composer, question, register, watch } from './page';
 import { picture } from './picture';
-import { FakeProvider } from './provider';
-import { OmniChat } from './server';
+import { test } from './test';
 
 const cat = { name: 'cat.png', mimeType: 'image/png', buffer: picture(10, 10) };
 const notes = { name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('Remember the milk.') };
 
-let provider: FakeProvider;
-let server: OmniChat;
-test.beforeEach(async () => {
-  provider = new FakeProvider();
-  await provider.start();
-  server = new OmniChat({
-    OPENAI_BASE_URL: provider.url,
-    OPENAI_API_KEY: 'key',
+test.use({
+  env: {
     OMNICHAT_FILE_BYTES: '100000',
     OMNICHAT_FILES_PER_MESSAGE: '3',
-  });
-  await server.start();
-});
-test.afterEach(async () => {
-  await server.remove();
-  provider.close();
+  },
 });
 
 const chips = (page: Page) => page.getByRole('list', { name: 'Files to send' });
@@ -67,6 +55,8 @@ async function shows(page: Page, context: BrowserContext): Promise<void> {
 test('files by button, paste and drop are sent, and seen after a reload and in another tab', async ({
   context,
   page,
+  provider,
+  server,
 }) => {
   const complaints = watch(context);
   await register(page, server.url);
@@ -124,7 +114,7 @@ test('files by button, paste and drop are sent, and seen after a reload and in a
   expect(complaints).toEqual([]);
 });
 
-test('what cannot be attached says why, and keeps the rest', async ({ page }) => {
+test('what cannot be attached says why, and keeps the rest', async ({ page, server }) => {
   await register(page, server.url);
   await attach(page, { name: 'long.txt', mimeType: 'text/plain', buffer: Buffer.alloc(200_000, 'a') });
   await expect(chips(page).getByText('195 KiB is too large: 98 KiB at most.')).toBeVisible();
@@ -144,7 +134,7 @@ test('what cannot be attached says why, and keeps the rest', async ({ page }) =>
   await expect(chips(page).getByText('Only 3 files go with one message.')).toBeVisible();
 });
 
-test('a model that does not see images is told before, and another is offered', async ({ page }) => {
+test('a model that does not see images is told before, and another is offered', async ({ page, server }) => {
   await register(page, server.url);
   await choose(page, 'gpt-3.5-turbo');
   await attach(page, cat);
@@ -167,7 +157,7 @@ test('a model that does not see images is told before, and another is offered', 
   await expect(answer(page)).toContainText('gpt-4.1-nano, with 1 image');
 });
 
-test('a refused send is retried with another model', async ({ page }) => {
+test('a refused send is retried with another model', async ({ page, server }) => {
   await register(page, server.url);
   await choose(page, 'gpt-3.5-turbo');
   await attach(page, cat);

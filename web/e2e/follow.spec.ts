@@ -1,21 +1,10 @@
-import { expect, type Page, test } from '@playwright/test';
+import { expect, type Page } from '@playwright/test';
 import { answer, ask, choose, register } from './page';
-import { FakeProvider } from './provider';
-import { OmniChat } from './server';
+import { test } from './test';
 
-let provider: FakeProvider;
-let server: OmniChat;
-test.beforeEach(async ({ page }) => {
-  provider = new FakeProvider();
-  await provider.start();
-  server = new OmniChat({ OPENAI_BASE_URL: provider.url, OPENAI_API_KEY: 'key' });
-  await server.start();
+test.beforeEach(async ({ page, server }) => {
   await register(page, server.url);
   await choose(page, 'gpt-5');
-});
-test.afterEach(async () => {
-  await server.remove();
-  provider.close();
 });
 
 const log = (page: Page) => page.getByRole('log');
@@ -30,7 +19,7 @@ async function grown(page: Page): Promise<void> {
   await expect.poll(() => height(page)).toBeGreaterThan(before + 150);
 }
 
-test('any scroll up stops following at once, and the end or the button resumes it', async ({ page }) => {
+test('any scroll up stops following at once, and the end or the button resumes it', async ({ page, provider }) => {
   await ask(page, 'Tell a story');
   await expect(answer(page)).toContainText('Part 20 ');
   expect(await left(page)).toBeLessThan(2);

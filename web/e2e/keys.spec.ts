@@ -1,21 +1,10 @@
-import { expect, type Page, test } from '@playwright/test';
+import { expect, type Page } from '@playwright/test';
 import { answer, ask, choose, composer, register } from './page';
-import { FakeProvider } from './provider';
-import { OmniChat } from './server';
+import { test } from './test';
 
-let provider: FakeProvider;
-let server: OmniChat;
-test.beforeEach(async ({ page }) => {
-  provider = new FakeProvider();
-  await provider.start();
-  server = new OmniChat({ OPENAI_BASE_URL: provider.url, OPENAI_API_KEY: 'key' });
-  await server.start();
+test.beforeEach(async ({ page, server }) => {
   await register(page, server.url);
   await choose(page, 'gpt-5');
-});
-test.afterEach(async () => {
-  await server.remove();
-  provider.close();
 });
 
 /** Counts what asks the server to stop an answer. */

@@ -1,27 +1,15 @@
-import { expect, test } from '@playwright/test';
+import { expect } from '@playwright/test';
 import { answer, ask, axe, choose, everyWay, register, watch } from './page';
-import { FakeProvider } from './provider';
-import { OmniChat } from './server';
+import { test } from './test';
 
-let provider: FakeProvider;
-let server: OmniChat;
-test.beforeEach(async () => {
-  provider = new FakeProvider();
-  await provider.start();
-  server = new OmniChat({
-    OPENAI_BASE_URL: provider.url,
-    OPENAI_API_KEY: 'key',
+test.use({
+  env: {
     OMNICHAT_TITLE_MODEL: 'off',
     OMNICHAT_DAILY_COST: '2',
-  });
-  await server.start();
-});
-test.afterEach(async () => {
-  await server.remove();
-  provider.close();
+  },
 });
 
-test('providers are added, changed and removed, and no key comes back', async ({ context, page }) => {
+test('providers are added, changed and removed, and no key comes back', async ({ context, page, provider, server }) => {
   const complaints = watch(context);
   const bodies: string[] = [];
   page.on('response', async (r) => {
@@ -77,7 +65,7 @@ test('providers are added, changed and removed, and no key comes back', async ({
   expect(complaints).toEqual([]);
 });
 
-test('a user brings their own, and sees prices but may not change them', async ({ browser, page }) => {
+test('a user brings their own, and sees prices but may not change them', async ({ browser, page, server }) => {
   await register(page, server.url);
   const other = await (await browser.newContext()).newPage();
   await register(other, server.url, 'bob');
@@ -99,7 +87,7 @@ test('a user brings their own, and sees prices but may not change them', async (
   await expect(page.getByRole('list', { name: 'Providers' }).getByRole('listitem')).toHaveCount(1);
 });
 
-test('what is set for a chat is sent with its questions', async ({ page }) => {
+test('what is set for a chat is sent with its questions', async ({ page, provider, server }) => {
   await register(page, server.url);
   await choose(page, 'gpt-5');
   const settings = page.getByRole('dialog', { name: 'Chat settings' });
@@ -137,7 +125,7 @@ test('what is set for a chat is sent with its questions', async ({ page }) => {
   await expect(settings.getByRole('textbox', { name: 'Temperature' })).toHaveValue('');
 });
 
-test('defaults are kept, and go along', async ({ page }) => {
+test('defaults are kept, and go along', async ({ page, provider, server }) => {
   await register(page, server.url);
   await page.goto(`${server.url}/settings`);
   await page.getByLabel('System prompt').fill('Be brief.');
@@ -161,7 +149,7 @@ test('defaults are kept, and go along', async ({ page }) => {
   expect(JSON.stringify(provider.asked.at(-1)?.messages)).toContain('Be brief.');
 });
 
-test('the admin sets a price, and it counts; the usage is shown', async ({ page }) => {
+test('the admin sets a price, and it counts; the usage is shown', async ({ page, server }) => {
   await register(page, server.url);
   await page.goto(`${server.url}/settings?tab=prices`);
   await page.getByRole('textbox', { name: 'Search prices' }).fill('gpt-5');
