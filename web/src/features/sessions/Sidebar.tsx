@@ -1,4 +1,4 @@
-import { ActionIcon, Button, Group, Menu, Modal, NavLink, ScrollArea, Stack, Text, TextInput } from '@mantine/core';
+import { ActionIcon, Button, Group, Menu, NavLink, ScrollArea, Stack, Text, TextInput } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { IconDots, IconPlus, IconSearch } from '@tabler/icons-react';
 import { memo, useCallback, useRef, useState } from 'react';
@@ -6,6 +6,7 @@ import { flushSync } from 'react-dom';
 import { useAppDispatch, useAppSelector } from '../../app/hooks';
 import { composing } from '../../shared/composing';
 import type { Session } from '../../shared/protocol';
+import { Confirm } from '../../shared/ui/Confirm';
 import styles from './Sidebar.module.css';
 import { deleteSession, selectCurrent, selectSessions, updateSession } from './sessionsSlice';
 
@@ -125,7 +126,6 @@ export function Sidebar({
     focus(doomed, '[aria-haspopup]');
   };
   const remove = () => {
-    close();
     if (!doomed) return;
     const at = shown.findIndex((s) => s.id === doomed.id);
     focus(shown[at + 1] ?? shown[at - 1], 'button');
@@ -164,17 +164,15 @@ export function Sidebar({
         ))}
       </ScrollArea>
       {children}
-      <Modal opened={asking} onClose={cancel} title="Delete this chat?" centered returnFocus={false}>
-        <Text size="sm">“{doomed && nameOf(doomed)}” and all its messages are deleted for good.</Text>
-        <Group justify="flex-end" mt="md">
-          <Button variant="default" onClick={cancel}>
-            Cancel
-          </Button>
-          <Button color="red" onClick={remove}>
-            Delete
-          </Button>
-        </Group>
-      </Modal>
+      <Confirm
+        opened={asking}
+        title="Delete this chat?"
+        text={`“${doomed && nameOf(doomed)}” and all its messages are deleted for good.`}
+        action="Delete"
+        returnFocus={false}
+        onClose={cancel}
+        onConfirm={remove}
+      />
     </Stack>
   );
 }

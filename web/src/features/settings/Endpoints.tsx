@@ -3,7 +3,7 @@ import { IconPencil, IconPlus, IconTrash } from '@tabler/icons-react';
 import { useEffect, useState } from 'react';
 import { useAppDispatch, useAppSelector } from '../../app/hooks';
 import type { Endpoint } from '../../shared/protocol';
-import { Confirm } from './Confirm';
+import { Confirm } from '../../shared/ui/Confirm';
 import { EndpointForm } from './EndpointForm';
 import { kindLabel } from './kinds';
 import { deleteEndpoint, loadEndpoints } from './settingsSlice';

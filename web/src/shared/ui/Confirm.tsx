@@ -6,12 +6,14 @@ export function Confirm(props: {
   title: string;
   text: string;
   action: string;
+  /** Whether the focus goes back to where it was; by default it does. */
+  returnFocus?: boolean;
   onClose: () => void;
   onConfirm: () => void;
 }) {
-  const { opened, title, text, action, onClose, onConfirm } = props;
+  const { opened, title, text, action, returnFocus, onClose, onConfirm } = props;
   return (
-    <Modal opened={opened} onClose={onClose} title={title} centered>
+    <Modal opened={opened} onClose={onClose} title={title} centered returnFocus={returnFocus}>
       <Text size="sm">{text}</Text>
       <Group justify="flex-end" mt="md">
         <Button variant="default" size="md" onClick={onClose}>
