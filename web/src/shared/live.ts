@@ -58,7 +58,7 @@ export class Live {
       state.online(false);
     };
     this.ws.onmessage = (e) => {
-      this.listen(SILENT_MS);
+      this.listen();
       for (const event of parseLines(String(e.data))) this.take(event);
     };
     window.addEventListener('online', this.check);
@@ -85,9 +85,9 @@ export class Live {
   }
 
   /** A connection can die without a word: one that stays silent is asked, and then given up. */
-  private listen(ms: number): void {
+  private listen(): void {
     clearTimeout(this.silence);
-    this.silence = setTimeout(() => this.check(), ms);
+    this.silence = setTimeout(this.check, SILENT_MS);
   }
 
   private readonly check = (): void => {

@@ -176,6 +176,13 @@ describe('versions', () => {
     expect(p.text('q')).toBe('edited');
   });
 
+  it('a load that is late begins no stream again that has ended', () => {
+    const p = page();
+    p.got('socket', start, delta(1, 'all'), { type: 'finish', message_id: 'a', seq: 2, reason: 'stop', error: null });
+    p.loaded(3, message('a', { role: 'assistant', status: 'streaming', content: '', seq: 0 }));
+    expect(p.chat.messages.entities.a).toMatchObject({ content: 'all', status: 'complete' });
+  });
+
   it('a load never takes back what the stream has shown', () => {
     const p = page();
     p.got('socket', start, delta(1, 'one '), delta(2, 'two'));

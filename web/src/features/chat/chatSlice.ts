@@ -94,9 +94,9 @@ const chatSlice = createSlice({
       .addCase(loadMessages.fulfilled, (state, { payload, meta }) => {
         for (const m of payload.items) {
           const old = state.messages.entities[m.id];
-          // A stream goes on from where the page stands in it.
-          const keep = m.status === 'streaming' && old && (state.own[m.id] || old.status === 'streaming');
-          if (!keep || old.seq < 0) messages.setOne(state.messages, m);
+          // A stream goes on from where the page stands in it, and is not begun again when it has ended.
+          const keep = m.status === 'streaming' && old?.seq >= 0;
+          if (!keep) messages.setOne(state.messages, m);
         }
         messages.removeMany(state.messages, payload.deleted);
         state.versions[meta.arg] = Math.max(state.versions[meta.arg] ?? 0, payload.version);
