@@ -80,6 +80,19 @@ func (c *cluster) patient(ctx context.Context, user *client, from int, id string
 	return v, c.follow(ctx, user, from, v, dice)
 }
 
+// beside is patient in the background; wait returns what that viewer holds.
+func (c *cluster) beside(ctx context.Context, user *client, from int, id string, dice *rand.Rand) (wait func() *viewer) {
+	done := make(chan *viewer, 1)
+	go func() {
+		v, err := c.patient(ctx, user, from, id, dice)
+		if err != nil {
+			c.t.Errorf("the viewer of %s from replica %d: %v", id, from, err)
+		}
+		done <- v
+	}()
+	return func() *viewer { return <-done }
+}
+
 // follow is patient from where a viewer stands.
 func (c *cluster) follow(ctx context.Context, user *client, from int, v *viewer, dice *rand.Rand) error {
 	var last error
@@ -173,20 +186,19 @@ func TestReplicasShareAnAnswer(t *testing.T) {
 	if err := asker.follow(res.Body, func() bool { return asker.seq >= 50 }); err != nil {
 		t.Fatal(err)
 	}
-	late := make([]*viewer, 3)
-	for i := range late {
-		wg.Go(func() {
-			var err error
-			if late[i], err = c.patient(ctx, ann, i, asker.id, []*rand.Rand{2: dice}[i]); err != nil {
-				t.Errorf("late viewer %d: %v", i, err)
-			}
-		})
+	var late []func() *viewer
+	for i := range c.replicas {
+		late = append(late, c.beside(ctx, ann, i, asker.id, []*rand.Rand{2: dice}[i]))
 	}
 	if err := asker.follow(res.Body, nil); err != nil {
 		t.Fatal(err)
 	}
 	wg.Wait()
-	for i, v := range append(append(live, late...), asker) {
+	viewers := append([]*viewer{asker}, live...)
+	for _, wait := range late {
+		viewers = append(viewers, wait())
+	}
+	for i, v := range viewers {
 		if v.text() != want || v.end == nil || v.end.Reason != "stop" {
 			t.Errorf("viewer %d holds %d bytes of %d, end %v", i, len(v.text()), len(want), v.end)
 		}
@@ -274,14 +286,7 @@ func TestKilledOwnerIsReplaced(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var wg sync.WaitGroup
-		var other *viewer
-		wg.Go(func() {
-			var err error
-			if other, err = c.patient(ctx, ann, n+1, v.id, nil); err != nil {
-				t.Errorf("round %d: %v", n, err)
-			}
-		})
+		wait := c.beside(ctx, ann, n+1, v.id, nil)
 		at := dice.Int64N(500)
 		var killed, expires, finished time.Time
 		_ = v.follow(res.Body, func() bool {
@@ -296,7 +301,7 @@ func TestKilledOwnerIsReplaced(t *testing.T) {
 		if err := c.query(ctx, lease, []any{v.id}, &expires); err != nil {
 			t.Error(err)
 		}
-		wg.Wait()
+		other := wait()
 		if err := c.query(ctx, "SELECT finished_at FROM messages WHERE id = $1", []any{v.id}, &finished); err != nil {
 			t.Error(err)
 		}
@@ -426,18 +431,11 @@ func TestRedisAway(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var wg sync.WaitGroup
-		var other *viewer
 		restless := fork(dice)
 		if n%2 != 0 {
 			restless = nil
 		}
-		wg.Go(func() {
-			var err error
-			if other, err = c.patient(ctx, ann, n, v.id, restless); err != nil {
-				t.Errorf("round %d: %v", n, err)
-			}
-		})
+		wait := c.beside(ctx, ann, n, v.id, restless)
 		at := 100 + dice.Int64N(500)
 		if err := v.follow(res.Body, func() bool { return v.seq >= at }); err != nil {
 			t.Fatal(err)
@@ -461,7 +459,7 @@ func TestRedisAway(t *testing.T) {
 			t.Error(err)
 		}
 		res.Body.Close()
-		wg.Wait()
+		other := wait()
 		if v.text() != whole || v.twice != 0 {
 			t.Errorf("round %d: the asker holds %d bytes of %d, %d twice", n, len(v.text()), len(whole), v.twice)
 		}
@@ -487,14 +485,7 @@ func TestPostgresAway(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var wg sync.WaitGroup
-		var other *viewer
-		wg.Go(func() {
-			var err error
-			if other, err = c.patient(ctx, ann, 1, v.id, nil); err != nil {
-				t.Errorf("round %d: %v", n, err)
-			}
-		})
+		wait := c.beside(ctx, ann, 1, v.id, nil)
 		if err := v.follow(res.Body, func() bool { return v.seq >= 300 }); err != nil {
 			t.Fatal(err)
 		}
@@ -521,7 +512,7 @@ func TestPostgresAway(t *testing.T) {
 			t.Error(err)
 		}
 		res.Body.Close()
-		wg.Wait()
+		other := wait()
 		if v.end == nil || v.end.Reason != "stop" || v.twice != 0 {
 			t.Errorf("round %d: finish %+v, %d twice", n, v.end, v.twice)
 		}
