@@ -37,7 +37,8 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	pgtest.Stop()
 	http.DefaultClient.CloseIdleConnections()
-	if err := goleak.Find(); err != nil && code == 0 {
+	// Toxiproxy forgets a toxic whose link breaks while it hands data on.
+	if err := goleak.Find(goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*ToxicStub).Run")); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
