@@ -56,10 +56,6 @@ func (r *Repo) lower(text string) string {
 	return "lower(" + text + ")"
 }
 
-// replicaLock is the PostgreSQL advisory lock of the one replica that may run
-// without a shared bus; those with one share it.
-const replicaLock = 0x6f6d6e69
-
 // Options says which database is opened.
 type Options struct {
 	DatabaseURL string       // postgres://…; SQLite in DataDir if empty
@@ -75,7 +71,7 @@ type Repo struct {
 	db        *bun.DB // reads
 	writer    *bun.DB // one connection on SQLite, db itself on PostgreSQL
 	gate      *gate   // before SQLite's writer; nil on PostgreSQL
-	guard     *sql.Conn
+	guard     *guard  // nil on SQLite
 	folder    *os.File
 	journal   ledger
 	endpoints endpointCache
@@ -169,7 +165,7 @@ func (r *Repo) openPostgres(ctx context.Context, dsn string) error {
 	db.SetMaxIdleConns(16)
 	r.db = bun.NewDB(db, pgdialect.New())
 	r.writer = r.db
-	if err := r.takeReplicaLock(ctx); err != nil {
+	if r.guard, err = guardReplica(ctx, db, r.shared); err != nil {
 		return err
 	}
 	if err := r.db.NewRaw("SELECT EXISTS (SELECT 1 FROM pg_collation WHERE collname = 'und-x-icu')").Scan(ctx, &r.icu); err != nil {
@@ -180,25 +176,6 @@ func (r *Repo) openPostgres(ctx context.Context, dsn string) error {
 		return fmt.Errorf("migrations: %w", err)
 	}
 	return r.migrate(ctx, goose.DialectPostgres, "migrations/postgres", goose.WithSessionLocker(locker))
-}
-
-// takeReplicaLock makes this process the one that runs on the database.
-func (r *Repo) takeReplicaLock(ctx context.Context) (err error) {
-	if r.guard, err = r.db.DB.Conn(ctx); err != nil {
-		return fmt.Errorf("connect to PostgreSQL: %w", err)
-	}
-	var got bool
-	lock := "pg_try_advisory_lock"
-	if r.shared {
-		lock = "pg_try_advisory_lock_shared"
-	}
-	if err := r.guard.QueryRowContext(ctx, fmt.Sprintf("SELECT %s(%d)", lock, replicaLock)).Scan(&got); err != nil {
-		return fmt.Errorf("lock the database: %w", err)
-	}
-	if !got {
-		return errors.New("the database is in use by another OmniChat, and one of the two has no REDIS_URL")
-	}
-	return nil
 }
 
 func (r *Repo) migrate(ctx context.Context, dialect goose.Dialect, dir string, opts ...goose.ProviderOption) error {
@@ -233,7 +210,7 @@ func (r *Repo) Close() error {
 		}
 	}
 	if r.guard != nil {
-		errs = append(errs, r.guard.Close())
+		r.guard.close()
 	}
 	if r.db != nil {
 		errs = append(errs, r.db.Close())

@@ -100,13 +100,17 @@ func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 	go func() { served <- web.Serve(listener) }()
 	fmt.Fprintf(out, "OmniChat is ready: open http://%s\n", listener.Addr())
 
+	limit := cfg.Drain
+	var lost error
 	select {
 	case err = <-served:
 		return fmt.Errorf("serve: %w", err)
+	case lost = <-db.Lost():
+		limit = 0 // the other one has the answers
 	case <-ctx.Done():
 	}
-	log.Info("draining", "limit", cfg.Drain)
-	drain, cancel := context.WithTimeout(context.Background(), cfg.Drain)
+	log.Info("draining", "limit", limit)
+	drain, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	noticed := time.After(noticeAfter)
 	if options.Bus != nil {
@@ -127,7 +131,7 @@ func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 	if end := <-served; !errors.Is(end, http.ErrServerClosed) {
 		err = errors.Join(err, end)
 	}
-	return err
+	return errors.Join(lost, err)
 }
 
 func asGauge(on bool) int {
