@@ -19,7 +19,8 @@ import { loadLimits } from '../shared/limitsSlice';
 import { PickModel } from '../shared/pickModel';
 import { Account } from './Account';
 import { ChatHeader } from './ChatHeader';
-import { useAppDispatch, useAppSelector } from './hooks';
+import { useAppDispatch, useAppSelector, useAttempt } from './hooks';
+import { Notice } from './Notice';
 import { Offline } from './Offline';
 import { useLive } from './useLive';
 import { usePicking } from './usePicking';
@@ -27,6 +28,7 @@ import { usePicking } from './usePicking';
 /** The sessions, and the one that is open. */
 export function ChatApp({ api }: { api: Api }) {
   const dispatch = useAppDispatch();
+  const attempt = useAttempt();
   const navigate = useNavigate();
   const { session: at } = useParams();
   const opened = useAppSelector((state) => state.chat.opened);
@@ -95,9 +97,9 @@ export function ChatApp({ api }: { api: Api }) {
   const choose = useCallback(
     (m: string) => {
       dispatch(modelChosen(m));
-      if (id) dispatch(updateSession({ id, patch: { model: m } }));
+      if (id) attempt(updateSession({ id, patch: { model: m } }), 'The model of this chat was not changed');
     },
-    [dispatch, id],
+    [dispatch, attempt, id],
   );
   const { pick, ...picker } = usePicking(choose);
   return (
@@ -144,6 +146,7 @@ export function ChatApp({ api }: { api: Api }) {
           <Account />
         </Sidebar>
       </AppShell.Navbar>
+      <Notice />
       <AppShell.Main inert={covered}>
         {away && <VisuallyHidden component="h1">OmniChat</VisuallyHidden>}
         <Stack gap={0} h="100%">

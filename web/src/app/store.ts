@@ -11,6 +11,7 @@ import { settingsReducer } from '../features/settings/settingsSlice';
 import { usageReducer } from '../features/usage/usageSlice';
 import type { Api } from '../shared/api';
 import { limitsReducer } from '../shared/limitsSlice';
+import { noticeReducer } from '../shared/noticeSlice';
 
 export function makeStore(api: Api) {
   const store = configureStore({
@@ -21,6 +22,7 @@ export function makeStore(api: Api) {
       chat: chatReducer,
       files: filesReducer,
       limits: limitsReducer,
+      notice: noticeReducer,
       settings: settingsReducer,
       usage: usageReducer,
     },

@@ -1,7 +1,7 @@
 import { ActionIcon, Title, VisuallyHidden } from '@mantine/core';
 import { IconArrowDown } from '@tabler/icons-react';
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
-import { useAppDispatch, useAppSelector } from '../../app/hooks';
+import { useAppDispatch, useAppSelector, useAttempt } from '../../app/hooks';
 import { composing } from '../../shared/composing';
 import type { SessionSettings } from '../../shared/protocol';
 import { ask, stopAnswer } from './ask';
@@ -32,6 +32,7 @@ interface Props {
 /** The open session, or a new one. */
 export function ChatArea({ session, model, settings }: Props) {
   const dispatch = useAppDispatch();
+  const attempt = useAttempt();
   const ids = useAppSelector((state) => branchOf(state.chat, session));
   const loaded = useAppSelector((state) => !session || state.chat.versions[session] !== undefined);
   const pending = useAppSelector(selectPending).filter((p) => p.session === session);
@@ -60,9 +61,9 @@ export function ChatArea({ session, model, settings }: Props) {
 
   const stop = useCallback(() => {
     if (!running) return;
-    dispatch(stopAnswer(running));
+    attempt(stopAnswer(running), 'The answer was not stopped');
     goOn();
-  }, [dispatch, running, goOn]);
+  }, [attempt, running, goOn]);
   useEffect(() => {
     const onKey = (e: KeyboardEvent) => {
       if (e.key !== 'Escape' || composing(e)) return;

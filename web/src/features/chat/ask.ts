@@ -2,7 +2,7 @@ import { createAsyncThunk } from '@reduxjs/toolkit';
 import { type Api, ApiError, failureOf, Superseded } from '../../shared/api';
 import { Batcher } from '../../shared/batch';
 import { eventsReceived } from '../../shared/events';
-import { isStreamEvent, newId, type Session } from '../../shared/protocol';
+import { type Failure, isStreamEvent, newId, type Session } from '../../shared/protocol';
 import type { Extra } from '../../shared/thunk';
 import { askFailed, asking, ownEnded, sessionMade } from './chatSlice';
 import type { Pending, Question } from './pending';
@@ -42,17 +42,21 @@ export const retryPending = createAsyncThunk<void, { answer_id: string; model?: 
 );
 
 /** Stops an answer, also one that the server has only just been asked for. */
-export const stopAnswer = createAsyncThunk<void, string, Config>('chat/stop', async (id, { extra, getState }) => {
-  for (let wait = 100; ; wait *= 2) {
-    try {
-      return await extra.api.json('DELETE', `/chat/stream/${id}`);
-    } catch (e) {
-      const sending = getState().chat.pending.some((p) => p.answer_id === id && !p.failure);
-      if (!(e instanceof ApiError) || e.status !== 404 || (!sending && wait > 100)) throw e;
+export const stopAnswer = createAsyncThunk<void, string, Config & { rejectValue: Failure }>(
+  'chat/stop',
+  async (id, { extra, getState, rejectWithValue }) => {
+    for (let wait = 100; ; wait *= 2) {
+      try {
+        return await extra.api.json('DELETE', `/chat/stream/${id}`);
+      } catch (e) {
+        if (!(e instanceof ApiError) || e.status !== 404) return rejectWithValue(failureOf(e));
+        const sending = getState().chat.pending.some((p) => p.answer_id === id && !p.failure);
+        if (!sending && wait > 100) return; // deleted, or never asked
+      }
+      await sleep(Math.min(1000, wait));
     }
-    await sleep(Math.min(1000, wait));
-  }
-});
+  },
+);
 
 /** What a session is called by until it has a better title. */
 const firstWords = (text: string) => text.trim().split(/\s+/).slice(0, 8).join(' ').slice(0, 60);

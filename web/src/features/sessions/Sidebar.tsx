@@ -3,7 +3,7 @@ import { useDisclosure } from '@mantine/hooks';
 import { IconDots, IconPlus, IconSearch } from '@tabler/icons-react';
 import { memo, useCallback, useRef, useState } from 'react';
 import { flushSync } from 'react-dom';
-import { useAppDispatch, useAppSelector } from '../../app/hooks';
+import { useAppSelector, useAttempt } from '../../app/hooks';
 import { composing } from '../../shared/composing';
 import type { Session } from '../../shared/protocol';
 import { Confirm } from '../../shared/ui/Confirm';
@@ -30,12 +30,13 @@ const Row = memo(function Row(props: {
   onDelete: (session: Session) => void;
 }) {
   const { session, active, onOpen, onDelete } = props;
-  const dispatch = useAppDispatch();
+  const attempt = useAttempt();
   const [title, setTitle] = useState<string>();
   const name = nameOf(session);
   const save = () => {
-    if (title?.trim() && title !== session.title)
-      dispatch(updateSession({ id: session.id, patch: { title: title.trim() } }));
+    const to = title?.trim();
+    if (to && to !== session.title)
+      attempt(updateSession({ id: session.id, patch: { title: to } }), `“${name}” was not renamed to “${to}”`);
     setTitle(undefined);
   };
   const open = useRef<HTMLButtonElement>(null);
@@ -103,7 +104,7 @@ export function Sidebar({
 }) {
   const sessions = useAppSelector(selectSessions);
   const current = useAppSelector(selectCurrent);
-  const dispatch = useAppDispatch();
+  const attempt = useAttempt();
   const [doomed, setDoomed] = useState<Session>(); // it stays while the dialog fades
   const [asking, { open, close }] = useDisclosure(false);
   const onDelete = useCallback(
@@ -129,7 +130,7 @@ export function Sidebar({
     if (!doomed) return;
     const at = shown.findIndex((s) => s.id === doomed.id);
     focus(shown[at + 1] ?? shown[at - 1], 'button');
-    dispatch(deleteSession(doomed.id));
+    attempt(deleteSession(doomed.id), `“${nameOf(doomed)}” was not deleted`);
   };
   return (
     <Stack gap="xs" h="100%" p="sm">

@@ -1,4 +1,5 @@
 import { createAsyncThunk, createEntityAdapter, createSlice, type PayloadAction } from '@reduxjs/toolkit';
+import { ApiError } from '../../shared/api';
 import { eventsReceived, forgotten } from '../../shared/events';
 import { patiently } from '../../shared/patience';
 import type { Changes, Session, SessionSettings } from '../../shared/protocol';
@@ -32,8 +33,10 @@ export const updateSession = callThunk<Session, { id: string; patch: Partial<Ses
   (api, { id, patch }) => api.json('PATCH', `/sessions/${id}`, patch),
 );
 
-export const deleteSession = createAsyncThunk<void, string, Extra>('sessions/delete', (id, { extra }) =>
-  extra.api.json('DELETE', `/sessions/${id}`),
+export const deleteSession = callThunk<void, string>('sessions/delete', (api, id) =>
+  api.json<void>('DELETE', `/sessions/${id}`).catch((e) => {
+    if (!(e instanceof ApiError) || e.status !== 404) throw e; // else another tab was first
+  }),
 );
 
 const initialState: SessionsState = {
