@@ -25,6 +25,34 @@ it('grows with neither raw formulas nor repeated lines', () => {
   expect(container.querySelectorAll('.katex')).toHaveLength(2);
 });
 
+it('shows only what stays, whatever has half arrived', () => {
+  const text = [
+    'Hello! It is 1 < 2, and 2 * 3.',
+    '```go\na[i] = "x"\n```',
+    '- one `x` **b** *i* ~~s~~',
+    '1. a\n2. b',
+    '## Head\n\n> quote',
+    '| a | b |\n|---|:-:|\n| 1 | 2 |',
+    'A [link](https://a.b/), an ![image](https://a.b/c.png) and <b>x</b>.',
+    '---',
+    '* * *',
+    '~~~sh\ny\n~~~',
+    '42\n\nThe end.',
+  ].join('\n\n');
+  const { container, rerender } = render(<Markdown text={text} streaming={false} />);
+  const shown = () => {
+    const all = container.querySelector('[class*=markdown]')?.cloneNode(true) as Element;
+    for (const caption of all.querySelectorAll('figcaption')) caption.remove();
+    return (all.textContent ?? '').replace(/\s/g, '');
+  };
+  const end = shown();
+  expect(end).toBe('Hello!Itis1<2,and2*3.a[i]="x"onexbisabHeadquoteab12Alink,animageandx.y42Theend.');
+  for (let i = 1; i <= text.length; i++) {
+    rerender(<Markdown text={text.slice(0, i)} streaming />);
+    expect(end.startsWith(shown()), `${JSON.stringify(text.slice(0, i))} shows ${shown()}`).toBe(true);
+  }
+}, 60_000);
+
 it('colours a code block only once its fence has closed', () => {
   const open = 'So:\n\n```go\nfunc main() {}\n';
   const { container, rerender } = render(<Markdown text={open} streaming />);

@@ -73,8 +73,9 @@ function Link(props: ComponentProps<'a'>) {
 /** An image is shown as a link: fetched unasked, its address could carry off what the chat says. */
 function Picture({ src, alt }: ComponentProps<'img'>) {
   const inLink = useContext(InLink);
+  if (typeof src === 'string' && src.startsWith('streamdown:')) return alt; // its address has not arrived
   const text = alt || 'Image';
-  if (inLink || typeof src !== 'string' || src.startsWith('streamdown:')) return text;
+  if (inLink || typeof src !== 'string') return text;
   return <DefaultLink href={src}>{text}</DefaultLink>;
 }
 

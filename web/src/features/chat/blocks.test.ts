@@ -38,6 +38,10 @@ it('shows no half formula of any prefix', () => {
   }
 });
 
+it('shows a number that is all there is', () => {
+  expect(makeSplitter(true)('42').join('')).toBe('42');
+});
+
 it('parses only the last blocks again when formulas close', () => {
   const parse = vi.mocked(parseMarkdownIntoBlocks).mockClear();
   const grown = makeSplitter(true);

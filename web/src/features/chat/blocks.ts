@@ -25,6 +25,10 @@ const openings = [
   /(?<opener>\$)(?<rest>(?![\s$])(?:\\[^()[\]]|[^$\\`\n])*\\?)$/,
   /\\$/,
 ];
+/** What may turn out to be syntax when more arrives: marks, a link's text, a tag, an item, a rule. */
+const marks = /(?:[`*_~]+|(?<!\w)!?\[[^[\]\n]*\]|(?<!\S)!|<|(?<=\n[ \t]*)(?:--?|\d{1,3}[.)]?))$/;
+/** A table of which there is no row yet. */
+const head = /^[ \t]*\|[^\n]*(?:\n[ \t|:-]*)?$/;
 const any = (...parts: RegExp[]) => new RegExp(parts.map((p) => p.source).join('|'), 'g');
 const whole = any(...verbatim, ...formulas, /\$/);
 const growing = any(...verbatim, ...formulas, ...openings, /\$/);
@@ -53,6 +57,13 @@ export function withDollars(text: string, live: boolean): string {
     return all === '\\' ? '' : all;
   });
 }
+
+/** The last block of a growing text, without what might show raw for a moment. */
+const certain = (block: string, only: boolean) =>
+  (only ? block : `\n${block}`)
+    .replace(marks, '')
+    .slice(only ? 0 : 1)
+    .replace(head, '');
 
 /** Joins the blocks that a displayed formula goes through: the parser knows only those between dollars. */
 function joined(blocks: string[]): string[] {
@@ -84,7 +95,7 @@ export function makeSplitter(live: boolean): (text: string) => string[] {
     before = text;
     const last = blocks.length - 1;
     const show = (block: string, i: number) =>
-      i < last ? withDollars(block, false) : remend(withDollars(block, live));
+      i < last ? withDollars(block, false) : remend(withDollars(live ? certain(block, i === 0) : block, live));
     shown = blocks.map((block, i) => (i < keep ? shown[i] : show(block, i)));
     return shown;
   };
