@@ -14,8 +14,10 @@ import (
 const replicaLock = 0x6f6d6e69
 
 const (
-	guardEvery = time.Second     // between looks at the connection that holds the lock
-	guardLimit = 5 * time.Second // for one look
+	guardEvery    = time.Second            // between looks at the connection that holds the lock
+	guardLimit    = 5 * time.Second        // for one look
+	guardPatience = 2 * time.Second        // at the start: PostgreSQL may not know yet that the last process is gone
+	guardAgain    = 100 * time.Millisecond // between its tries
 )
 
 var (
@@ -45,8 +47,19 @@ func guardReplica(ctx context.Context, db *sql.DB, shared bool) (*guard, error) 
 	if shared {
 		g.try = "pg_try_advisory_lock_shared"
 	}
-	if err := g.take(ctx); err != nil {
-		return nil, err
+	for last := time.Now().Add(guardPatience); ; {
+		err := g.take(ctx)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, errInUse) || time.Now().After(last) {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(guardAgain):
+		}
 	}
 	keep, cancel := context.WithCancel(context.Background())
 	g.cancel = cancel
@@ -128,9 +141,14 @@ func (g *guard) drop() {
 func (g *guard) close() {
 	g.cancel()
 	<-g.done
-	if g.conn != nil {
-		g.drop()
+	if g.conn == nil {
+		return
 	}
+	// PostgreSQL takes a moment to see that a connection was closed.
+	ctx, cancel := context.WithTimeout(context.Background(), guardLimit)
+	defer cancel()
+	_, _ = g.conn.ExecContext(ctx, "SELECT pg_advisory_unlock_all()")
+	g.drop()
 }
 
 // Lost gets why this process may not go on: while PostgreSQL was away another
