@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -26,8 +25,8 @@ func (h *Hub) leaseHolds() bool {
 }
 
 var (
-	errLogLate   = errors.New("answers are shown before the log has them: it does not answer in time")
-	errLeaseLost = errors.New("the database has not renewed this replica's lease")
+	errLogLate   = &Error{Code: CodeUnavailable, Msg: "answers are shown before the log has them: it does not answer in time"}
+	errLeaseLost = &Error{Code: CodeUnavailable, Msg: "the database has not renewed this replica's lease"}
 )
 
 // Degraded says what is away although questions are answered, nil if nothing is.

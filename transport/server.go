@@ -204,7 +204,8 @@ func (s *Server) ready(c echo.Context) error {
 	}
 	if s.opt.Degraded != nil {
 		if err := s.opt.Degraded(); err != nil {
-			return c.JSON(http.StatusOK, map[string]string{"status": "degraded", "detail": err.Error()})
+			p, _ := problemOf(err) // anybody may ask: what the error says beside is for the log
+			return c.JSON(http.StatusOK, map[string]string{"status": "degraded", "detail": p.Detail})
 		}
 	}
 	return c.JSON(http.StatusOK, map[string]string{"status": "ready"})

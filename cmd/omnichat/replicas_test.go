@@ -447,7 +447,7 @@ func TestRedisAway(t *testing.T) {
 			}
 			var ready struct{ Status, Detail string }
 			ann.call(http.MethodGet, "/readyz", nil, &ready)
-			if ready.Status != "degraded" || !strings.Contains(ready.Detail, "Redis") {
+			if ready.Status != "degraded" || !strings.Contains(ready.Detail, "Redis") || strings.Contains(ready.Detail, "127.0.0.1") {
 				t.Errorf("/readyz said %+v", ready)
 			}
 		}

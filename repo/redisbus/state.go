@@ -103,10 +103,10 @@ func (b *Bus) up() {
 // Up is hub.Bus's.
 func (b *Bus) Up() error {
 	if s := b.state.Load(); s != nil {
-		return errors.New("Redis is not available: " + *s)
+		return &hub.Error{Code: hub.CodeUnavailable, Msg: "Redis is not available", Err: errors.New(*s)}
 	}
 	if err := b.failures.last(); err != nil {
-		return errors.New("Redis takes nothing: " + err.Error())
+		return &hub.Error{Code: hub.CodeUnavailable, Msg: "Redis takes nothing", Err: err}
 	}
 	return nil
 }
