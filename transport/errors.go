@@ -34,6 +34,7 @@ var statuses = map[hub.Code]int{
 	codeUnsupported:         http.StatusUnsupportedMediaType,
 	codeMethod:              http.StatusMethodNotAllowed,
 	codeTimeout:             http.StatusRequestTimeout,
+	codeUpgrade:             http.StatusUpgradeRequired,
 	hub.CodeRateLimited:     http.StatusTooManyRequests,
 	hub.CodeTooManyRunning:  http.StatusTooManyRequests,
 	hub.CodeDailyLimit:      http.StatusTooManyRequests,
@@ -46,6 +47,7 @@ const (
 	codeUnsupported hub.Code = "unsupported_media_type"
 	codeMethod      hub.Code = "method_not_allowed"
 	codeTimeout     hub.Code = "request_timeout"
+	codeUpgrade     hub.Code = "upgrade_required"
 )
 
 // problem is RFC 9457's, with a stable code.

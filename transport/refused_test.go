@@ -299,3 +299,31 @@ func TestAnswersAreLockedDown(t *testing.T) {
 		}
 	}
 }
+
+func TestBadHandshakeIsAProblem(t *testing.T) {
+	s := open(t, transport.Options{}).users()
+	for name, tt := range map[string]struct {
+		header http.Header
+		status int
+		code   string
+	}{
+		"no WebSocket": {http.Header{}, 426, "upgrade_required"},
+		"another one":  {http.Header{"Connection": {"Upgrade"}, "Upgrade": {"h2c"}}, 426, "upgrade_required"},
+		"an old one":   {http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"8"}}, 400, "invalid"},
+		"no key":       {http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}}, 400, "invalid"},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", s.url+"/ws", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = tt.header
+		res, err := s.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := s.read(res, tt.status); p["code"] != tt.code || tt.status == 426 && res.Header.Get("Upgrade") != "websocket" {
+			t.Errorf("%s: %v, Upgrade %q", name, p, res.Header.Get("Upgrade"))
+		}
+	}
+	s.do("GET", "/healthz", "", nil, 200)
+}

@@ -113,12 +113,20 @@ func (s *Server) ws(c echo.Context) error {
 		return &hub.Error{Code: hub.CodeUnavailable, Msg: "this server is going away; connect again", RetryAfter: time.Second}
 	}
 	w := &socket{server: s, who: who, nextPing: time.Now().Add(s.opt.Heartbeat)}
-	conn, err := websocket.Accept(takeover{c.Response().Writer, &w.out, stuckAfter, &s.clients.wg}, r,
+	response := &handshake{takeover: takeover{c.Response().Writer, &w.out, stuckAfter, &s.clients.wg}}
+	conn, err := websocket.Accept(response, r,
 		&websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled, OnPongReceived: w.pong})
 	if err != nil {
 		s.clients.exit()
-		s.log.Debug("WebSocket handshake", "err", err)
-		return nil // answered by the library
+		c.Response().Header().Del(echo.HeaderContentType) // the library's
+		switch response.refused {
+		case 0:
+			s.log.Debug("WebSocket handshake", "err", err)
+			return nil // the connection is gone
+		case http.StatusUpgradeRequired:
+			return &hub.Error{Code: codeUpgrade, Msg: "this path speaks WebSocket", Err: err}
+		}
+		return &hub.Error{Code: hub.CodeInvalid, Msg: "the WebSocket handshake is not valid", Err: err}
 	}
 	w.conn = conn
 	// The handler returns, which frees what net/http needs for a request.
@@ -130,6 +138,23 @@ func (s *Server) ws(c echo.Context) error {
 	}()
 	return nil
 }
+
+// handshake is the response to one. It keeps what the library says when it
+// refuses: that is told as a problem.
+type handshake struct {
+	takeover
+	refused int // the library's status, 0 if it refuses nothing
+}
+
+func (h *handshake) WriteHeader(status int) {
+	if status == http.StatusSwitchingProtocols {
+		h.takeover.WriteHeader(status)
+	} else {
+		h.refused = status
+	}
+}
+
+func (h *handshake) Write(b []byte) (int, error) { return len(b), nil } // the library writes a refusal alone
 
 // live is a connection from its handshake to its end.
 func (w *socket) live() {
