@@ -33,12 +33,7 @@ type vendors struct {
 	}
 
 	mu   sync.Mutex
-	made map[madeKey]made
-}
-
-type madeKey struct {
-	owner hub.UserID
-	name  string
+	made map[hub.UserID]map[string]made // of the endpoints there are, by owner and name
 }
 
 type made struct {
@@ -47,7 +42,7 @@ type made struct {
 }
 
 func newVendors(cfg Config, log *slog.Logger) *vendors {
-	v := &vendors{cfg: cfg, log: log, settings: map[string]hub.Provider{}, made: map[madeKey]made{}}
+	v := &vendors{cfg: cfg, log: log, settings: map[string]hub.Provider{}, made: map[hub.UserID]map[string]made{}}
 	add := func(name, kind, baseURL, key string) {
 		v.settings[name] = v.open(hub.Endpoint{Name: name, Kind: kind, BaseURL: baseURL, APIKey: key})
 		v.infos = append(v.infos, hub.EndpointInfo{Name: name, Kind: kind, BaseURL: baseURL, Source: hub.FromSettings, HasKey: key != ""})
@@ -95,30 +90,25 @@ func (v *vendors) For(ctx context.Context, user hub.UserID) (map[string]hub.Prov
 	if err != nil {
 		return nil, err
 	}
-	if len(list) == 0 {
-		return v.settings, nil
-	}
 	all := maps.Clone(v.settings)
-	own := map[string]bool{}
-	for _, e := range list {
-		if e.Owner == "" && own[e.Name] {
-			continue
-		}
-		own[e.Name] = e.Owner != ""
-		all[e.Name] = v.provider(e)
-	}
-	return all, nil
-}
-
-// provider is the one made for the endpoint as it is now.
-func (v *vendors) provider(e hub.Endpoint) hub.Provider {
-	key := madeKey{e.Owner, e.Name}
+	now := map[hub.UserID]map[string]made{user: {}, "": {}}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if got, ok := v.made[key]; ok && got.at.Equal(e.UpdatedAt) {
-		return got.provider
+	for _, e := range list {
+		m, ok := v.made[e.Owner][e.Name]
+		if !ok || !m.at.Equal(e.UpdatedAt) {
+			m = made{at: e.UpdatedAt, provider: v.open(e)}
+		}
+		now[e.Owner][e.Name] = m
+		if _, own := now[user][e.Name]; e.Owner != "" || !own {
+			all[e.Name] = m.provider
+		}
 	}
-	p := v.open(e)
-	v.made[key] = made{at: e.UpdatedAt, provider: p}
-	return p
+	for owner, providers := range now {
+		v.made[owner] = providers
+		if len(providers) == 0 {
+			delete(v.made, owner)
+		}
+	}
+	return all, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -91,6 +92,39 @@ func TestEveryVendorAnswersThroughTheServer(t *testing.T) {
 				t.Errorf("stored: reasoning %q, usage %+v, provider %s, thinking %d ms", m.Reasoning, m.Usage, m.Provider, m.ThinkingMS)
 			}
 		})
+	}
+}
+
+type endpoints []hub.Endpoint
+
+func (e *endpoints) Endpoints(context.Context, hub.UserID) ([]hub.Endpoint, error) { return *e, nil }
+
+func TestProviderLivesAsLongAsItsEndpoint(t *testing.T) {
+	stored := &endpoints{{Name: "a", Kind: "openai", BaseURL: "http://x"}, {Owner: "ann", Name: "a", Kind: "openai", BaseURL: "http://y"}, {Name: "b", Kind: "openai", BaseURL: "http://z"}}
+	v := newVendors(Config{}, nil)
+	v.added = stored
+	at := func() map[string]hub.Provider {
+		all, err := v.For(t.Context(), "ann")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	first, second := at(), at()
+	if len(first) != 2 || !maps.Equal(first, second) || first["a"] != v.made["ann"]["a"].provider {
+		t.Errorf("%v, then %v; ann's own go first", first, second)
+	}
+	(*stored)[2].UpdatedAt = time.Now()
+	if changed := at(); changed["b"] == first["b"] || changed["a"] != first["a"] {
+		t.Error("a changed endpoint keeps its provider, or another one loses its own")
+	}
+	*stored = (*stored)[:1]
+	if left := at(); len(left) != 1 || left["a"] == first["a"] {
+		t.Errorf("without ann's own: %v", left)
+	}
+	*stored = nil
+	if left := at(); len(left) != 0 || len(v.made) != 0 {
+		t.Errorf("%v, and %v are kept for nothing", left, v.made)
 	}
 }
 
