@@ -64,6 +64,7 @@ it.each([
   ['It costs $5 and $6', 'It costs \\$5 and \\$6'],
   ['$20,000 and $30,000, but $x$', '\\$20,000 and \\$30,000, but $x$'],
   ['$ x$, $x $ and US$', '\\$ x\\$, \\$x \\$ and US\\$'],
+  ['Put it in $HOME:$PATH, not $A_B/$C, the $n$th', 'Put it in \\$HOME:\\$PATH, not \\$A_B/\\$C, the $n$th'],
   ['\\(\\text{for } \\$5\\)', '$$\\text{for } \\$5$$'],
   ['```sh\necho $A$B\n```\n$a$b', '```sh\necho $A$B\n```\n$a$b'],
   ['- ~~~\n  $5 and $6\n  ~~~\n- $5', '- ~~~\n  $5 and $6\n  ~~~\n- \\$5'],

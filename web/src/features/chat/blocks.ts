@@ -10,12 +10,12 @@ const verbatim = [
   /https?:\/\/[^\s<>]+/,
   /\\[^([]/,
 ];
-/** A single dollar is one by Pandoc's rule, by which prices are none. */
+/** A single dollar is one by Pandoc's rule, by which prices are none; nor are a shell's variables. */
 const formulas = [
   /\\\[(?<display>(?:\\[^[\]]|[^\\])+)\\\]/,
   /\\\((?<inline>(?:(?!\n[ \t]*\n)(?:\\[^()]|[^\\]))+)\\\)/,
   /\$\$[^$](?:[^$]|\$(?!\$))*\$\$/,
-  /\$(?![\s$])(?<single>(?:\\[^()[\]]|(?!\n[ \t]*\n)[^$\\`])+)(?<!\s)\$(?![\d$])/,
+  /\$(?![\s$])(?![A-Z_][A-Z\d_]+[^\w\s$]?\$[A-Z_])(?<single>(?:\\[^()[\]]|(?!\n[ \t]*\n)[^$\\`])+)(?<!\s)\$(?![\d$])/,
 ];
 /** What may become code or a formula when more arrives. */
 const openings = [
