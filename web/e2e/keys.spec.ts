@@ -50,6 +50,22 @@ test('Esc closes what is open, and stops the answer only then, once', async ({ p
     await expect(row).toBeVisible();
   }
 
+  // A dialog that has only just opened has no focus yet.
+  await page.getByRole('button', { name: 'Chat settings' }).evaluate(
+    (button: HTMLElement) =>
+      new Promise<void>((done) => {
+        const opened = new MutationObserver(() => {
+          if (!document.querySelector('[role="dialog"]')) return;
+          opened.disconnect();
+          document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', bubbles: true }));
+          done();
+        });
+        opened.observe(document.body, { childList: true, subtree: true });
+        button.click();
+      }),
+  );
+  await expect(page.getByRole('dialog')).toHaveCount(0);
+
   // An input method closes its list with it.
   const composed = { key: 'Escape', isComposing: true, keyCode: 229, bubbles: true };
   await composer(page).dispatchEvent('keydown', composed);

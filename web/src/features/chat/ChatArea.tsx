@@ -2,7 +2,6 @@ import { ActionIcon, Title, VisuallyHidden } from '@mantine/core';
 import { IconArrowDown } from '@tabler/icons-react';
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { useAppDispatch, useAppSelector, useAttempt } from '../../app/hooks';
-import { composing } from '../../shared/composing';
 import type { SessionSettings } from '../../shared/protocol';
 import { ask, stopAnswer } from './ask';
 import { branchOf } from './branches';
@@ -14,10 +13,8 @@ import { draftOf, filesGivenBack } from './files/filesSlice';
 import { MessageRow } from './MessageRow';
 import { PendingRow } from './PendingRow';
 import type { Pending } from './pending';
+import { useEscape } from './useEscape';
 import { HoldPlace, useFollow } from './useFollow';
-
-/** What lies over the page holds the focus, and has Esc to itself. */
-const OVER = '[role="dialog"], [role="menu"], .mantine-Combobox-dropdown';
 
 /** With a finger for a pointer, a focused input brings up the keyboard. */
 const hasFinePointer = () => matchMedia('(pointer: fine)').matches;
@@ -64,14 +61,7 @@ export function ChatArea({ session, model, settings }: Props) {
     attempt(stopAnswer(running), 'The answer was not stopped');
     goOn();
   }, [attempt, running, goOn]);
-  useEffect(() => {
-    const onKey = (e: KeyboardEvent) => {
-      if (e.key !== 'Escape' || composing(e)) return;
-      if (!(e.target instanceof Element && e.target.closest(OVER))) stop();
-    };
-    document.addEventListener('keydown', onKey);
-    return () => document.removeEventListener('keydown', onKey);
-  }, [stop]);
+  useEscape(stop);
 
   const [announced, setAnnounced] = useState('');
   const ran = useRef(running);
