@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"testing"
 	"time"
 
@@ -14,13 +13,18 @@ import (
 // BenchmarkDelivery is one token to one WebSocket.
 func BenchmarkDelivery(b *testing.B) {
 	s := quiet(time.Hour)
-	got := make(chan *socket, 1)
+	defer s.Shutdown(context.Background())
+	type opened struct {
+		w    *socket
+		room chan struct{}
+	}
+	got := make(chan opened, 1)
 	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w, _, err := accept(s, rw, r)
+		w, room, err := accept(s, rw, r)
 		if err != nil {
 			b.Error(err)
 		}
-		got <- w
+		got <- opened{w, room}
 	}))
 	defer srv.Close()
 	client, _, err := websocket.Dial(b.Context(), srv.URL, nil)
@@ -36,14 +40,16 @@ func BenchmarkDelivery(b *testing.B) {
 			}
 		}
 	}()
-	w := <-got
+	o := <-got
 	line := []byte(`{"type":"delta","message_id":"0198f1c2-0000-7000-8000-000000000000","seq":12345,"text":" token"}` + "\n")
 	b.ReportAllocs()
 	for b.Loop() {
-		for !w.Write(line) {
-			runtime.Gosched()
+		if !o.w.Write(line) { // it is kept until there is room
+			<-o.room
 		}
 	}
-	_ = w.conn.CloseNow()
+	_ = o.w.conn.CloseNow()
 	<-read
+	s.clients.remove(o.w)
+	s.clients.exit()
 }
