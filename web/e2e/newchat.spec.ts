@@ -55,9 +55,30 @@ test('what is written while a new chat is made goes along into it', async ({ pag
   await expect(files).toBeHidden();
 });
 
+test('a chat is left for a new one as soon as it has begun', async ({ page }) => {
+  const cdp = await page.context().newCDPSession(page);
+  await cdp.send('Emulation.setCPUThrottlingRate', { rate: 4 }); // its address comes well after its answer
+  await page.evaluate(() => {
+    const seen = new MutationObserver(() => {
+      if (!document.body.innerText.includes('Answer of gpt-5')) return;
+      seen.disconnect();
+      const fresh = [...document.querySelectorAll('button')].find((b) => b.textContent === 'New chat');
+      fresh?.click();
+    });
+    seen.observe(document.body, { childList: true, subtree: true });
+  });
+  await ask(page, 'The first question');
+  await expect(page.getByText('What can I help with?')).toBeVisible();
+  await expect(page).toHaveURL(/\/$/);
+  await ask(page, 'Another question');
+  await expect(answer(page)).toContainText('Answer of gpt-5');
+  await expect(page.getByText('The first question')).toHaveCount(1); // in the list of chats alone
+});
+
 test('a new chat calls nobody back who has gone to another', async ({ page }) => {
   await ask(page, 'The older chat');
   await expect(answer(page)).toContainText('Answer of gpt-5');
+  await expect(page).toHaveURL(/\/c\//);
   const older = page.url();
   await page.getByRole('button', { name: 'New chat' }).click();
   await expect(page.getByText('What can I help with?')).toBeVisible();

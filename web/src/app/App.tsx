@@ -76,7 +76,8 @@ export function App({ api, store = makeStore(api) }: { api: Api; store?: AppStor
   return (
     <Provider store={store}>
       <MantineProvider theme={theme} defaultColorScheme="auto">
-        <RouterProvider router={router} />
+        {/* A transition waits for as long as tokens arrive: a click on another chat took seconds. */}
+        <RouterProvider router={router} useTransitions={false} />
       </MantineProvider>
     </Provider>
   );

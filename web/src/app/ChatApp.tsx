@@ -1,6 +1,6 @@
 import { ActionIcon, AppShell, Burger, Button, Center, Group, Stack, Text, Title, VisuallyHidden } from '@mantine/core';
 import { useDisclosure, useMediaQuery } from '@mantine/hooks';
-import { type KeyboardEvent, useCallback, useEffect, useRef } from 'react';
+import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useRef } from 'react';
 import { useNavigate, useParams } from 'react-router';
 import { ChatArea } from '../features/chat/ChatArea';
 import { wentToOpened } from '../features/chat/chatSlice';
@@ -44,13 +44,16 @@ export function ChatApp({ api }: { api: Api }) {
     dispatch(loadSessions());
     dispatch(loadModels());
     dispatch(loadLimits());
-    const idle = setTimeout(() => import('../features/chat/Markdown'), 500); // the first answer never waits for it
+    const idle = setTimeout(() => {
+      import('../features/chat/Markdown'); // the first answer never waits for it,
+      import('./SettingsPage'); // nor does who opens them
+    }, 500);
     return () => clearTimeout(idle);
   }, [dispatch]);
   useEffect(() => {
     dispatch(sessionOpened(id));
   }, [dispatch, id]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!opened) return;
     if (!at) {
       navigate(`/c/${opened}`);
@@ -87,10 +90,11 @@ export function ChatApp({ api }: { api: Api }) {
 
   const go = useCallback(
     (to: string) => {
+      dispatch(wentToOpened()); // or elsewhere before its address was there
       navigate(to);
       close();
     },
-    [navigate, close],
+    [dispatch, navigate, close],
   );
   const open = useCallback((s: string) => go(`/c/${s}`), [go]);
   const model = session?.model || chosen;
