@@ -66,7 +66,9 @@ test('the focus stays in the list of chats when one is renamed or deleted', asyn
   await expect(chat(page, 'Second')).toBeFocused();
   await menu('Second', 'Rename');
   await title.fill('Middle');
+  const at = await page.evaluate(() => location.pathname);
   await title.press('Enter');
+  expect(await page.evaluate(() => location.pathname)).toBe(at); // the key opens nothing
   await expect(chat(page, 'Middle')).toBeFocused();
 
   await menu('Middle', 'Delete');

@@ -1,7 +1,7 @@
 import { createTheme, MantineProvider, Modal } from '@mantine/core';
-import { lazy, type ReactNode, Suspense, useEffect, useMemo } from 'react';
+import { useEffect, useMemo } from 'react';
 import { Provider } from 'react-redux';
-import { createBrowserRouter, Navigate, RouterProvider } from 'react-router';
+import { createBrowserRouter, Navigate, Outlet, RouterProvider } from 'react-router';
 import { loggedOut, resume } from '../features/auth/authSlice';
 import { LoginPage } from '../features/auth/LoginPage';
 import { forgetDrafts } from '../features/chat/drafts';
@@ -28,10 +28,8 @@ const theme = createTheme({
   },
 });
 
-const SettingsPage = lazy(() => import('./SettingsPage').then((m) => ({ default: m.SettingsPage })));
-
 /** Knows whether somebody is logged in, and shows what is theirs or the login. */
-function Gate({ api, children }: { api: Api; children: ReactNode }) {
+function Gate({ api }: { api: Api }) {
   const dispatch = useAppDispatch();
   const { known, user } = useAppSelector((state) => state.auth);
   useEffect(() => {
@@ -43,30 +41,22 @@ function Gate({ api, children }: { api: Api; children: ReactNode }) {
     dispatch(resume());
   }, [api, dispatch]);
   if (!known && !user) return <Connecting />;
-  return user ? children : <LoginPage />;
+  return user ? <Outlet /> : <LoginPage />;
 }
 
 export function App({ api, store = makeStore(api) }: { api: Api; store?: AppStore }) {
   const router = useMemo(() => {
-    const chat = (
-      <Gate api={api}>
-        <ChatApp api={api} />
-      </Gate>
-    );
-    const settings = (
-      <Gate api={api}>
-        <Suspense>
-          <SettingsPage />
-        </Suspense>
-      </Gate>
-    );
+    const chat = <ChatApp api={api} />;
     return createBrowserRouter([
       {
+        element: <Gate api={api} />,
         errorElement: <Broken />,
+        hydrateFallbackElement: <></>,
         children: [
           { path: '/', element: chat },
           { path: '/c/:session', element: chat },
-          { path: '/settings', element: settings },
+          // What was there stays until it has come.
+          { path: '/settings', lazy: { Component: async () => (await import('./SettingsPage')).SettingsPage } },
           { path: '*', element: <Navigate to="/" replace /> },
         ],
       },

@@ -44,10 +44,7 @@ export function ChatApp({ api }: { api: Api }) {
     dispatch(loadSessions());
     dispatch(loadModels());
     dispatch(loadLimits());
-    const idle = setTimeout(() => {
-      import('../features/chat/Markdown'); // the first answer never waits for it,
-      import('./SettingsPage'); // nor does who opens them
-    }, 500);
+    const idle = setTimeout(() => import('../features/chat/Markdown'), 500); // the first answer never waits for it
     return () => clearTimeout(idle);
   }, [dispatch]);
   useEffect(() => {

@@ -55,7 +55,10 @@ const Row = memo(function Row(props: {
         onBlur={save}
         onKeyDown={(e) => {
           if (composing(e.nativeEvent)) return;
-          if (e.key === 'Enter') leave(save);
+          if (e.key === 'Enter') {
+            e.preventDefault(); // it would press the button that gets the focus
+            leave(save);
+          }
           if (e.key !== 'Escape') return;
           e.stopPropagation(); // it stops no answer
           leave(() => setTitle(undefined));
