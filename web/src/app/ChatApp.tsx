@@ -3,16 +3,10 @@ import { useDisclosure, useMediaQuery } from '@mantine/hooks';
 import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useRef } from 'react';
 import { useNavigate, useParams } from 'react-router';
 import { ChatArea } from '../features/chat/ChatArea';
-import { wentToOpened } from '../features/chat/chatSlice';
+import { openedForgotten } from '../features/chat/chatSlice';
 import { loadModels, modelChosen } from '../features/models/modelsSlice';
 import { Sidebar } from '../features/sessions/Sidebar';
-import {
-  freshSet,
-  loadSessions,
-  selectSession,
-  sessionOpened,
-  updateSession,
-} from '../features/sessions/sessionsSlice';
+import { loadSessions, selectSession, sessionOpened, updateSession } from '../features/sessions/sessionsSlice';
 import type { Api } from '../shared/api';
 import { composing } from '../shared/composing';
 import { loadLimits } from '../shared/limitsSlice';
@@ -56,8 +50,7 @@ export function ChatApp({ api }: { api: Api }) {
       navigate(`/c/${opened}`);
       return;
     }
-    dispatch(wentToOpened());
-    dispatch(freshSet({}));
+    dispatch(openedForgotten());
   }, [opened, at, navigate, dispatch]);
   useEffect(() => {
     document.title = session?.title ? `${session.title} · OmniChat` : 'OmniChat';
@@ -87,7 +80,7 @@ export function ChatApp({ api }: { api: Api }) {
 
   const go = useCallback(
     (to: string) => {
-      dispatch(wentToOpened()); // or elsewhere before its address was there
+      dispatch(openedForgotten()); // or elsewhere before its address was there
       navigate(to);
       close();
     },

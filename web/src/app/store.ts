@@ -6,7 +6,7 @@ import { filesMoved, filesReducer, keepFiles } from '../features/chat/files/file
 import { keepPending } from '../features/chat/pending';
 import { keepChoices } from '../features/chat/state';
 import { modelsReducer } from '../features/models/modelsSlice';
-import { sessionsReducer } from '../features/sessions/sessionsSlice';
+import { freshSet, sessionsReducer } from '../features/sessions/sessionsSlice';
 import { settingsReducer } from '../features/settings/settingsSlice';
 import { usageReducer } from '../features/usage/usageSlice';
 import type { Api } from '../shared/api';
@@ -41,7 +41,9 @@ export function makeStore(api: Api) {
     drafts = state.files.drafts;
     if (state.chat.opened === opened) return;
     opened = state.chat.opened;
-    if (!opened || state.sessions.current !== null) return; // the person has gone elsewhere
+    if (!opened) return;
+    store.dispatch(freshSet({})); // it has what was set for it
+    if (state.sessions.current !== null) return; // the person has gone elsewhere
     moveDraft(opened);
     store.dispatch(filesMoved(opened));
   });

@@ -59,7 +59,7 @@ const chatSlice = createSlice({
       const m = state.messages.entities[payload];
       if (m?.status === 'streaming') fallBehind(state, m.session_id, true);
     },
-    wentToOpened(state) {
+    openedForgotten(state) {
       state.opened = null;
     },
     branchChosen(state, { payload }: PayloadAction<Message>) {
@@ -120,7 +120,7 @@ export const {
   askFailed,
   pendingDropped,
   ownEnded,
-  wentToOpened,
+  openedForgotten,
   branchChosen,
   followed,
   notFound,
