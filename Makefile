@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := build
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GITLEAKS := github.com/zricethezav/gitleaks/v8@v8.30.1
 TOOLS := $(CURDIR)/bin/tools
 PAGE := $(shell find web/src web/public web/index.html web/*.json web/*.ts -type f 2>/dev/null)
 E2E ?=
@@ -44,16 +45,20 @@ test-e2e: build setup-test
 setup-test:
 	@.ci/setup
 
-lint: web/node_modules/.installed $(TOOLS)/golangci-lint
+lint: web/node_modules/.installed $(TOOLS)/golangci-lint $(TOOLS)/gitleaks
 	test -z "$$(gofmt -l cmd hub transport repo providers web/*.go)"
 	go vet ./...
 	GOOS=darwin go vet ./hub ./providers/... ./transport
 	$(TOOLS)/golangci-lint run
 	cd web && npm run lint
 	! grep -q '"resolved"' web/package-lock.json
+	.ci/secrets $(TOOLS)/gitleaks
 
 $(TOOLS)/golangci-lint:
 	GOBIN=$(TOOLS) go install $(GOLANGCI)
+
+$(TOOLS)/gitleaks:
+	GOBIN=$(TOOLS) go install $(GITLEAKS)
 
 fmt: web/node_modules/.installed
 	gofmt -w cmd hub transport repo providers web/*.go
