@@ -1,24 +1,35 @@
 # The page, the server with the page in it, and an image with nothing else.
-FROM node:24-bookworm-slim AS page
+FROM node:24.18.0-bookworm-slim AS page
 WORKDIR /src/web
-COPY web/package.json web/package-lock.json ./
-RUN npm ci --no-audit --no-fund
+COPY web/package.json web/package-lock.json web/.npmrc ./
+RUN --mount=type=cache,target=/root/.npm npm ci
 COPY web ./
 RUN npm run build
 
-FROM golang:1.26-bookworm AS server
+FROM golang:1.26.8-bookworm AS server
 WORKDIR /src
 COPY go.mod go.sum ./
-RUN go mod download
-COPY . .
-COPY --from=page /src/web/dist ./web/dist
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o /omnichat ./cmd/omnichat && mkdir /data
+RUN --mount=type=cache,target=/go/pkg/mod go mod download
+COPY cmd/omnichat cmd/omnichat
+COPY hub hub
+COPY providers providers
+COPY repo repo
+COPY transport transport
+COPY web/embed.go web/
+COPY --from=page /src/web/dist web/dist
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o /image/omnichat ./cmd/omnichat
+RUN mkdir /image/data /image/tmp
 
-FROM gcr.io/distroless/static-debian12:nonroot
-COPY --from=server /omnichat /omnichat
-COPY --from=server --chown=nonroot:nonroot /data /data
+# 65532 is nobody in particular. /data is for the embedded default, which keeps
+# all there.
+FROM scratch
+COPY --from=server /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+COPY --from=server --chown=65532:65532 /image/data /data
+COPY --from=server --chown=65532:65532 /image/tmp /tmp
+COPY --from=server /image/omnichat /omnichat
 ENV OMNICHAT_ADDR=:8080 OMNICHAT_DATA_DIR=/data
 EXPOSE 8080
-USER nonroot
-HEALTHCHECK --interval=5s --timeout=3s CMD ["/omnichat", "healthcheck"]
+USER 65532:65532
+HEALTHCHECK --interval=5s --timeout=3s --start-period=20s CMD ["/omnichat", "healthcheck"]
 ENTRYPOINT ["/omnichat"]

@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,8 +26,23 @@ import (
 
 // compose is what the tests read of compose.yaml.
 type compose struct {
-	Services map[string]struct{ Environment map[string]string }
-	Configs  map[string]struct{ Content string }
+	Services map[string]service
+}
+
+type service struct {
+	Image, Build, User string
+	PullPolicy         string `yaml:"pull_policy"`
+	Environment        map[string]string
+	EnvFile            []struct {
+		Path     string
+		Required bool
+	} `yaml:"env_file"`
+	Ports, Volumes, Tmpfs []string
+	ReadOnly              bool     `yaml:"read_only"`
+	CapDrop               []string `yaml:"cap_drop"`
+	SecurityOpt           []string `yaml:"security_opt"`
+	MemLimit              string   `yaml:"mem_limit"`
+	Logging               struct{ Options map[string]string }
 }
 
 func readCompose(t *testing.T) (c compose) {
@@ -40,7 +58,12 @@ func readCompose(t *testing.T) (c compose) {
 }
 
 func TestComposePassesTheSettingsOn(t *testing.T) {
-	env := readCompose(t).Services["omnichat-1"].Environment
+	replica := readCompose(t).Services["omnichat-1"]
+	// What .env has is passed on, too, but a variable of the shell only by name.
+	if len(replica.EnvFile) != 1 || replica.EnvFile[0].Path != ".env" || replica.EnvFile[0].Required {
+		t.Errorf("env_file is %+v, not an optional .env", replica.EnvFile)
+	}
+	env := replica.Environment
 	for f := range reflect.TypeFor[Config]().Fields() {
 		name := f.Tag.Get("env")
 		if _, ok := env[name]; !ok && (!strings.HasPrefix(name, "OMNICHAT_") || strings.HasSuffix(name, "_SECRET")) {
@@ -55,11 +78,42 @@ func TestComposePassesTheSettingsOn(t *testing.T) {
 	}
 }
 
+func TestComposeKeepsServicesSmallAndApart(t *testing.T) {
+	builds := 0
+	version := regexp.MustCompile(`:\d+\.\d+(\.\d+)?$`)
+	for name, s := range readCompose(t).Services {
+		switch {
+		case s.Image != "omnichat":
+			if !version.MatchString(s.Image) {
+				t.Errorf("%s: the image %s has no version", name, s.Image)
+			}
+		case s.Build != "":
+			builds++
+		case s.PullPolicy != "never":
+			t.Errorf("%s: the image that another service builds is looked for in a registry", name)
+		}
+		if !s.ReadOnly || !slices.Contains(s.CapDrop, "ALL") || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") || s.MemLimit == "" {
+			t.Errorf("%s may do more than it needs: %+v", name, s)
+		}
+		if s.Logging.Options["max-size"] == "" || s.Logging.Options["max-file"] == "" {
+			t.Errorf("%s: its log grows for ever", name)
+		}
+		for _, p := range s.Ports {
+			if !strings.HasPrefix(p, "${OMNICHAT_BIND:-127.0.0.1}:") {
+				t.Errorf("%s: the port %s is open to all by default", name, p)
+			}
+		}
+	}
+	if builds != 1 {
+		t.Errorf("%d services build the image", builds)
+	}
+}
+
 // startProxy runs the proxy of compose.yaml, with the configuration that
 // stands there, before the replicas.
 func startProxy(t *testing.T, replicas []*server) *server {
 	t.Helper()
-	caddyfile := strings.ReplaceAll(readCompose(t).Configs["caddyfile"].Content, "$$", "$") // as compose does
+	caddyfile := strings.ReplaceAll(readCompose(t).Services["proxy"].Environment["CADDYFILE"], "$$", "$") // as Compose does
 	dir := t.TempDir()
 	path := filepath.Join(dir, "Caddyfile")
 	if err := os.WriteFile(path, []byte(caddyfile), 0o600); err != nil {
@@ -74,7 +128,7 @@ func startProxy(t *testing.T, replicas []*server) *server {
 	for _, s := range replicas {
 		upstreams = append(upstreams, strings.TrimPrefix(s.base, "http://"))
 	}
-	cmd := exec.Command("caddy", "run", "--config", path, "--adapter", "caddyfile")
+	cmd := exec.Command("caddy", "run", "--config", path)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Env = []string{"HOME=" + dir, "OMNICHAT_SITE=http://" + addr, "OMNICHAT_UPSTREAMS=" + strings.Join(upstreams, " ")}
 	s := &server{t: t, base: "http://" + addr, cmd: cmd, logs: new(logs)}
@@ -143,6 +197,52 @@ func TestProxyPassesEveryTokenAtOnce(t *testing.T) {
 	close(gate)
 	if err := asker.follow(res.Body, nil); err != nil || asker.text() != strings.Join(fake.Numbered(50), "") {
 		t.Errorf("the asker holds %d bytes, %v", len(asker.text()), err)
+	}
+}
+
+func TestProxyStopsWithAnOpenStream(t *testing.T) {
+	gate := make(chan struct{})
+	defer close(gate)
+	provider := fake.New(map[string]fake.Script{"m": {Tokens: fake.Numbered(5), Gate: gate}})
+	defer provider.Close()
+	c := startCluster(t, provider, 1, nil)
+	proxy := startProxy(t, c.replicas)
+	ann, ctx := proxy.user("ann"), soon(t)
+	w, err := ann.socket(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.conn.CloseNow()
+	res, _, err := ann.begin(ctx, ann.session(), "m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if err := proxy.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	stuck := time.AfterFunc(30*time.Second, func() { _ = proxy.cmd.Process.Kill() })
+	defer stuck.Stop()
+	if err := proxy.cmd.Wait(); err != nil {
+		t.Errorf("the proxy did not stop by itself: %v", err)
+	}
+}
+
+func TestProxyKeepsTheMetricsPrivate(t *testing.T) {
+	provider := fake.New(map[string]fake.Script{"m": {Tokens: fake.Numbered(1)}})
+	defer provider.Close()
+	c := startCluster(t, provider, 1, nil)
+	proxy := startProxy(t, c.replicas)
+	for _, path := range []string{"/metrics", "/metrics/", "/metrics?x=1", "/%6detrics", "//metrics", "/METRICS"} {
+		res, err := http.Get(proxy.base + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || res.StatusCode == http.StatusOK && strings.Contains(string(body), "omnichat_") {
+			t.Errorf("GET %s through the proxy: %s, %v\n%.200s", path, res.Status, err, body)
+		}
 	}
 }
 
