@@ -56,16 +56,22 @@ func (m *Model) complete() {
 	if !ok {
 		return
 	}
-	if m.Context == 0 {
+	if m.Context == 0 && !m.Whole {
 		m.Context = e.Context
 	}
 	if m.Vision == nil {
 		m.Vision = e.Vision
 	}
-	m.Reasoning = m.Reasoning || e.Reasoning
+	m.Reasoning = m.Reasoning || e.Reasoning && !m.Whole
 	if m.Price == nil {
 		m.Price = e.Price
 	}
+}
+
+// thoughtless says that a model is listed as one that does not reason.
+func (m Model) thoughtless() bool {
+	_, ok := known(m.ID)
+	return (ok || m.Whole) && !m.Reasoning
 }
 
 // shippedPrices is the table of prices as it ships.

@@ -12,9 +12,6 @@ import (
 func (h *Hub) generate(st *stream, o order) {
 	defer h.dismiss(st.user)
 	defer st.cancel(nil)
-	if o.title {
-		h.loops.Go(func() { h.makeTitle(st.user, o) })
-	}
 	end := h.consume(st, o)
 	if !st.close(h.base, end.Reason == ReasonStopped) {
 		return // Close: the next start settles it from the journal
@@ -26,6 +23,9 @@ func (h *Hub) generate(st *stream, o order) {
 	end.Session, end.ID, end.Epoch, end.Seq, end.User = st.session, st.id, st.epoch, end.Seq+1, st.user
 	h.bill(st, o.model, &end)
 	h.end(st, end)
+	if o.title && end.Reason != ReasonError && end.Reason != ReasonInterrupted {
+		h.loops.Go(func() { h.makeTitle(st.user, o) })
+	}
 }
 
 // bill completes the usage of an answer that is about to end.

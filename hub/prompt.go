@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -16,6 +17,8 @@ type order struct {
 	provider Provider
 	title    bool // the session was opened by this question, and wants a title
 }
+
+const beforeText = "(The beginning of this conversation was left out.)"
 
 const continueText = "Continue exactly where you stopped. Do not repeat anything and do not comment on this request."
 
@@ -42,7 +45,7 @@ func (h *Hub) prompt(ctx context.Context, user UserID, o order, model Model) (Pr
 	if p.ReasoningEffort == "" {
 		p.ReasoningEffort = s.ReasoningEffort
 	}
-	if _, ok := known(model.ID); ok && !model.Reasoning {
+	if model.thoughtless() {
 		p.ReasoningEffort = "" // of a model chosen before
 	}
 	system := s.SystemPrompt
@@ -71,10 +74,46 @@ func (h *Hub) prompt(ctx context.Context, user UserID, o order, model Model) (Pr
 	if unseen > 0 {
 		notices = append(notices, Notice{Code: NoticeImagesLeft, Detail: "This model cannot see images: it was told their names only."})
 	}
+	p.Turns = alternate(p.Turns)
 	if n := len(p.Turns); n > 0 && p.Turns[n-1].Role == RoleOfAssistant {
 		p.Turns = append(p.Turns, Turn{Role: RoleOfUser, Content: continueText})
 	}
 	return p, notices, nil
+}
+
+// alternate gives turns the order that the strictest chat templates want: one of
+// the system at most, which comes first, then a person's and a model's in turn.
+// Neighbours of one role become one turn, as an answer between them may have
+// failed without a word.
+func alternate(turns []Turn) []Turn {
+	var system, out []Turn
+	for _, t := range turns {
+		into := &out
+		if t.Role == RoleOfSystem {
+			into = &system
+		}
+		last := len(*into) - 1
+		switch {
+		case into == &out && last < 0 && t.Role == RoleOfAssistant:
+			out = append(out, Turn{Role: RoleOfUser, Content: beforeText}, t)
+		case last < 0 || (*into)[last].Role != t.Role:
+			*into = append(*into, t)
+		default:
+			(*into)[last].join(t)
+		}
+	}
+	return append(system, out...)
+}
+
+// join adds a turn of the same role. An answer that follows an answer continues it
+// exactly where it stopped; what the provider wants replayed is of the first.
+func (t *Turn) join(more Turn) {
+	between := "\n\n"
+	if t.Role == RoleOfAssistant || t.Content == "" || more.Content == "" {
+		between = ""
+	}
+	t.Content += between + more.Content
+	t.Images = append(slices.Clip(t.Images), more.Images...)
 }
 
 // attach adds a message's files to its turn, and says how many images the

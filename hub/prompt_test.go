@@ -1,9 +1,13 @@
 package hub
 
 import (
+	"encoding/json"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 )
 
 // talk is a branch of n messages of so many tokens each, a person first.
@@ -50,6 +54,28 @@ func TestCutLeavesOutTheOldest(t *testing.T) {
 	}
 }
 
+func TestTurnsAlternate(t *testing.T) {
+	u, a, s := RoleOfUser, RoleOfAssistant, RoleOfSystem
+	turn := func(role MessageRole, content string) Turn { return Turn{Role: role, Content: content} }
+	for name, tt := range map[string]struct{ in, want []Turn }{
+		"in order":                   {[]Turn{turn(s, "s"), turn(u, "1"), turn(a, "2"), turn(u, "3")}, []Turn{turn(s, "s"), turn(u, "1"), turn(a, "2"), turn(u, "3")}},
+		"an answer failed":           {[]Turn{turn(u, "1"), turn(u, "2"), turn(u, "3")}, []Turn{turn(u, "1\n\n2\n\n3")}},
+		"an answer was continued":    {[]Turn{turn(u, "1"), turn(a, "one "), turn(a, "two"), turn(u, "3")}, []Turn{turn(u, "1"), turn(a, "one two"), turn(u, "3")}},
+		"two of the system":          {[]Turn{turn(s, "a"), turn(s, "b"), turn(u, "1")}, []Turn{turn(s, "a\n\nb"), turn(u, "1")}},
+		"the system in between":      {[]Turn{turn(u, "1"), turn(s, "b"), turn(u, "2")}, []Turn{turn(s, "b"), turn(u, "1\n\n2")}},
+		"an answer at the beginning": {[]Turn{turn(s, "s"), turn(a, "1"), turn(u, "2")}, []Turn{turn(s, "s"), turn(u, beforeText), turn(a, "1"), turn(u, "2")}},
+		"images and what was left":   {[]Turn{{Role: u, Images: []Image{{MediaType: "a"}}}, {Role: u, Content: "x", Images: []Image{{MediaType: "b"}}}}, []Turn{{Role: u, Content: "x", Images: []Image{{MediaType: "a"}, {MediaType: "b"}}}}},
+		"what is replayed, the first": {
+			[]Turn{turn(u, "1"), {Role: a, Content: "2", Reasoning: "r", Opaque: []json.RawMessage{{'1'}}}, {Role: a, Content: "3", Reasoning: "q", Opaque: []json.RawMessage{{'2'}}}},
+			[]Turn{turn(u, "1"), {Role: a, Content: "23", Reasoning: "r", Opaque: []json.RawMessage{{'1'}}}},
+		},
+	} {
+		if got := alternate(tt.in); !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: %+v, want %+v", name, got, tt.want)
+		}
+	}
+}
+
 func TestEstimateCountsWideScriptsByCharacter(t *testing.T) {
 	for text, want := range map[string]int64{"": 0, "word": 1, "five!": 2, "你好": 2, "naïve": 2} {
 		if got := estimate(text); got != want {
@@ -62,14 +88,55 @@ func TestTitleFromWhatAModelWrites(t *testing.T) {
 	for in, want := range map[string]string{
 		"  \"A Trip to Rome.\"\nand more": "A Trip to Rome",
 		"Title: **Go generics**":          "Go generics",
+		"**Title:** Go generics":          "Go generics",
+		"# Title: \"Go generics\"":        "Go generics",
+		"标题：“学习中文”":                       "学习中文",
+		"Titel: Reise nach Rom":           "Reise nach Rom",
+		"「京都の旅」":                          "京都の旅",
+		"«Поездка в Рим»":                 "Поездка в Рим",
 		"":                                "",
 		"***":                             "",
+		"\n\n- A list's entry":            "A list's entry",
+		"What now?":                       "What now?",
+		"To be continued...":              "To be continued...",
+		"C# and .NET":                     "C# and .NET",
+		"Two\tspaces  here":               "Two spaces here",
 		strings.Repeat("a", 200):          strings.Repeat("a", titleMax-1) + "…",
+
+		"<think>\n\n</think>\n\nGreeting chat":             "Greeting chat",
+		"<think>hm</think><think>again</think>Greeting":    "Greeting",
+		"<THINKING>hm</THINKING> Greeting chat":            "Greeting chat",
+		"so the person greets me\n</think>\nGreeting chat": "Greeting chat",
+		"<think>so the person greets":                      "",
+		"<seed:think>so the person":                        "",
+
+		"```json\n{\"title\": \"Greeting chat\"}\n```":          "Greeting chat",
+		"```\nGreeting chat\n```":                               "Greeting chat",
+		"```json\n{\"title\": \"Greeting chat\"}":               "Greeting chat",
+		"Here it is:\n```json\n{\"title\":\"Hi\"}\n```\nOk?":    "Hi",
+		`{"title": "Greeting chat"}`:                            "Greeting chat",
+		`{ "Title": "Greeting chat", "emoji": "👋" }`:            "Greeting chat",
+		`{"conversation_title":"Greeting chat"}`:                "Greeting chat",
+		`["Greeting chat"]`:                                     "Greeting chat",
+		`{"title": "**Greeting chat**"} and so on`:              "Greeting chat",
+		`<think>{"a":1}</think>{"title":"Title: \"Greeting\""}`: "Greeting",
+		`{"tags": ["a"], "n": 1}`:                               "",
+		"<title>Greeting chat</title>":                          "Greeting chat",
 	} {
 		if got := titleFrom(in); got != want {
 			t.Errorf("titleFrom(%q) = %q, want %q", in, got, want)
 		}
 	}
+}
+
+func FuzzTitle(f *testing.F) {
+	f.Add("<think>\n</think>```json\n{\"title\": \"x\"}\n```")
+	f.Fuzz(func(t *testing.T, text string) {
+		title := titleFrom(text)
+		if strings.ContainsFunc(title, unicode.IsControl) || utf8.RuneCountInString(title) > titleMax || !utf8.ValidString(title) {
+			t.Errorf("titleFrom(%q) = %q", text, title)
+		}
+	})
 }
 
 func TestPriceIsTheAdminsBeforeWhatShips(t *testing.T) {

@@ -40,6 +40,10 @@ type Model struct {
 	Vision    *bool  `json:"vision"`    // sees images; nil: unknown
 	Reasoning bool   `json:"reasoning"` // takes a reasoning effort
 	Price     *Price `json:"price"`     // nil: unknown
+
+	// Whole says that the provider has listed all that the model can do, and which
+	// context it has now: what the catalog says of its name does not count.
+	Whole bool `json:"-"`
 }
 
 // Image is a picture in a turn.
@@ -67,8 +71,11 @@ type Prompt struct {
 	Temperature     *float64
 	TopP            *float64
 	MaxTokens       *int   // of the answer
-	ReasoningEffort string // low, medium or high; "" for the model's own
+	ReasoningEffort string // low, medium, high or off; "" for the model's own
 }
+
+// EffortOff asks a model that can think not to.
+const EffortOff = "off"
 
 // Delta is one step of an answer. Exactly one field is set, but a Finish may
 // come with Usage.

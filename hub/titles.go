@@ -2,8 +2,11 @@ package hub
 
 import (
 	"context"
+	"encoding/json"
+	"regexp"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -19,8 +22,12 @@ const (
 		"without quotes and without a full stop. Answer with the title alone.\n\n"
 )
 
+// titleTokens is room for a title in any language.
+const titleTokens = 100
+
 // makeTitle gives a new session a better title than its first words, in the
-// background. It stays as it is if that fails or a person was faster.
+// background, once its first answer has ended: a server at home answers one
+// request at a time. It stays as it is if that fails or a person was faster.
 func (h *Hub) makeTitle(user UserID, o order) {
 	ctx, cancel := context.WithTimeout(h.base, titleTimeout)
 	defer cancel()
@@ -37,10 +44,14 @@ func (h *Hub) makeTitle(user UserID, o order) {
 	if r := []rune(question); len(r) > 2000 {
 		question = string(r[:2000])
 	}
-	p := Prompt{Model: name, Turns: []Turn{{Role: RoleOfUser, Content: titleText + question}}}
+	room := titleTokens
+	p := Prompt{Model: name, Turns: []Turn{{Role: RoleOfUser, Content: titleText + question}}, MaxTokens: &room, ReasoningEffort: EffortOff}
+	if h.modelLately(user, model).thoughtless() {
+		p.ReasoningEffort = ""
+	}
 	var text strings.Builder
 	var usage *Usage
-	whole := false
+	whole, size := false, 0
 	for d, err := range provider.Stream(ctx, p) {
 		if err != nil {
 			h.log.Warn("make a title", "model", model, "code", CodeOf(err), "err", err)
@@ -50,7 +61,8 @@ func (h *Hub) makeTitle(user UserID, o order) {
 		if d.Usage != nil {
 			usage = d.Usage
 		}
-		if whole = d.Finish != ""; whole || text.Len() > 10*titleMax {
+		size += len(d.Text) + len(d.Reasoning)
+		if whole = d.Finish != ""; whole || size > 50*titleMax {
 			break
 		}
 	}
@@ -121,14 +133,99 @@ func (h *Hub) titleModel(ctx context.Context, user UserID, asked string) string 
 	return provider + "/" + entry.Small
 }
 
+var (
+	// titleThoughts is thinking that a model wrote into its answer, whole.
+	titleThoughts = regexp.MustCompile(`(?is)^\s*<(think|thinking|thought|thoughts|reasoning|seed:think)>.*?</(think|thinking|thought|thoughts|reasoning|seed:think)>`)
+	// titleThinks is thinking that did not end.
+	titleThinks = regexp.MustCompile(`(?i)^\s*<(think|thinking|thought|thoughts|reasoning|seed:think)>`)
+	// titleThought ends thinking whose beginning is not in the answer.
+	titleThought = regexp.MustCompile(`(?is)^.*</(think|thinking|thought|thoughts|reasoning|seed:think)>`)
+	titleFence   = regexp.MustCompile("(?s)(?:```|~~~)[^\n`~]*\n(.*?)(?:\n\\s*(?:```|~~~)|$)")
+	titleTag     = regexp.MustCompile(`(?is)<title>(.*?)</title>`)
+	// titleLabel is a word that says "title" in one of some languages, and what
+	// ends it.
+	titleLabel = regexp.MustCompile(`(?i)^(?:chat |conversation |the )?(?:title|titel|titre|título|titulo|titolo|tytuł|заголовок|название|标题|標題|タイトル|제목|العنوان|başlık|tiêu đề)\s*(?:is)?\s*[:：]\s*`)
+)
+
+// titleMarks stand around titles and are no part of them. What stands in a pair
+// is taken off in pairs only.
+const titleMarks = " \t\r\"'`*_~“”„‟«»‹›‘’‚「」『』《》〈〉"
+
 // titleFrom makes a title of what a model wrote, "" if it is none.
 func titleFrom(text string) string {
-	title, _, _ := strings.Cut(strings.TrimSpace(clean(text)), "\n")
-	title = strings.TrimPrefix(title, "Title:")
-	title = strings.Trim(title, " \t\"'`*#_“”„«»")
-	title = strings.TrimSuffix(title, ".")
+	text = clean(text)
+	for titleThoughts.MatchString(text) {
+		text = titleThoughts.ReplaceAllString(text, "")
+	}
+	if titleThinks.MatchString(text) {
+		return ""
+	}
+	text = titleThought.ReplaceAllString(text, "")
+	if m := titleFence.FindStringSubmatch(text); m != nil {
+		text = m[1]
+	}
+	if m := titleTag.FindStringSubmatch(text); m != nil {
+		text = m[1]
+	}
+	text = titleInJSON(strings.TrimSpace(text))
+	title := ""
+	for line := range strings.Lines(text) {
+		if title = bareTitle(line); title != "" {
+			break
+		}
+	}
 	if utf8.RuneCountInString(title) > titleMax {
-		return string([]rune(title)[:titleMax-1]) + "…"
+		return strings.TrimSpace(string([]rune(title)[:titleMax-1])) + "…"
 	}
 	return title
+}
+
+// bareTitle takes off a line what is around a title.
+func bareTitle(line string) string {
+	title := strings.Join(strings.Fields(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, line)), " ")
+	for before := ""; before != title; {
+		before = title
+		title = strings.TrimPrefix(strings.TrimPrefix(title, "- "), "> ")
+		title = strings.Trim(strings.TrimLeft(title, "#"), titleMarks) // C# keeps its own
+		title = titleLabel.ReplaceAllString(title, "")
+		if !strings.HasSuffix(title, "..") {
+			title = strings.TrimSuffix(strings.TrimSuffix(title, "."), "。")
+		}
+	}
+	return title
+}
+
+// titleInJSON opens a title that is given as JSON: {"title": "…"}, ["…"] or "…".
+func titleInJSON(text string) string {
+	from := strings.IndexAny(text, "{[")
+	if from < 0 || from > 0 && !strings.Contains(text[:from], "\n") && !titleLabel.MatchString(text[:from]) {
+		from = 0
+	}
+	var said any
+	if json.NewDecoder(strings.NewReader(text[from:])).Decode(&said) != nil {
+		return text
+	}
+	if list, ok := said.([]any); ok && len(list) > 0 {
+		said = list[0]
+	}
+	if object, ok := said.(map[string]any); ok {
+		said = nil
+		for key, value := range object {
+			if s, ok := value.(string); ok && (len(object) == 1 || titleLabel.MatchString(key+":")) {
+				said = s
+			}
+		}
+	}
+	if s, ok := said.(string); ok {
+		return s
+	}
+	if from == 0 && strings.HasPrefix(text, "{") {
+		return "" // an object that names no title
+	}
+	return text
 }

@@ -92,3 +92,18 @@ func TestUnsignedThinkingIsNotKept(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestThinkingIsTurnedOff(t *testing.T) {
+	warm := 0.5
+	for model, want := range map[string]string{
+		"claude-3-5-sonnet-latest": `null 0.5`, "claude-sonnet-4-5": `null 0.5`, "claude-sonnet-4-6": `{"type":"disabled"} 0.5`,
+		"claude-opus-5": `{"type":"disabled"} null`, "glm-5": `null 0.5`,
+	} {
+		r := newRequest(hub.Prompt{Model: model, ReasoningEffort: hub.EffortOff, Temperature: &warm})
+		thinking, _ := json.Marshal(r.Thinking)
+		temperature, _ := json.Marshal(r.Temperature)
+		if got := string(thinking) + " " + string(temperature); got != want {
+			t.Errorf("%s: %s, want %s", model, got, want)
+		}
+	}
+}

@@ -123,6 +123,14 @@ func (r *request) think(effort string) {
 	switch {
 	case old.MatchString(r.Model):
 		return
+	case effort == hub.EffortOff:
+		if !budgeted.MatchString(r.Model) && strings.HasPrefix(r.Model, "claude-") {
+			r.Thinking = &thinking{Type: "disabled"} // without a word the newest may think
+			if !sampled.MatchString(r.Model) {
+				r.Temperature, r.TopP = nil, nil
+			}
+		}
+		return
 	case budgeted.MatchString(r.Model), !strings.HasPrefix(r.Model, "claude-"):
 		if budget == 0 {
 			return

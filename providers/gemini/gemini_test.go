@@ -114,3 +114,16 @@ func TestBase(t *testing.T) {
 		}
 	}
 }
+
+func TestThinkingIsTurnedOffAsFarAsItCanBe(t *testing.T) {
+	for model, want := range map[string]string{
+		"gemini-2.5-flash": `{"includeThoughts":false,"thinkingBudget":0}`, "gemini-2.5-pro": `{"includeThoughts":false,"thinkingBudget":128}`,
+		"gemini-3-flash": `{"includeThoughts":false,"thinkingLevel":"minimal"}`, "gemini-3-pro": `{"includeThoughts":false,"thinkingLevel":"low"}`,
+		"gemini-2.0-flash": "null",
+	} {
+		got, err := json.Marshal(newRequest(hub.Prompt{Model: model, ReasoningEffort: hub.EffortOff}).GenerationConfig.ThinkingConfig)
+		if err != nil || string(got) != want {
+			t.Errorf("%s: %s, %v; want %s", model, got, err, want)
+		}
+	}
+}

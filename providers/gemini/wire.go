@@ -51,7 +51,7 @@ type generationConfig struct {
 
 type thinkingConfig struct {
 	IncludeThoughts bool   `json:"includeThoughts"`
-	ThinkingBudget  int    `json:"thinkingBudget,omitempty"`
+	ThinkingBudget  *int   `json:"thinkingBudget,omitempty"`
 	ThinkingLevel   string `json:"thinkingLevel,omitempty"`
 }
 
@@ -64,16 +64,42 @@ var (
 
 // thinking asks to see the thoughts of models that have some; others refuse it.
 func thinking(p hub.Prompt) (config *thinkingConfig, budget int) {
+	if p.ReasoningEffort == hub.EffortOff {
+		return unthinking(p.Model), 0
+	}
 	config = &thinkingConfig{IncludeThoughts: true}
 	switch {
 	case budgeted.MatchString(p.Model):
-		config.ThinkingBudget = budgets[p.ReasoningEffort]
+		if b := budgets[p.ReasoningEffort]; b > 0 {
+			config.ThinkingBudget = &b
+		}
 	case leveled.MatchString(p.Model), thinks.MatchString(p.Model), p.ReasoningEffort != "":
 		config.ThinkingLevel = p.ReasoningEffort
 	default:
 		return nil, 0
 	}
 	return config, budgets[p.ReasoningEffort]
+}
+
+// unthinking has a model think as little as it can be told to: the larger ones
+// cannot be kept from it.
+func unthinking(model string) *thinkingConfig {
+	large := strings.Contains(model, "pro")
+	switch {
+	case budgeted.MatchString(model):
+		budget := 0
+		if large {
+			budget = 128
+		}
+		return &thinkingConfig{ThinkingBudget: &budget}
+	case leveled.MatchString(model), thinks.MatchString(model):
+		level := "minimal"
+		if large {
+			level = "low"
+		}
+		return &thinkingConfig{ThinkingLevel: level}
+	}
+	return nil
 }
 
 func newRequest(p hub.Prompt) request {

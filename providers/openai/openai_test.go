@@ -109,3 +109,18 @@ func TestRequestSendsWhatTheLibraryDrops(t *testing.T) {
 		t.Errorf("request %s, %v", raw, err)
 	}
 }
+
+func TestThinkingIsTurnedOffInTheServersWords(t *testing.T) {
+	for _, tt := range []struct{ base, model, want string }{
+		{baseURL, "gpt-5.1", `"reasoning_effort":"none"`},
+		{baseURL, "gpt-5-mini", `"reasoning_effort":"minimal"`},
+		{baseURL, "o3-mini", `"reasoning_effort":"low"`},
+		{"http://127.0.0.1:8000/v1", "qwen3", `"chat_template_kwargs":{"enable_thinking":false,"thinking":false}`},
+		{"http://127.0.0.1:8000/v1", "qwen3", `"reasoning_effort":"none"`},
+	} {
+		raw, err := json.Marshal(request(hub.Prompt{Model: tt.model, ReasoningEffort: hub.EffortOff}, own(tt.base)))
+		if err != nil || !strings.Contains(string(raw), tt.want) || tt.base == baseURL && strings.Contains(string(raw), "kwargs") {
+			t.Errorf("%s at %s: %s, %v", tt.model, tt.base, raw, err)
+		}
+	}
+}

@@ -28,7 +28,15 @@ func thinks(id string) bool {
 
 func request(p hub.Prompt, own bool) chat.Request {
 	special := own && thinks(p.Model)
-	return chat.NewRequest(p, chat.Quirks{MaxCompletionTokens: special, NoSampling: special})
+	q := chat.Quirks{MaxCompletionTokens: special, NoSampling: special, TemplateSwitch: !own}
+	switch {
+	case !special, strings.HasPrefix(p.Model, "gpt-5."): // these know "none"
+	case strings.HasPrefix(p.Model, "gpt-5"):
+		q.Off = "minimal"
+	default:
+		q.Off = "low" // nothing keeps the o models from thinking
+	}
+	return chat.NewRequest(p, q)
 }
 
 // listing is what a server has, as an object or, at Together, a bare list.

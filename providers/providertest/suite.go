@@ -383,6 +383,7 @@ func (s suite) parameters(t *testing.T) {
 		func(p *hub.Prompt) { p.Temperature, p.MaxTokens = &zero, &limit },
 		func(p *hub.Prompt) { p.TopP = &most },
 		func(p *hub.Prompt) { p.ReasoningEffort = "high" },
+		func(p *hub.Prompt) { p.ReasoningEffort = hub.EffortOff },
 	} {
 		prompt := hello()
 		change(&prompt)
@@ -399,6 +400,9 @@ func (s suite) parameters(t *testing.T) {
 	}
 	if r := got[2]; r.Effort == "" || r.Temperature != nil || r.TopP != nil {
 		t.Errorf("high effort: %s", r.Body)
+	}
+	if r := got[3]; strings.Contains(r.Body, `"off"`) {
+		t.Errorf("no effort, in words that no vendor knows: %s", r.Body)
 	}
 }
 

@@ -3,6 +3,7 @@
 package chat
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 
@@ -13,8 +14,10 @@ import (
 
 // Quirks are what servers and models differ in.
 type Quirks struct {
-	MaxCompletionTokens bool // the newer name of max_tokens, which few servers know
-	NoSampling          bool // the model takes no temperature
+	MaxCompletionTokens bool   // the newer name of max_tokens, which few servers know
+	NoSampling          bool   // the model takes no temperature
+	Off                 string // the effort with which a model does not think; "none" if empty
+	TemplateSwitch      bool   // the server hands chat_template_kwargs to the model's template
 }
 
 // Request is the library's request, with the fields that it drops when they are
@@ -47,6 +50,12 @@ func NewRequest(p hub.Prompt, q Quirks) Request {
 			Model: p.Model, Stream: true, StreamOptions: &api.StreamOptions{IncludeUsage: true}, ReasoningEffort: p.ReasoningEffort,
 		},
 		Messages: make([]message, len(p.Turns)),
+	}
+	if p.ReasoningEffort == hub.EffortOff {
+		r.ReasoningEffort = cmp.Or(q.Off, "none")
+		if q.TemplateSwitch {
+			r.ChatTemplateKwargs = map[string]any{"enable_thinking": false, "thinking": false} // Qwen's and DeepSeek's words
+		}
 	}
 	if !q.NoSampling {
 		r.Temperature, r.TopP = p.Temperature, p.TopP
