@@ -21,9 +21,15 @@ func (r *Repo) Ask(ctx context.Context, q hub.StoredQuestion) (hub.Asked, error)
 	for tries := 0; ; tries++ {
 		var out hub.Asked
 		err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
+			// Locked before anything is looked up: of several that ask with the same
+			// ids in one session, all but the first find what that one has made.
+			session, err := r.askedIn(ctx, tx, q)
+			if err != nil {
+				return err
+			}
 			asked, err := r.lookUp(ctx, tx, q)
 			if err == nil && !asked.Found && !q.FindOnly {
-				asked, err = r.ask(ctx, tx, q)
+				asked, err = r.ask(ctx, tx, q, session)
 			}
 			out = asked
 			return err
@@ -36,6 +42,14 @@ func (r *Repo) Ask(ctx context.Context, q hub.StoredQuestion) (hub.Asked, error)
 		}
 		return out, err
 	}
+}
+
+// askedIn locks the session that is asked in, or makes the row of a new one.
+func (r *Repo) askedIn(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (sessionRow, error) {
+	if q.NewSession {
+		return sessionRow{ID: q.Session, UserID: q.User, Title: q.Title, Model: q.Model, Version: 1, CreatedAt: now()}, nil
+	}
+	return r.lockSession(ctx, tx, q.User, q.Session)
 }
 
 func conflict(field string) error {
@@ -160,17 +174,10 @@ func equal(a, b *hub.MessageID) bool {
 	return a == b || a != nil && b != nil && *a == *b
 }
 
-// ask stores a question and its answer.
-func (r *Repo) ask(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (hub.Asked, error) {
+// ask stores a question and its answer in a session, which is locked or new.
+func (r *Repo) ask(ctx context.Context, tx bun.Tx, q hub.StoredQuestion, session sessionRow) (hub.Asked, error) {
 	at := now()
-	session := sessionRow{ID: q.Session, UserID: q.User, Title: q.Title, Model: q.Model, Version: 1, CreatedAt: at}
 	var out hub.Asked
-	var err error
-	if !q.NewSession {
-		if session, err = r.lockSession(ctx, tx, q.User, q.Session); err != nil {
-			return out, err
-		}
-	}
 	parent, err := findParent(ctx, tx, q)
 	if err != nil {
 		return out, err

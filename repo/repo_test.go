@@ -148,32 +148,69 @@ func TestAskStoresQuestionAndAnswerInOneStep(t *testing.T) {
 
 func TestAskTwiceIsOnce(t *testing.T) {
 	both(t, func(t *testing.T, s *suite) {
-		q := s.question("once")
-		var wg sync.WaitGroup
-		var mu sync.Mutex
-		answers, made := map[hub.MessageID]bool{}, 0
-		for range 8 {
-			q := q
-			q.Session, q.AnswerID, q.OwnAnswer = hub.SessionID(hub.NewID()), hub.MessageID(hub.NewID()), false
-			wg.Go(func() {
-				a, err := s.r.Ask(t.Context(), q)
-				mu.Lock()
-				defer mu.Unlock()
-				if err != nil {
-					t.Error(err)
-					return
+		first := s.question("first")
+		s.end(s.ask(first), "done")
+		root := func(q *hub.StoredQuestion) { q.ParentGiven = true }
+		for name, tt := range map[string]struct {
+			q      hub.StoredQuestion
+			change func(q *hub.StoredQuestion)
+			by     string
+		}{
+			"opens a session":                 {q: s.question("once"), by: "message"},
+			"opens a session, by the answer":  {q: s.question("once"), by: "answer"},
+			"after the newest message":        {q: s.follow(first, "once more"), by: "message"},
+			"after the newest, by the answer": {q: s.follow(first, "once more"), by: "answer"},
+			"after the newest, by both":       {q: s.follow(first, "once more"), by: "both"},
+			"a new root":                      {q: s.follow(first, "root"), change: root, by: "message"},
+			"after a message that is named":   {q: s.follow(first, "named"), by: "message", change: func(q *hub.StoredQuestion) { q.Parent, q.ParentGiven = &first.AnswerID, true }},
+			"an answer once more":             {q: s.follow(first, ""), by: "answer", change: func(q *hub.StoredQuestion) { q.Content, q.Parent, q.ParentGiven = nil, &first.MessageID, true }},
+			"an answer that is continued":     {q: s.follow(first, ""), by: "answer", change: func(q *hub.StoredQuestion) { q.Content, q.Parent, q.ParentGiven = nil, &first.AnswerID, true }},
+		} {
+			t.Run(name, func(t *testing.T) {
+				if tt.change != nil {
+					tt.change(&tt.q)
 				}
-				answers[a.Answer.ID] = true
-				if !a.Found {
-					made++
+				var wg sync.WaitGroup
+				var mu sync.Mutex
+				answers, made := map[hub.MessageID]hub.Asked{}, 0
+				for range 8 {
+					q := tt.q
+					if q.NewSession {
+						q.Session = hub.SessionID(hub.NewID())
+					}
+					if tt.by == "message" {
+						q.AnswerID, q.OwnAnswer = hub.MessageID(hub.NewID()), false
+					}
+					if tt.by == "answer" {
+						q.MessageID, q.OwnMessage = hub.MessageID(hub.NewID()), false
+					}
+					wg.Go(func() {
+						a, err := s.r.Ask(t.Context(), q)
+						mu.Lock()
+						defer mu.Unlock()
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						answers[a.Answer.ID] = a
+						if !a.Found {
+							made++
+						}
+					})
+				}
+				wg.Wait()
+				if len(answers) != 1 || made != 1 {
+					t.Errorf("%d answers, %d made", len(answers), made)
+				}
+				for _, a := range answers {
+					s.end(a, "done")
 				}
 			})
 		}
-		wg.Wait()
 		page, err := s.r.Sessions(t.Context(), s.alice, hub.SessionQuery{Limit: 10})
 		s.ok(err)
-		if len(answers) != 1 || made != 1 || len(page.Items) != 1 {
-			t.Errorf("%d answers, %d made, %d sessions", len(answers), made, len(page.Items))
+		if len(page.Items) != 3 {
+			t.Errorf("%d sessions", len(page.Items))
 		}
 	})
 }

@@ -210,6 +210,67 @@ func TestReplicasShareAnAnswer(t *testing.T) {
 	}
 }
 
+func TestReplicasAttachTheSameQuestionToOneAnswer(t *testing.T) {
+	provider := fake.New(map[string]fake.Script{"m": {Tokens: fake.Numbered(60), Every: 10 * time.Millisecond}})
+	defer provider.Close()
+	c := startCluster(t, provider, 3, nil)
+	ann, ctx := c.replicas[0].user("ann"), soon(t)
+	session, want := ann.session(), strings.Join(fake.Numbered(60), "")
+	for round := range 3 { // each follows the one before
+		body := map[string]any{"session_id": session, "message_id": hub.NewID(), "content": fmt.Sprint("go ", round), "model": "openai/m"}
+		viewers := make([]*viewer, 9)
+		var asking sync.WaitGroup
+		for i := range viewers {
+			at := ann.at(c.replicas[i%3])
+			viewers[i] = newViewer()
+			asking.Go(func() {
+				if err := at.attach(ctx, i >= 6, session, body, viewers[i]); err != nil {
+					t.Errorf("round %d, %d: %v", round, i, err)
+				}
+			})
+		}
+		asking.Wait()
+		for i, v := range viewers {
+			if v.id != viewers[0].id || v.text() != want {
+				t.Errorf("round %d: viewer %d of %s has %d bytes of %d; the first follows %s", round, i, v.id, len(v.text()), len(want), viewers[0].id)
+			}
+		}
+	}
+	var history hub.MessageChanges
+	ann.call(http.MethodGet, "/sessions/"+session+"/messages", nil, &history)
+	if len(history.Items) != 6 {
+		t.Errorf("%d messages", len(history.Items))
+	}
+}
+
+// attach asks and follows the answer to its end, by a POST or by a WebSocket's send.
+func (c *client) attach(ctx context.Context, socket bool, session string, body map[string]any, v *viewer) error {
+	if !socket {
+		res, err := c.sse(ctx, http.MethodPost, "/chat/stream", body)
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		return v.follow(res.Body, nil)
+	}
+	w, err := c.socket(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.conn.CloseNow()
+	send := maps.Clone(body)
+	send["type"], send["ref"] = "send", 1
+	if err := w.send(ctx, send); err != nil {
+		return err
+	}
+	ack, err := w.until(ctx, "ack")
+	if err != nil {
+		return err
+	}
+	v.id, v.blank = ack.AnswerID, true
+	return w.watch(ctx, session, v, nil)
+}
+
 func TestStopFromAnotherReplicaReachesTheProvider(t *testing.T) {
 	provider := fake.New(map[string]fake.Script{"m": {Tokens: fake.Numbered(100_000), Every: 5 * time.Millisecond}})
 	defer provider.Close()
