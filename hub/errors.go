@@ -39,6 +39,7 @@ const (
 	CodeContextLength      Code = "context_length"           // the conversation is too long
 	CodeContentFilter      Code = "content_filter"           // refused by the provider's filter
 	CodeModelNotFound      Code = "model_not_found"          // no such model
+	CodeProviderAddress    Code = "provider_address"         // there is a server, and nothing at this path of it
 	CodeProviderInvalid    Code = "provider_invalid_request" // the provider refused the request
 	CodeProviderTimeout    Code = "provider_timeout"         // silent for too long
 	CodeProviderTruncated  Code = "provider_truncated"       // the answer broke off

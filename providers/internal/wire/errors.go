@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +26,7 @@ var messages = map[hub.Code]string{
 	hub.CodeContextLength:      "The conversation is too long for this model.",
 	hub.CodeContentFilter:      "The provider's content filter refused this.",
 	hub.CodeModelNotFound:      "The provider has no such model.",
+	hub.CodeProviderAddress:    "The provider's server has no such address. Is the base URL right: does it lack /v1, or have too much?",
 	hub.CodeProviderInvalid:    "The provider refused the request as invalid.",
 	hub.CodeProviderTimeout:    "The provider was silent for too long.",
 	hub.CodeProviderTruncated:  "The answer broke off before its end.",
@@ -153,6 +155,8 @@ func (e apiError) code(status int) hub.Code {
 		return hub.CodeProviderQuota
 	case status == http.StatusForbidden, has("permission_error", "permission_denied", "location is not supported"):
 		return hub.CodeProviderPermission
+	case e.elsewhere(status):
+		return hub.CodeProviderAddress
 	case status == http.StatusNotFound, has("model_not_found", "not_found_error"):
 		return hub.CodeModelNotFound
 	case status == http.StatusRequestTimeout, status == http.StatusGatewayTimeout, has("timeout_error"):
@@ -161,6 +165,19 @@ func (e apiError) code(status int) hub.Code {
 		return hub.CodeProviderInvalid
 	}
 	return hub.CodeProviderError
+}
+
+var (
+	// nowhere is all that a server says that does not know a path. Of a model that
+	// is missing it tells the name, or at least that it is a model.
+	nowhere = regexp.MustCompile(`^(404:? *)?((the )?(file|page|route|path|url|endpoint|resource|requested resource|requested url) *)?(was )?not found[.!]*$|^404$`)
+	// noPath are words for it that mean nothing else.
+	noPath = regexp.MustCompile(`invalid url|unexpected endpoint|(unknown|unsupported|no such) (endpoint|url|path|route)|cannot (post|get) /|no (matching )?route`)
+)
+
+// elsewhere says whether the error is of the path that was asked.
+func (e apiError) elsewhere(status int) bool {
+	return noPath.MatchString(e.words) || status == http.StatusNotFound && nowhere.MatchString(strings.ToLower(strings.TrimSpace(e.Message)))
 }
 
 // fail is e as an error of ours. Of a request that was invalid only the vendor
@@ -184,6 +201,9 @@ func statusError(r *http.Response, body []byte) *hub.Error {
 		}
 		_ = json.Unmarshal(body, &other) // then the status must do
 		e.Message = cmp.Or(plain(other.Message), plain(other.Detail))
+		if text := string(body); e.Message == "" && r.StatusCode == http.StatusNotFound && !strings.Contains(strings.ToLower(text), "model") {
+			e.Message = "not found" // by a page, or without a word: who knows models has an error object
+		}
 		e.words = strings.ToLower(e.Message)
 	}
 	failed := e.fail(r.StatusCode, &StatusError{Status: r.StatusCode, Detail: cmp.Or(e.Message, http.StatusText(r.StatusCode))})

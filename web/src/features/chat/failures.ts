@@ -50,6 +50,11 @@ const words: Record<string, Words> = {
     text: 'It may have been retired or renamed. Choose another one.',
     ways: ['switch', 'settings'],
   },
+  provider_address: {
+    title: 'The provider has nothing at this address',
+    text: 'Its server was reached. Is the base URL right: does it lack /v1, or have too much?',
+    ways: ['settings', 'switch'],
+  },
   provider_invalid_request: {
     title: 'The provider refused the request',
     text: 'The model may not take what the chat has set or attached. Another model may.',
