@@ -11,11 +11,13 @@ import (
 // Ask stores a question and starts its answer, which goes on whatever becomes
 // of ctx; Attach follows it. The same ids again find the same answer.
 func (h *Hub) Ask(ctx context.Context, user UserID, q Question) (Asked, error) {
-	return h.ask(ctx, user, q, SessionID(NewID()))
+	return h.ask(ctx, user, q, SessionID(NewID()), func(*feed, Asked) {})
 }
 
-// ask is Ask with the id that a session gets if one is opened.
-func (h *Hub) ask(ctx context.Context, user UserID, q Question, fresh SessionID) (Asked, error) {
+// ask is Ask with the id that a session gets if one is opened. opened is called
+// when an answer begins, before its events are in its feed and under the feed's
+// lock.
+func (h *Hub) ask(ctx context.Context, user UserID, q Question, fresh SessionID, opened func(*feed, Asked)) (Asked, error) {
 	var st *stream
 	sq, err := h.storedQuestion(ctx, user, q, fresh)
 	if err != nil {
@@ -53,7 +55,7 @@ func (h *Hub) ask(ctx context.Context, user UserID, q Question, fresh SessionID)
 		h.unreserve(mine)
 		return asked, err
 	}
-	if err := h.open(mine, user, asked); err != nil {
+	if err := h.open(mine, user, asked, opened); err != nil {
 		h.doubt(sq.AnswerID)
 		h.unreserve(mine)
 		return asked, err

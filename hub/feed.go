@@ -163,6 +163,7 @@ type sub struct {
 	single bool   // follows one stream, as SSE does, and no changes
 	held   bool   // what is new waits until the answer to the subscribe is ready
 	member bool   // that was given once: the viewer counts
+	asks   int32  // commands that have joined and are not answered yet; guarded by viewer.mu
 	head   []byte // that answer
 	next   int    // the next entry
 	acked  int64  // changes up to this version are in the answer
@@ -180,7 +181,11 @@ type place struct {
 
 // take cuts what comes next, up to and with limit.
 func (p *place) take(f Framing, limit int64) (out piece) {
-	out, p.pos = p.log.take(f, p.pos, limit, p.pos < p.until)
+	merge := p.pos < p.until
+	if merge && p.pos >= FromStart {
+		limit = min(limit, p.until)
+	}
+	out, p.pos = p.log.take(f, p.pos, limit, merge)
 	return out
 }
 

@@ -462,7 +462,7 @@ func (h *Hub) apply(f *feed, payload []byte) {
 		return
 	}
 	kind := payload[0]
-	if f.syncing && kind != kindPresence {
+	if f.syncing && kind != kindPresence && !h.follows(f, payload) {
 		if len(f.backlog) < backlogMax {
 			f.backlog = append(f.backlog, payload)
 		} else {
@@ -498,6 +498,17 @@ func (h *Hub) apply(f *feed, payload []byte) {
 		}
 		f.others[n.Replica] = present{viewers: n.Viewers, at: time.Now()}
 	}
+}
+
+// follows says that a payload is the next of a stream that is known here: it need
+// not wait until the database has said what else was missed. The caller holds f.mu.
+func (h *Hub) follows(f *feed, payload []byte) bool {
+	if payload[0] != kindBatch {
+		return false
+	}
+	b, err := decodeBatch(payload)
+	l := f.streams[b.stream]
+	return err == nil && l != nil && l.remote && !l.ended() && b.epoch == l.epoch && b.from <= l.last
 }
 
 // applyChange adds a change that was made elsewhere; our own come back too.

@@ -237,8 +237,8 @@ func (h *Hub) unreserve(st *stream) {
 }
 
 // open makes a reserved stream live and tells its feed of question and answer.
-func (h *Hub) open(st *stream, user UserID, asked Asked) error {
-	if err := h.openFeed(st, user, asked); err != nil {
+func (h *Hub) open(st *stream, user UserID, asked Asked, opened func(*feed, Asked)) error {
+	if err := h.openFeed(st, user, asked, opened); err != nil {
 		return err
 	}
 	if h.opt.Bus != nil {
@@ -248,7 +248,7 @@ func (h *Hub) open(st *stream, user UserID, asked Asked) error {
 	return nil
 }
 
-func (h *Hub) openFeed(st *stream, user UserID, asked Asked) error {
+func (h *Hub) openFeed(st *stream, user UserID, asked Asked, opened func(*feed, Asked)) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if old := h.streams[st.id]; old != st && old != nil && old.endedAt.IsZero() {
@@ -265,6 +265,7 @@ func (h *Hub) openFeed(st *stream, user UserID, asked Asked) error {
 		st.head = encode(openHead{Question: asked.Question, Answer: asked.Answer})
 		st.unopened = true
 	}
+	opened(f, asked)
 	if q := asked.Question; q != nil {
 		f.add(entry{event: encode(messageEvent{Type: "message", Version: q.Version, Message: *q}), version: q.Version})
 	}

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -12,10 +13,15 @@ const (
 )
 
 // tick tells presence, compares versions with the database's, so that a lost
-// event costs a viewer one request, and forgets logs whose time is over.
+// event costs a viewer one request, and forgets logs whose time is over. Nothing
+// of that waits for a database that does not answer.
 func (h *Hub) tick(ctx context.Context) {
 	t := time.NewTicker(tickEvery)
 	defer t.Stop()
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	idle := make(chan struct{}, 1) // holds one while the database is not asked
+	idle <- struct{}{}
 	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
@@ -28,11 +34,19 @@ func (h *Hub) tick(ctx context.Context) {
 		if h.opt.Bus != nil && n%4 == 0 {
 			h.syncStale(now)
 		}
-		if n%versionsEach == 0 {
-			h.tellVersions(ctx)
-			if h.opt.Bus == nil {
-				h.settleDoubtful(ctx)
-			}
+		if n%versionsEach != 0 {
+			continue
+		}
+		select {
+		case <-idle:
+			asking.Go(func() {
+				defer func() { idle <- struct{}{} }()
+				h.tellVersions(ctx)
+				if h.opt.Bus == nil {
+					h.settleDoubtful(ctx)
+				}
+			})
+		default: // the database is slow
 		}
 	}
 }

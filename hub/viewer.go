@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 )
 
@@ -188,11 +189,10 @@ func (h *Hub) Connect(ctx context.Context, user UserID) (*Viewer, error) {
 		v.Close()
 		return nil, err
 	}
-	s.feed.mu.Lock()
-	s.feed.version = max(s.feed.version, version)
-	s.acked = version
-	s.release(encode(readyEvent{Type: "ready", UserID: user, UserVersion: version}))
-	s.feed.mu.Unlock()
+	v.grant(s, encode(readyEvent{Type: "ready", UserID: user, UserVersion: version}), func() {
+		s.feed.version = max(s.feed.version, version)
+		s.acked = version
+	})
 	return v, nil
 }
 
@@ -214,49 +214,73 @@ func (s *sub) release(answer []byte) {
 	s.viewer.signal()
 }
 
-// join subscribes the viewer to a feed, held until release. A viewer that has
-// joined already is held again.
+// join subscribes the viewer to a feed for a command, which ends that with grant
+// or done. A new subscription is held until the first grant; to one that the
+// viewer has, what is new goes on meanwhile.
 func (v *Viewer) join(key Topic) *sub {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, s := range v.subs {
 		if s.feed.session == key.Session && s.feed.user == key.User {
-			s.feed.mu.Lock()
-			s.held = true
-			s.feed.mu.Unlock()
+			s.asks++
 			return s
 		}
 	}
-	s := &sub{viewer: v, held: true}
+	s := &sub{viewer: v, held: true, asks: 1}
 	v.subs = append(v.subs, s)
 	v.hub.join(s, key)
 	return s
+}
+
+// grant ends a command that has joined a feed with its answer. set is called
+// before, under the feed's lock. Who has left the feed meanwhile gets the answer
+// alone.
+func (v *Viewer) grant(s *sub, answer []byte, set func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	s.asks--
+	if s.left {
+		v.replies = appendFrame(v.replies, v.framing, -1, answer)
+		v.signal()
+		return
+	}
+	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
+	set()
+	s.release(answer)
+}
+
+// done ends a command that has joined a feed: the viewer leaves it, unless one
+// was granted or is under way.
+func (v *Viewer) done(s *sub) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	s.asks--
+	s.feed.mu.Lock()
+	member := s.member
+	s.feed.mu.Unlock()
+	if s.asks == 0 && !member && !s.left {
+		v.leaveSub(s)
+	}
 }
 
 // leave ends the subscription, if there is one.
 func (v *Viewer) leave(key Topic) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for i, s := range v.subs {
+	for _, s := range v.subs {
 		if s.feed.session == key.Session && s.feed.user == key.User {
-			v.subs = append(v.subs[:i:i], v.subs[i+1:]...)
-			s.left = true
-			v.hub.leave(s)
+			v.leaveSub(s)
 			return
 		}
 	}
 }
 
-// follows says whether the viewer is subscribed to the session.
-func (v *Viewer) follows(id SessionID) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	for _, s := range v.subs {
-		if s.feed.session == id {
-			return true
-		}
-	}
-	return false
+// leaveSub ends a subscription. The caller holds v.mu.
+func (v *Viewer) leaveSub(s *sub) {
+	v.subs = slices.DeleteFunc(v.subs, func(o *sub) bool { return o == s })
+	s.left = true
+	v.hub.leave(s)
 }
 
 // Close leaves all feeds. When it has returned the sink is not called any more.
@@ -272,10 +296,11 @@ func (v *Viewer) Close() {
 
 // Subscribe joins a session's feed. It answers with an ack that has the
 // session's version, then with what is missing of every stream in flight and
-// of those in positions; from there on the viewer is live.
+// of those in positions; from there on the viewer is live. One that follows the
+// session already stays so until then.
 func (v *Viewer) Subscribe(ctx context.Context, ref int64, id SessionID, positions map[MessageID]int64) error {
-	was := v.follows(id)
 	s := v.join(Topic{Session: id})
+	even := s.even(positions)
 	err := v.hub.await(ctx, s.feed) // what is read from here on misses nothing
 	var session Session
 	if err == nil {
@@ -286,43 +311,48 @@ func (v *Viewer) Subscribe(ctx context.Context, ref int64, id SessionID, positio
 		ended, err = v.hub.lookUpLogs(ctx, v.user, s.feed, positions)
 	}
 	if err != nil {
-		v.abandon(s, was)
+		v.done(s)
 		return err
 	}
-	f := s.feed
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.version = max(f.version, session.Version)
-	s.acked = max(s.acked, session.Version)
-	for _, l := range ended {
-		if f.streams[l.id] == nil {
-			s.place(l, positions[l.id])
+	v.grant(s, encode(ackEvent{Type: "ack", Ref: ref, Version: session.Version}), func() {
+		f := s.feed
+		f.version = max(f.version, session.Version)
+		s.acked = max(s.acked, session.Version)
+		for _, l := range ended {
+			if f.streams[l.id] == nil {
+				s.place(l, positions[l.id])
+			}
 		}
-	}
-	for mid, pos := range positions {
-		if l := f.streams[mid]; l != nil {
-			s.place(l, pos)
+		for mid, pos := range positions {
+			if l := f.streams[mid]; l != nil && !even[mid] {
+				s.place(l, pos)
+			}
 		}
-	}
-	for _, l := range f.streams {
-		if _, known := positions[l.id]; !known && !l.ended() {
-			*s.find(l, NoPosition) = place{log: l, pos: NoPosition, fresh: true}
+		for _, l := range f.streams {
+			if _, known := positions[l.id]; !known && !l.ended() {
+				*s.find(l, NoPosition) = place{log: l, pos: NoPosition, fresh: true}
+			}
 		}
-	}
-	s.release(encode(ackEvent{Type: "ack", Ref: ref, Version: session.Version}))
+	})
 	return nil
 }
 
-// abandon takes back a join that was refused.
-func (v *Viewer) abandon(s *sub, was bool) {
-	if !was {
-		v.leave(Topic{Session: s.feed.session})
-		return
-	}
+// even says which of the positions are just what the viewer was sent: from these
+// on it is sent all that comes until the answer, and needs nothing again.
+func (s *sub) even(positions map[MessageID]int64) map[MessageID]bool {
 	s.feed.mu.Lock()
-	s.held = false
-	s.feed.mu.Unlock()
-	v.signal()
+	defer s.feed.mu.Unlock()
+	var out map[MessageID]bool
+	for i := range s.places {
+		p := &s.places[i]
+		if pos, ok := positions[p.log.id]; ok && !s.held && pos == p.pos && pos >= 0 {
+			if out == nil {
+				out = map[MessageID]bool{}
+			}
+			out[p.log.id] = true
+		}
+	}
+	return out
 }
 
 // place sets the viewer's cursor in a stream to where it says it stands. The
@@ -334,9 +364,14 @@ func (s *sub) place(l *log, pos int64) {
 		pos = NoPosition
 	}
 	p := s.find(l, pos)
-	p.pos, p.fresh = pos, pos < l.last
-	if pos >= 0 {
-		p.until = l.last
+	sent := p.pos
+	p.pos, p.fresh, p.until = pos, pos < l.last, l.last
+	if pos == NoPosition {
+		p.until = 0
+	} else if sent > pos {
+		// It was sent more than it says it has, perhaps after it had said so. The
+		// merged delta ends there: who has it all drops it, who has a hole needs it.
+		p.until = min(sent, l.last)
 	}
 }
 
@@ -354,28 +389,48 @@ func (v *Viewer) Send(ctx context.Context, ref int64, q Question) error {
 	if q.SessionID != nil {
 		id = *q.SessionID
 	}
-	was := v.follows(id)
-	s := v.join(Topic{Session: id})
-	if !was {
-		s.feed.mu.Lock()
-		s.snapshotAll()
-		s.feed.mu.Unlock()
-	}
-	asked, err := v.hub.ask(ctx, v.user, q, id)
-	if err != nil {
-		v.abandon(s, was)
+	s := v.joinForAll(id)
+	granted := false
+	asked, err := v.hub.ask(ctx, v.user, q, id, func(f *feed, asked Asked) {
+		granted = v.admit(f, ackOf(ref, asked))
+	})
+	if err != nil || granted {
+		v.done(s)
 		return err
 	}
-	if asked.Session.ID != id { // an earlier send of the same ids opened another
-		v.abandon(s, was)
-		was = v.follows(asked.Session.ID)
-		s = v.join(Topic{Session: asked.Session.ID})
-		if !was {
-			s.feed.mu.Lock()
-			s.snapshotAll()
-			s.feed.mu.Unlock()
+	if asked.Session.ID != id { // an earlier send of the same ids opened another, or the parent's is meant
+		v.done(s)
+		s = v.joinForAll(asked.Session.ID)
+	}
+	v.grant(s, ackOf(ref, asked), func() {})
+	return nil
+}
+
+// joinForAll joins a session's feed. A viewer that has not followed it gets a
+// snapshot of every stream in flight.
+func (v *Viewer) joinForAll(id SessionID) *sub {
+	s := v.join(Topic{Session: id})
+	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
+	if !s.member {
+		s.snapshotAll()
+	}
+	return s
+}
+
+// admit grants a send in the feed that its answer lives in, if the viewer has
+// joined that. The caller holds the feed's lock and adds the answer's events then.
+func (v *Viewer) admit(f *feed, ack []byte) bool {
+	for _, s := range f.subs {
+		if s.viewer == v && !s.single {
+			s.release(ack)
+			return true
 		}
 	}
+	return false
+}
+
+func ackOf(ref int64, asked Asked) []byte {
 	ack := ackEvent{Type: "ack", Ref: ref, SessionID: asked.Session.ID, AnswerID: asked.Answer.ID}
 	switch {
 	case asked.Question != nil:
@@ -383,10 +438,7 @@ func (v *Viewer) Send(ctx context.Context, ref int64, q Question) error {
 	case asked.Answer.ParentID != nil:
 		ack.MessageID = *asked.Answer.ParentID
 	}
-	s.feed.mu.Lock()
-	defer s.feed.mu.Unlock()
-	s.release(encode(ack))
-	return nil
+	return encode(ack)
 }
 
 // Stop ends an answer, as [Hub.Stop] does.
