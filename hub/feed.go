@@ -17,15 +17,16 @@ type feed struct {
 	session SessionID // empty in a user's feed
 	user    UserID    // empty in a session's feed
 
-	mu      sync.Mutex // guards everything below, and the logs and subs of the feed
-	entries []entry
-	base    int   // index of entries[0] since the feed began
-	version int64 // the highest that was sent
-	streams map[MessageID]*log
-	subs    []*sub
-	lent    bool // the flusher reads subs: nothing that is in it is changed in place
-	queued  bool // the flusher has the feed still to take
-	shown   int  // viewers told by the last presence event
+	mu        sync.Mutex // guards everything below, and the logs and subs of the feed
+	entries   []entry
+	base      int   // index of entries[0] since the feed began
+	forgotten int   // index of the first entry that is kept whole
+	version   int64 // the highest that was sent
+	streams   map[MessageID]*log
+	subs      []*sub
+	lent      bool // the flusher reads subs: nothing that is in it is changed in place
+	queued    bool // the flusher has the feed still to take
+	shown     int  // viewers told by the last presence event
 
 	// With a bus only.
 	listening bool
@@ -95,6 +96,37 @@ func (f *feed) add(entries ...entry) {
 	f.wake()
 }
 
+// letGo keeps nothing of a log that is forgotten. Who follows it has it still;
+// who has not come to its entries yet is told the versions, and fetches. The
+// caller holds f.mu.
+func (f *feed) letGo(l *log) {
+	for i, e := range f.entries {
+		if e.log == l {
+			f.entries[i] = entry{version: e.version}
+			if e.version > 0 {
+				f.entries[i].event = f.versionEvent(e.version)
+			}
+		}
+	}
+}
+
+// forgetSeen keeps of the changes that every viewer has taken the versions alone,
+// by which one that comes twice is known. The caller holds f.mu.
+func (f *feed) forgetSeen() {
+	if f.forgotten == f.head() {
+		return
+	}
+	seen := f.head()
+	for _, s := range f.subs {
+		seen = min(seen, s.next)
+	}
+	for i := max(f.forgotten, f.base); i < seen; i++ {
+		e := &f.entries[i-f.base]
+		*e = entry{version: e.version}
+	}
+	f.forgotten = max(f.forgotten, seen)
+}
+
 // publish is add for who does not hold the lock.
 func (f *feed) publish(e entry) {
 	f.mu.Lock()
@@ -134,6 +166,9 @@ func (f *feed) exit(s *sub) {
 	f.subs[s.at] = f.subs[last]
 	f.subs[last] = nil
 	f.subs = f.subs[:last]
+	if last == 0 { // nobody comes back to what has been
+		f.base, f.entries = f.head(), nil
+	}
 }
 
 func (f *feed) head() int { return f.base + len(f.entries) }
@@ -204,6 +239,9 @@ func (s *sub) find(l *log, from int64) *place {
 		s.places = s.first[:0]
 	}
 	s.places = append(s.places, place{log: l, pos: from})
+	if len(s.places) > len(s.first) {
+		clear(s.first[:]) // they lie elsewhere now
+	}
 	return &s.places[len(s.places)-1]
 }
 
@@ -256,7 +294,7 @@ func (s *sub) take(dst []byte) (out []byte, p piece, more bool) {
 				}
 				return dst, pl.take(framing, e.seq), true
 			}
-		} else if e.version == 0 || e.version > s.acked {
+		} else if e.event != nil && (e.version == 0 || e.version > s.acked) {
 			dst = appendFrame(dst, framing, -1, e.event)
 		}
 		s.next++
@@ -273,7 +311,7 @@ func (s *sub) take(dst []byte) (out []byte, p piece, more bool) {
 			return dst, pl.take(framing, pl.log.last), true
 		}
 		if pl.log.ended() && !s.single {
-			s.places = append(s.places[:i], s.places[i+1:]...)
+			s.places = slices.Delete(s.places, i, i+1)
 			i--
 		}
 	}

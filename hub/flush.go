@@ -2,12 +2,16 @@ package hub
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 )
 
 // flushEach is how many viewers of one feed a worker writes to before others
 // may help with the rest.
 const flushEach = 64
+
+// queueKept bounds the memory of the queue that is kept while it is empty.
+const queueKept = 1 << 13
 
 // A flusher writes to the viewers what is new for them. Whoever adds something
 // to a feed leaves the feed here and goes on; a worker for each core takes it,
@@ -49,7 +53,9 @@ func (f *flusher) take() (x flush, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for f.next == len(f.queue) && !f.closed {
-		f.queue, f.next = f.queue[:0], 0
+		if f.queue, f.next = f.queue[:0], 0; cap(f.queue) > queueKept { // after a burst
+			f.queue = nil
+		}
 		f.some.Wait()
 	}
 	if f.closed {
@@ -58,7 +64,7 @@ func (f *flusher) take() (x flush, ok bool) {
 	x = f.queue[f.next]
 	f.queue[f.next] = flush{}
 	if f.next++; f.next >= 1024 && 2*f.next > len(f.queue) {
-		f.queue = append(f.queue[:0], f.queue[f.next:]...)
+		f.queue = slices.Delete(f.queue, 0, f.next) // which clears the places behind
 		f.next = 0
 	}
 	return x, true

@@ -283,5 +283,6 @@ func (h *Hub) dropLocked(st *stream) {
 	if st.feed.streams[st.id] == st.log {
 		delete(st.feed.streams, st.id)
 	}
+	st.feed.letGo(st.log)
 	h.forget(st.feed)
 }

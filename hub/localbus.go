@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -221,7 +222,7 @@ func (c *localClient) End(_ context.Context, s SessionID, id MessageID, payload 
 	c.bus.ended = append(c.bus.ended, id)
 	if len(c.bus.ended) > endedMax { // who comes later reads the stored message
 		delete(c.bus.logs, c.bus.ended[0])
-		c.bus.ended = c.bus.ended[1:]
+		c.bus.ended = slices.Delete(c.bus.ended, 0, 1)
 	}
 	c.bus.publish(Topic{Session: s}, payload)
 	return nil

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -171,18 +172,20 @@ func (f *feed) catchUp(v int64) {
 func (h *Hub) forgetEnded(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for len(h.ended) > 0 && now.Sub(h.ended[0].endedAt) >= h.opt.Keep {
-		st := h.ended[0]
-		h.ended = h.ended[1:]
-		h.dropLocked(st)
+	over := 0
+	for ; over < len(h.ended) && now.Sub(h.ended[over].endedAt) >= h.opt.Keep; over++ {
+		h.dropLocked(h.ended[over])
 	}
+	h.ended = slices.Delete(h.ended, 0, over) // it clears what is left behind them: a slice from there on would hold them
 	for _, f := range h.feeds {
 		f.mu.Lock()
 		for id, l := range f.streams {
 			if l.remote && l.ended() && now.Sub(l.endedAt) >= h.opt.Keep {
 				delete(f.streams, id)
+				f.letGo(l)
 			}
 		}
+		f.forgetSeen()
 		f.mu.Unlock()
 	}
 }

@@ -65,6 +65,6 @@ func (g *gate) leave() {
 	}
 	if g.busy = len(*line) > 0; g.busy {
 		close((*line)[0])
-		*line = (*line)[1:]
+		*line = slices.Delete(*line, 0, 1)
 	}
 }
