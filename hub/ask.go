@@ -133,25 +133,26 @@ func (h *Hub) storedQuestion(ctx context.Context, user UserID, q Question, fresh
 }
 
 // choose settles which model is asked, and checks that it can answer.
-func (h *Hub) choose(ctx context.Context, user UserID, sq *StoredQuestion) (provider Provider, err error) {
+func (h *Hub) choose(ctx context.Context, user UserID, sq *StoredQuestion) (v Vendor, err error) {
 	if sq.Model, err = h.resolveModel(ctx, user, sq.Model); err != nil {
-		return nil, err
+		return v, err
 	}
-	if err := h.canSee(ctx, user, *sq); err != nil {
-		return nil, err
+	if v, _, err = h.providerOf(ctx, user, "model", sq.Model); err != nil {
+		return v, err
 	}
-	provider, _, err = h.providerOf(ctx, user, "model", sq.Model)
-	return provider, err
+	return v, h.canSee(ctx, user, v, *sq)
 }
 
 // canSee refuses images for a model that is known not to see them.
-func (h *Hub) canSee(ctx context.Context, user UserID, sq StoredQuestion) error {
-	m := h.modelLately(user, sq.Model)
-	if m.Vision == nil || *m.Vision {
+func (h *Hub) canSee(ctx context.Context, user UserID, v Vendor, sq StoredQuestion) error {
+	if len(sq.Files) == 0 {
 		return nil
 	}
 	files, err := h.store.Files(ctx, user, sq.Files)
-	if err == nil && slices.ContainsFunc(files, File.IsImage) {
+	if err != nil || !slices.ContainsFunc(files, File.IsImage) {
+		return err
+	}
+	if m := h.modelOf(ctx, v, sq.Model); m.Vision != nil && !*m.Vision {
 		err = &Error{Code: CodeNoVision, Field: "attachments", Msg: "the model " + sq.Model + " cannot see images: choose another one, or remove the image"}
 	}
 	return err

@@ -122,6 +122,7 @@ type endNote struct {
 type changeNote struct {
 	Version int64           `json:"version"`
 	Event   json.RawMessage `json:"event"`
+	About   MessageID       `json:"about,omitempty"` // of what is told about a stream beside its events
 }
 
 type presenceNote struct {

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"strings"
@@ -17,6 +18,7 @@ var catalogJSON []byte
 // one fits.
 type catalogEntry struct {
 	Name      string `json:"name"`
+	Host      string `json:"host"` // its vendor's: only there its price counts
 	Context   int64  `json:"context"`
 	Vision    *bool  `json:"vision"`
 	Reasoning bool   `json:"reasoning"`
@@ -50,8 +52,17 @@ func known(model string) (best catalogEntry, ok bool) {
 	return best, ok
 }
 
+// knownAt finds a model in the catalog whose vendor is the one that is asked.
+func knownAt(model string, v Vendor) (catalogEntry, bool) {
+	e, ok := known(model)
+	return e, ok && v.at(e.Host)
+}
+
 // complete adds what the catalog knows to what the provider said.
-func (m *Model) complete() {
+func (m *Model) complete(v Vendor) {
+	if m.Name == "" || m.Name == m.ID {
+		m.Name = baseName(m.ID)
+	}
 	e, ok := known(m.ID)
 	if !ok {
 		return
@@ -59,13 +70,26 @@ func (m *Model) complete() {
 	if m.Context == 0 && !m.Whole {
 		m.Context = e.Context
 	}
-	if m.Vision == nil {
+	if m.Vision == nil && !m.Whole {
 		m.Vision = e.Vision
 	}
 	m.Reasoning = m.Reasoning || e.Reasoning && !m.Whole
-	if m.Price == nil {
+	if m.Price == nil && v.at(e.Host) {
 		m.Price = e.Price
 	}
+}
+
+// baseName is what a model is called whose id is the path of a file.
+func baseName(id string) string {
+	path := strings.ReplaceAll(id, "\\", "/")
+	drive := len(path) > 2 && path[1] == ':' && path[2] == '/'
+	file := strings.HasSuffix(strings.ToLower(path), ".gguf") || strings.HasSuffix(strings.ToLower(path), ".safetensors")
+	if !drive && !file && !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "./") && !strings.HasPrefix(path, "../") &&
+		!strings.HasPrefix(path, "~/") && !strings.HasPrefix(path, "file:") {
+		return id
+	}
+	path = strings.TrimRight(path, "/")
+	return cmp.Or(path[strings.LastIndexByte(path, '/')+1:], id)
 }
 
 // thoughtless says that a model is listed as one that does not reason.
@@ -86,21 +110,25 @@ func shippedPrices() []ModelPrice {
 }
 
 // priceOf finds a model's price: the admin's for its full name or the longest
-// beginning of its bare one, or what ships. It returns nil if there is none.
-func priceOf(custom []ModelPrice, model string) *Price {
+// beginning of its bare one, or what ships. It returns nil if there is none. What
+// ships is of the vendor's own address, and what the admin sets is of the vendors'
+// and of the providers that everyone may ask: a user's own endpoint may be called
+// like one of those, and its models like a vendor's.
+func priceOf(custom []ModelPrice, v Vendor, model string) *Price {
+	e, ok := knownAt(model, v)
 	var best *ModelPrice
 	for i, p := range custom {
-		if strings.EqualFold(p.Model, model) {
+		if v.Owner == "" && strings.EqualFold(p.Model, model) {
 			return &custom[i].Price
 		}
-		if strings.HasPrefix(bareName(model), strings.ToLower(p.Model)) && (best == nil || len(p.Model) > len(best.Model)) {
+		if (v.Owner == "" || ok) && strings.HasPrefix(bareName(model), strings.ToLower(p.Model)) && (best == nil || len(p.Model) > len(best.Model)) {
 			best = &custom[i]
 		}
 	}
-	if best != nil {
+	switch {
+	case best != nil:
 		return &best.Price
-	}
-	if e, ok := known(model); ok {
+	case ok:
 		return e.Price
 	}
 	return nil

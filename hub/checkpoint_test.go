@@ -10,7 +10,9 @@ import (
 )
 
 // drip is a provider that says a word every 50 ms.
-type drip struct{ Provider }
+type drip struct{}
+
+func (drip) Models(context.Context) ([]Model, error) { return nil, nil }
 
 func (drip) Stream(ctx context.Context, _ Prompt) iter.Seq2[Delta, error] {
 	return func(yield func(Delta, error) bool) {

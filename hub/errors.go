@@ -54,6 +54,11 @@ type Error struct {
 	Field      string        // the request's field that is wrong, if one is
 	RetryAfter time.Duration // how long to wait, 0 if unknown
 	Err        error         // for the log; may hold vendor details
+
+	// Of a provider, for who has set it up.
+	Said  string // its own words
+	Asked string // the address that was asked for its models
+	Try   string // a base URL at which it lists some
 }
 
 func (e *Error) Error() string {

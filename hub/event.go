@@ -59,6 +59,15 @@ type finishEvent struct {
 	ThinkingMS int64      `json:"thinking_ms,omitempty"`
 }
 
+// noticeEvent tells what an answer waits for before its first token. It has no seq
+// and is not kept: who comes later is told again, or has no need to know.
+type noticeEvent struct {
+	Type      string    `json:"type"`
+	MessageID MessageID `json:"message_id"`
+	SessionID SessionID `json:"session_id"`
+	Notice    Notice    `json:"notice"`
+}
+
 type messageEvent struct {
 	Type    string  `json:"type"`
 	Version int64   `json:"version"`

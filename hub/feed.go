@@ -54,6 +54,7 @@ type entry struct {
 	version int64 // 0 for what has none
 	log     *log
 	seq     int64
+	about   *log // the stream that the event is about, for those who follow that alone
 }
 
 func newFeed(session SessionID, user UserID) *feed {
@@ -278,7 +279,9 @@ func (s *sub) take(dst []byte) (out []byte, p piece, more bool) {
 		}
 	}
 	if s.single {
-		s.next = s.feed.head()
+		if dst = s.tellAbout(dst); len(dst) > 0 {
+			return dst, piece{}, true
+		}
 	}
 	if s.next < s.feed.base {
 		s.next = s.feed.head()

@@ -44,7 +44,7 @@ func (h *Hub) bill(st *stream, model string, end *AnswerEnd) {
 	whole := end.Reason.Status() == StatusComplete
 	ctx, cancel := context.WithTimeout(h.base, 2*time.Second)
 	defer cancel()
-	end.Usage = h.account(ctx, model, end.Usage, whole, st.input, output)
+	end.Usage = h.account(ctx, end.vendor, model, end.Usage, whole, st.input, output)
 }
 
 // consume reads the provider's answer into the stream and says how it ended.
@@ -68,7 +68,7 @@ func (h *Hub) consume(st *stream, o order) (end AnswerEnd) {
 		end.Reason = ReasonInterrupted
 	case failed != nil && end.Reason == "":
 		h.log.Warn("answer failed", "message", st.id, "code", CodeOf(failed), "err", failed)
-		end.Reason, end.Error = ReasonError, failure(failed)
+		end.Reason, end.Error = ReasonError, h.failure(st.user, end.vendor, failed)
 	case end.Reason == "":
 		end.Reason = ReasonError
 		end.Error = &Failure{Code: CodeProviderTruncated, Detail: "The answer broke off before its end."}
@@ -77,15 +77,19 @@ func (h *Hub) consume(st *stream, o order) (end AnswerEnd) {
 }
 
 // read asks one model and pushes what it says into the stream.
-func (h *Hub) read(st *stream, o order, model string, provider Provider, end *AnswerEnd) error {
-	p, notices, err := h.prompt(st.ctx, st.user, o, h.modelLately(st.user, model))
+func (h *Hub) read(st *stream, o order, model string, v Vendor, end *AnswerEnd) error {
+	end.vendor = v
+	p, notices, err := h.prompt(st.ctx, st.user, o, h.modelOf(st.ctx, v, model))
 	if err != nil {
 		return err
 	}
 	end.Notices = append(end.Notices, notices...)
 	st.asks(estimatePrompt(p))
+	wait := &waiting{hub: h, stream: st}
+	defer func() { end.Notices = append(end.Notices, wait.notices()...) }()
 	var thinking time.Time
-	for d, err := range provider.Stream(st.ctx, p) {
+	for d, err := range v.Stream(withTell(st.ctx, wait.tell), p) {
+		wait.over()
 		if err != nil {
 			return err
 		}
@@ -119,6 +123,9 @@ func (h *Hub) read(st *stream, o order, model string, provider Provider, end *An
 	if !thinking.IsZero() && end.ThinkingMS == 0 {
 		end.ThinkingMS = max(1, time.Since(thinking).Milliseconds())
 	}
+	if n, short := inputShort(p, end.Usage); short {
+		end.Notices = append(end.Notices, n)
+	}
 	return nil
 }
 
@@ -134,13 +141,14 @@ func (h *Hub) fallBack(st *stream, o order, failed error, end *AnswerEnd) error 
 		return failed
 	}
 	h.log.Warn("answer failed; asking the fallback model", "message", st.id, "code", CodeOf(failed), "err", failed)
+	first := end.vendor
 	*end = AnswerEnd{Model: model, Notices: []Notice{{
-		Code: NoticeFallback, Detail: fmt.Sprintf("%s did not answer (%s) %s was asked instead.", o.model, failure(failed).Detail, model),
+		Code: NoticeFallback, Detail: fmt.Sprintf("%s did not answer (%s) %s was asked instead.", o.model, h.failure(st.user, first, failed).Detail, model),
 	}}}
 	if err := h.read(st, o, model, provider, end); err != nil {
 		if st.pristine() && st.ctx.Err() == nil { // the first failure is what the person should act on
-			end.Model = ""
-			end.Notices = []Notice{{Code: NoticeFallbackFail, Detail: fmt.Sprintf("%s was asked instead, and failed, too: %s", model, failure(err).Detail)}}
+			end.Model, end.vendor = "", first
+			end.Notices = []Notice{{Code: NoticeFallbackFail, Detail: fmt.Sprintf("%s was asked instead, and failed, too: %s", model, h.failure(st.user, provider, err).Detail)}}
 			return failed
 		}
 		return err
@@ -161,15 +169,6 @@ func addToolCall(calls []ToolCall, d ToolDelta) []ToolCall {
 	c.Name += clean(d.Name)
 	c.Arguments += clean(d.Arguments)
 	return calls
-}
-
-// failure is what everyone may see of a provider's error.
-func failure(err error) *Failure {
-	var e *Error
-	if errors.As(err, &e) {
-		return &Failure{Code: e.Code, Detail: clean(e.Msg), RetryAfter: int64((e.RetryAfter + time.Second - 1) / time.Second)}
-	}
-	return &Failure{Code: CodeProviderError, Detail: "The provider failed in an unexpected way."}
 }
 
 // end stores the end of an answer, however often it takes, and then tells it.

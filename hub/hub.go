@@ -43,8 +43,8 @@ type Hub struct {
 	vendors Vendors
 	opt     Options
 	log     *slog.Logger
-	models  cache[Model]
-	prices  cache[ModelPrice]
+	lists   listings
+	prices  priceCache
 	commits *committer
 	flusher *flusher
 

@@ -84,6 +84,8 @@ const (
 	NoticeImagesLeft   Code = "images_left"   // the model sees no images: earlier ones were left out
 	NoticeFallback     Code = "fallback"      // the model asked for failed; another one answered
 	NoticeFallbackFail Code = "fallback_fail" // and the other one failed, too
+	NoticeLoading      Code = "model_loading" // the model had to be loaded first
+	NoticeInputShort   Code = "input_short"   // the server read much less than it was sent
 )
 
 // Failure is why an answer failed, as everyone may see it.

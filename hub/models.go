@@ -2,6 +2,8 @@ package hub
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -15,101 +17,184 @@ const modelsFor = time.Minute
 // nobody waits for that provider again.
 const partFor = 10 * time.Second
 
-// listMax is how many users' lists are kept.
+// listMax is how many lists and descriptions are kept.
 const listMax = 1000
 
-// cache holds what was read lately, by user where that matters.
-type cache[T any] struct {
+// priceCache holds the prices that were read lately.
+type priceCache struct {
 	mu    sync.Mutex
-	items map[UserID]cached[T]
-}
-
-type cached[T any] struct {
-	items []T
+	items []ModelPrice
 	until time.Time
 }
 
-func (c *cache[T]) get(user UserID) ([]T, bool) {
+func (c *priceCache) get() ([]ModelPrice, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	got, ok := c.items[user]
-	return got.items, ok && time.Now().Before(got.until)
+	return c.items, time.Now().Before(c.until)
 }
 
-func (c *cache[T]) put(user UserID, items []T, goodFor time.Duration) {
+func (c *priceCache) put(items []ModelPrice) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.items == nil || len(c.items) >= listMax {
-		c.items = map[UserID]cached[T]{}
+	c.items, c.until = items, time.Now().Add(modelsFor)
+}
+
+// forget has them read anew.
+func (c *priceCache) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.until = time.Time{}
+}
+
+// listings has what providers listed lately, for all who may ask them.
+type listings struct {
+	mu sync.Mutex
+	of map[listed]*listing
+}
+
+// listed is a provider, or one model of it that was described.
+type listed struct {
+	provider Provider
+	model    string
+}
+
+// listing is what was read last, and the reading that is under way.
+type listing struct {
+	models []Model // of a reading that failed: those of the one before
+	err    error
+	until  time.Time
+	busy   chan struct{} // closed when the reading has ended; nil if there is none
+}
+
+// get returns what is known, read by read if that is too old. Whoever else wants
+// the same meanwhile waits for that reading; ctx ends the wait, and a reading when
+// its own limit does.
+func (l *listings) get(ctx context.Context, of listed, read func(ctx context.Context) ([]Model, time.Duration, error)) ([]Model, error) {
+	l.mu.Lock()
+	e := l.of[of]
+	if e == nil {
+		if l.of == nil || len(l.of) >= listMax {
+			l.of = map[listed]*listing{}
+		}
+		e = &listing{}
+		l.of[of] = e
 	}
-	c.items[user] = cached[T]{items: items, until: time.Now().Add(goodFor)}
+	if time.Now().Before(e.until) {
+		defer l.mu.Unlock()
+		return e.models, e.err
+	}
+	busy := e.busy
+	if busy == nil {
+		e.busy = make(chan struct{})
+		l.mu.Unlock()
+		return l.read(context.WithoutCancel(ctx), e, read) // it is kept, whoever hangs up
+	}
+	l.mu.Unlock()
+	select {
+	case <-busy:
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return e.models, e.err
 }
 
-// forget has everything read anew.
-func (c *cache[T]) forget() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.items = nil
+func (l *listings) read(ctx context.Context, e *listing, read func(ctx context.Context) ([]Model, time.Duration, error)) ([]Model, error) {
+	var models []Model
+	var goodFor time.Duration
+	err := errUnlisted // of a panic
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		close(e.busy)
+		e.busy, e.err, e.until = nil, err, time.Now().Add(goodFor)
+		if err == nil {
+			e.models = models
+		} else {
+			e.until = time.Now().Add(partFor)
+		}
+	}()
+	models, goodFor, err = read(ctx)
+	if err != nil {
+		return e.models, err
+	}
+	return models, nil
+}
+
+var errUnlisted = errors.New("the list was not read")
+
+// list returns a provider's models, and why they were not read the last time.
+func (h *Hub) list(ctx context.Context, name string, v Vendor) ([]Model, error) {
+	return h.lists.get(ctx, listed{provider: v.Provider}, func(ctx context.Context) ([]Model, time.Duration, error) {
+		models, err := v.Provider.Models(ctx)
+		if err != nil {
+			h.log.Warn("list models", "provider", name, "err", err)
+		}
+		return models, modelsFor, err
+	})
+}
+
+// ModelList is what a user can ask, and the providers that could not be listed.
+type ModelList struct {
+	Items  []Model      `json:"items"`
+	Failed []FailedList `json:"failed"`
 }
 
 // Models lists what the user can ask, of all providers, the default model first.
 // Of a provider that does not answer it has what that said before.
-func (h *Hub) Models(ctx context.Context, user UserID) ([]Model, error) {
-	if items, ok := h.models.get(user); ok {
-		return items, nil
-	}
+func (h *Hub) Models(ctx context.Context, user UserID) (ModelList, error) {
+	out := ModelList{Items: []Model{}, Failed: []FailedList{}}
 	providers, err := h.vendors.For(ctx, user)
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	prices := h.customPrices(ctx)
-	names := make([]string, 0, len(providers))
-	for name := range providers {
-		names = append(names, name)
+	names := slices.Sorted(maps.Keys(providers))
+	lists, failed := h.listAll(ctx, names, providers)
+	for i, name := range names {
+		v := providers[name]
+		if failed[i] != nil {
+			out.Failed = append(out.Failed, FailedList{Provider: name, Error: h.listFailure(failed[i], h.knows(ctx, user, v.Owner))})
+		}
+		for _, m := range lists[i] {
+			out.Items = append(out.Items, finished(m, name, v, prices))
+		}
 	}
-	slices.Sort(names)
+	if i := slices.IndexFunc(out.Items, func(m Model) bool { return m.ID == h.opt.DefaultModel }); i > 0 {
+		out.Items = slices.Concat(out.Items[i:i+1], out.Items[:i], out.Items[i+1:]) // clients take the first for the default
+	}
+	return out, nil
+}
+
+// listAll lists many providers at once.
+func (h *Hub) listAll(ctx context.Context, names []string, providers map[string]Vendor) ([][]Model, []error) {
 	lists := make([][]Model, len(names))
 	failed := make([]error, len(names))
 	var asked sync.WaitGroup
-	ask := context.WithoutCancel(ctx) // the list is kept, whoever hangs up; providers have a limit of their own
 	for i, name := range names {
-		asked.Go(func() { lists[i], failed[i] = providers[name].Models(ask) })
+		asked.Go(func() { lists[i], failed[i] = h.list(ctx, name, providers[name]) })
 	}
 	asked.Wait()
-	before, _ := h.models.get(user)
-	items := []Model{}
-	goodFor := modelsFor
-	for i, name := range names {
-		if failed[i] != nil {
-			h.log.Warn("list models", "provider", name, "err", failed[i])
-			goodFor = partFor
-			for _, m := range before {
-				if m.Provider == name {
-					items = append(items, m)
-				}
-			}
-			continue
-		}
-		for _, m := range lists[i] {
-			m.ID, m.Provider = name+"/"+m.ID, name
-			m.complete()
-			if p := priceOf(prices, m.ID); p != nil {
-				m.Price = p
-			}
-			items = append(items, m)
-		}
+	return lists, failed
+}
+
+// finished is a model as it is told, of what its provider says of it.
+func finished(m Model, name string, v Vendor, prices []ModelPrice) Model {
+	m.ID, m.Provider = name+"/"+m.ID, name
+	if m.Name == strings.TrimPrefix(m.ID, name+"/") {
+		m.Name = baseName(m.Name)
 	}
-	if i := slices.IndexFunc(items, func(m Model) bool { return m.ID == h.opt.DefaultModel }); i > 0 {
-		items = slices.Concat(items[i:i+1], items[:i], items[i+1:]) // clients take the first for the default
+	m.complete(v)
+	if p := priceOf(prices, v, m.ID); p != nil {
+		m.Price = p
 	}
-	h.models.put(user, items, goodFor)
-	return items, nil
+	return m
 }
 
 // customPrices are the admin's, as read lately; while the database is away, as
 // read before.
 func (h *Hub) customPrices(ctx context.Context) []ModelPrice {
-	items, ok := h.prices.get("")
+	items, ok := h.prices.get()
 	if ok {
 		return items
 	}
@@ -118,22 +203,79 @@ func (h *Hub) customPrices(ctx context.Context) []ModelPrice {
 		h.log.Warn("read the prices", "err", err)
 		return items
 	}
-	h.prices.put("", fresh, modelsFor)
+	h.prices.put(fresh)
 	return fresh
 }
 
-// modelLately says what is known of a model without asking its provider: what
-// that said the last time, or the catalog.
-func (h *Hub) modelLately(user UserID, id string) Model {
-	items, _ := h.models.get(user)
-	for _, m := range items {
-		if m.ID == id {
-			return m
+// describeFor is how long a provider may take to say what a model can do before it
+// is asked, and describedFor how long that is good.
+const (
+	describeFor  = 3 * time.Second
+	describedFor = 10 * time.Second
+)
+
+// modelOf says what is known of a model that is about to be asked. What the catalog
+// does not know of its vendor's own, the provider is asked, by the first who needs
+// it; without an answer in time it is unknown.
+func (h *Hub) modelOf(ctx context.Context, v Vendor, id string) Model {
+	ctx, cancel := context.WithTimeout(ctx, describeFor)
+	defer cancel()
+	provider, name, _ := strings.Cut(id, "/")
+	m := Model{ID: name}
+	if _, ok := knownAt(id, v); !ok {
+		if described := h.describe(ctx, v, name); described.ID != "" {
+			m = described
+		} else {
+			models, _ := h.list(ctx, provider, v) // why it failed, the list has logged
+			for _, listed := range models {
+				if listed.ID == name {
+					m = listed
+				}
+			}
 		}
 	}
-	m := Model{ID: id}
-	m.complete()
-	return m
+	return finished(m, provider, v, h.customPrices(ctx))
+}
+
+// describe has the provider describe one model, if it can.
+func (h *Hub) describe(ctx context.Context, v Vendor, name string) Model {
+	d, ok := v.Provider.(Describer)
+	if !ok {
+		return Model{}
+	}
+	got, err := h.lists.get(ctx, listed{v.Provider, name}, func(ctx context.Context) ([]Model, time.Duration, error) {
+		ctx, cancel := context.WithTimeout(ctx, describeFor)
+		defer cancel()
+		m, err := d.Describe(ctx, name)
+		if err != nil {
+			h.log.Warn("describe a model", "model", name, "err", err)
+		}
+		if m.Context == 0 && m.ID != "" { // known once the model is loaded
+			return []Model{m}, 0, err
+		}
+		return []Model{m}, describedFor, err
+	})
+	if err != nil || len(got) == 0 {
+		return Model{}
+	}
+	return got[0]
+}
+
+// toldPrice is what the provider itself has listed as a model's price, if it has.
+func (h *Hub) toldPrice(v Vendor, id string) *Price {
+	_, name, _ := strings.Cut(id, "/")
+	h.lists.mu.Lock()
+	defer h.lists.mu.Unlock()
+	e := h.lists.of[listed{provider: v.Provider}]
+	if e == nil {
+		return nil
+	}
+	for _, m := range e.models {
+		if m.ID == name {
+			return m.Price
+		}
+	}
+	return nil
 }
 
 // knownModel checks that a model's provider is there. Whether the provider has
@@ -147,19 +289,20 @@ func (h *Hub) knownModel(ctx context.Context, user UserID, field, id string) err
 }
 
 // providerOf finds the provider of a model, and the model's name there.
-func (h *Hub) providerOf(ctx context.Context, user UserID, field, id string) (Provider, string, error) {
+func (h *Hub) providerOf(ctx context.Context, user UserID, field, id string) (Vendor, string, error) {
 	name, model, ok := strings.Cut(id, "/")
 	if !ok || model == "" {
-		return nil, "", Invalid(field, "must be provider/model")
+		return Vendor{}, "", Invalid(field, "must be provider/model")
 	}
 	providers, err := h.vendors.For(ctx, user)
 	if err != nil {
-		return nil, "", err
+		return Vendor{}, "", err
 	}
-	if providers[name] == nil {
-		return nil, "", Invalid(field, "names a provider that is not set up here")
+	v, ok := providers[name]
+	if !ok {
+		return Vendor{}, "", Invalid(field, "names a provider that is not set up here")
 	}
-	return providers[name], model, nil
+	return v, model, nil
 }
 
 // resolveModel returns the model to ask, the default one for "". Whether there is
@@ -175,8 +318,8 @@ func (h *Hub) resolveModel(ctx context.Context, user UserID, id string) (string,
 	if err != nil {
 		return "", err
 	}
-	if len(models) == 0 {
+	if len(models.Items) == 0 {
 		return "", Invalid("model", "is required: no provider lists its models now")
 	}
-	return models[0].ID, nil
+	return models.Items[0].ID, nil
 }

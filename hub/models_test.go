@@ -31,19 +31,19 @@ func TestModelsAreListedWhateverFails(t *testing.T) {
 		h.vendors = Fixed{"x": provider}
 		gone, hangUp := context.WithCancel(t.Context())
 		hangUp()
-		list := func(when string, ctx context.Context) {
+		list := func(when string, ctx context.Context, failed int) {
 			t.Helper()
-			if got, err := h.Models(ctx, "u"); err != nil || len(got) != 1 || got[0].ID != "x/m" {
+			if got, err := h.Models(ctx, "u"); err != nil || len(got.Items) != 1 || got.Items[0].ID != "x/m" || len(got.Failed) != failed {
 				t.Errorf("%s: %+v, %v", when, got, err)
 			}
 		}
-		list("for a client that hung up", gone)
-		list("then", t.Context())
+		list("for a client that hung up", gone, 0)
+		list("then", t.Context(), 0)
 		provider.down = true
 		pause(t.Context(), 2*modelsFor)
-		list("while the provider is down", t.Context())
+		list("while the provider is down", t.Context(), 1)
 		pause(t.Context(), 2*partFor)
-		list("while it stays down", t.Context())
+		list("while it stays down", t.Context(), 1)
 	})
 }
 

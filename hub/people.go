@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -24,17 +25,26 @@ const (
 type EndpointInfo struct {
 	Name    string         `json:"name"`
 	Kind    string         `json:"kind"`
-	BaseURL string         `json:"base_url"`
+	BaseURL string         `json:"base_url"` // only to who has set it up
 	Source  EndpointSource `json:"source"`
 	HasKey  bool           `json:"has_key"`
+	Error   *ListFailure   `json:"error"` // why its models are not listed; nil if they are
 }
 
-// Endpoints lists the providers that are set up, as the user may see them.
+// Endpoints lists the providers that are set up, as the user may see them, and
+// which of them do not list their models.
 func (h *Hub) Endpoints(ctx context.Context, user UserID) ([]EndpointInfo, error) {
 	list, err := h.store.Endpoints(ctx, user)
 	if err != nil {
 		return nil, err
 	}
+	providers, err := h.vendors.For(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	names := slices.Sorted(maps.Keys(providers))
+	_, failed := h.listAll(ctx, names, providers)
+	shared := h.knows(ctx, user, "")
 	out := slices.Clone(h.opt.Builtin)
 	for _, e := range list {
 		info := EndpointInfo{Name: e.Name, Kind: e.Kind, BaseURL: e.BaseURL, Source: FromAdmin, HasKey: e.APIKey != ""}
@@ -42,6 +52,19 @@ func (h *Hub) Endpoints(ctx context.Context, user UserID) ([]EndpointInfo, error
 			info.Source = FromUser
 		}
 		out = append(out, info)
+	}
+	for i := range out {
+		e := &out[i]
+		own := e.Source == FromUser
+		if !own && !shared {
+			e.BaseURL = ""
+		}
+		at := slices.Index(names, e.Name)
+		if at < 0 || failed[at] == nil || own != (providers[e.Name].Owner != "") {
+			continue // the user's own of that name is asked instead
+		}
+		f := h.listFailure(failed[at], own || shared)
+		e.Error = &f
 	}
 	if out == nil {
 		out = []EndpointInfo{}
@@ -67,14 +90,12 @@ func (h *Hub) PutEndpoint(ctx context.Context, e Endpoint) error {
 		return Invalid("base_url", "is required")
 	}
 	err := h.store.PutEndpoint(ctx, e)
-	h.models.forget()
 	return err
 }
 
 // DeleteEndpoint removes a provider that was added in the page.
 func (h *Hub) DeleteEndpoint(ctx context.Context, owner UserID, name string) error {
 	err := h.store.DeleteEndpoint(ctx, owner, name)
-	h.models.forget()
 	return err
 }
 
@@ -139,7 +160,6 @@ func (h *Hub) PutPrice(ctx context.Context, p ModelPrice) error {
 	p.Custom = true
 	err := h.store.PutPrice(ctx, p)
 	h.prices.forget()
-	h.models.forget()
 	return err
 }
 
@@ -147,6 +167,5 @@ func (h *Hub) PutPrice(ctx context.Context, p ModelPrice) error {
 func (h *Hub) DeletePrice(ctx context.Context, model string) error {
 	err := h.store.DeletePrice(ctx, model)
 	h.prices.forget()
-	h.models.forget()
 	return err
 }

@@ -14,7 +14,7 @@ type order struct {
 	question Question
 	asked    Asked
 	model    string // "provider/model"
-	provider Provider
+	provider Vendor
 	title    bool // the session was opened by this question, and wants a title
 }
 

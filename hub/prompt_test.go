@@ -143,15 +143,46 @@ func TestPriceIsTheAdminsBeforeWhatShips(t *testing.T) {
 	custom := []ModelPrice{
 		{Model: "gpt-4o", Price: Price{Input: 1}}, {Model: "gpt-4o-mini", Price: Price{Input: 2}}, {Model: "mine/gpt-4o-mini", Price: Price{Input: 3}},
 	}
-	for model, want := range map[string]float64{
-		"openai/gpt-4o-2024-11-20": 1, "openai/gpt-4o-mini": 2, "openrouter/openai/gpt-4o-mini": 2, "mine/gpt-4o-mini": 3, "openai/gpt-4.1": 2,
+	openAI, router := Vendor{Address: "https://api.openai.com/v1"}, Vendor{Address: "https://openrouter.example/v1"}
+	users, usersOwn := Vendor{Owner: "u", Address: "https://a.example/v1"}, Vendor{Owner: "u", Address: "https://eu.api.openai.com/v1"}
+	for name, tt := range map[string]struct {
+		at    Vendor
+		model string
+		want  float64 // 0 for none
+	}{
+		"the admin's, by its beginning":     {openAI, "openai/gpt-4o-2024-11-20", 1},
+		"by the longer one":                 {openAI, "openai/gpt-4o-mini", 2},
+		"elsewhere":                         {router, "openrouter/openai/gpt-4o-mini", 2},
+		"by the full name":                  {router, "mine/gpt-4o-mini", 3},
+		"what ships":                        {openAI, "openai/gpt-4.1", 2},
+		"what ships, in a region":           {Vendor{Address: "https://eu.api.openai.com/v1"}, "x/gpt-4.1", 2},
+		"no vendor's address":               {router, "openrouter/openai/gpt-4.1", 0},
+		"a name like the vendor's address":  {Vendor{Address: "https://api.openai.com.example.org"}, "openai/gpt-4.1", 0},
+		"a name like a vendor's":            {Vendor{Address: "http://127.0.0.1:11434"}, "ollama/mistral-small:24b", 0},
+		"another vendor's address":          {openAI, "openai/mistral-small", 0},
+		"a user's, called like the admin's": {users, "mine/gpt-4o-mini", 0},
+		"a user's, at the vendor's":         {usersOwn, "mine/gpt-4o-mini", 2},
+		"a user's, what ships":              {usersOwn, "openai/gpt-4.1", 2},
+		"unheard of":                        {openAI, "x/unheard-of", 0},
 	} {
-		if p := priceOf(custom, model); p == nil || p.Input != want {
-			t.Errorf("price of %s: %+v, want input %v", model, p, want)
+		got := 0.0
+		if p := priceOf(custom, tt.at, tt.model); p != nil {
+			got = p.Input
+		}
+		if got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
 	}
-	if p := priceOf(custom, "x/unheard-of"); p != nil {
-		t.Errorf("an unknown model costs %+v", p)
+}
+
+func TestModelsThatArePathsAreCalledByTheirFile(t *testing.T) {
+	for id, want := range map[string]string{
+		"/models/think.gguf": "think.gguf", `C:\\models\\a b.gguf`: "a b.gguf", "models/sub/x.gguf": "x.gguf", "./x": "x", "/data/llama/": "llama",
+		"meta-llama/Llama-3": "meta-llama/Llama-3", "qwen3:4b": "qwen3:4b", "file:///m/x.bin": "x.bin", "/": "/", "~/x/y": "y",
+	} {
+		if got := finished(Model{ID: id, Name: id}, "p", Vendor{}, nil); got.Name != want || got.ID != "p/"+id {
+			t.Errorf("%s is called %q", got.ID, got.Name)
+		}
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"net/url"
+	"strings"
 )
 
 // A Provider answers prompts with one vendor's models.
@@ -18,17 +20,42 @@ type Provider interface {
 	Models(ctx context.Context) ([]Model, error)
 }
 
+// A Describer is a Provider that can say of one model what it can do and which
+// context it has just now. A Model without an ID says no more than the list does.
+type Describer interface {
+	Describe(ctx context.Context, model string) (Model, error)
+}
+
+// Vendor is a provider as it is set up.
+type Vendor struct {
+	Provider
+	Owner   UserID // whose alone it is; "" if everyone may ask it
+	Address string // where it is asked; "" if nowhere
+}
+
+// at says whether a vendor is asked at a host, or at one of a region of it.
+func (v Vendor) at(host string) bool {
+	u, err := url.Parse(v.Address)
+	return err == nil && host != "" && (u.Hostname() == host || strings.HasSuffix(u.Hostname(), "."+host))
+}
+
 // Vendors finds the providers there are, by their names.
 type Vendors interface {
 	// For returns those that the user may ask.
-	For(ctx context.Context, user UserID) (map[string]Provider, error)
+	For(ctx context.Context, user UserID) (map[string]Vendor, error)
 }
 
 // Fixed is [Vendors] of the same providers for everyone.
 type Fixed map[string]Provider
 
 // For is Vendors'.
-func (f Fixed) For(context.Context, UserID) (map[string]Provider, error) { return f, nil }
+func (f Fixed) For(context.Context, UserID) (map[string]Vendor, error) {
+	all := map[string]Vendor{}
+	for name, p := range f {
+		all[name] = Vendor{Provider: p}
+	}
+	return all, nil
+}
 
 // Model is something that can be asked. A provider says what it knows; the hub
 // completes that from its [Catalog].

@@ -513,6 +513,10 @@ func (h *Hub) follows(f *feed, payload []byte) bool {
 
 // applyChange adds a change that was made elsewhere; our own come back too.
 func (f *feed) applyChange(n changeNote) {
+	about := f.streams[n.About]
+	if about != nil && !about.remote {
+		return
+	}
 	for i := len(f.entries) - 1; i >= 0 && i >= len(f.entries)-64; i-- {
 		if n.Version > 0 && f.entries[i].version == n.Version {
 			return
@@ -521,7 +525,7 @@ func (f *feed) applyChange(n changeNote) {
 	if n.Version > 0 && n.Version <= f.version && len(f.entries) == 0 {
 		return
 	}
-	f.add(entry{event: n.Event, version: n.Version})
+	f.add(entry{event: n.Event, version: n.Version, about: about})
 }
 
 // applyBatch takes events of a stream elsewhere. The caller holds f.mu.

@@ -263,6 +263,8 @@ type simDB struct {
 	r *simReplica
 }
 
+func (d simDB) User(_ context.Context, id UserID) (User, error) { return User{ID: id, Role: RoleUser}, nil }
+
 func (d simDB) Session(ctx context.Context, _ UserID, id SessionID) (Session, error) {
 	if err := d.r.gate(ctx, toStore, "Session", ""); err != nil {
 		return Session{}, err

@@ -8,7 +8,7 @@ import (
 // account completes what an answer used: what the provider did not report is
 // estimated, and all of it priced. An answer that failed before it began costs
 // nothing.
-func (h *Hub) account(ctx context.Context, model string, u *Usage, whole bool, input, output int64) *Usage {
+func (h *Hub) account(ctx context.Context, v Vendor, model string, u *Usage, whole bool, input, output int64) *Usage {
 	switch {
 	case u == nil:
 		u = &Usage{InputTokens: input, OutputTokens: output, Estimated: true}
@@ -16,7 +16,11 @@ func (h *Hub) account(ctx context.Context, model string, u *Usage, whole bool, i
 		u.OutputTokens, u.Estimated = max(u.OutputTokens, output), true
 	}
 	u.bound()
-	if p := priceOf(h.customPrices(ctx), model); p != nil {
+	p := priceOf(h.customPrices(ctx), v, model)
+	if p == nil {
+		p = h.toldPrice(v, model)
+	}
+	if p != nil {
 		cost := p.Cost(*u)
 		u.Cost = &cost
 	}

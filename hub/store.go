@@ -20,6 +20,7 @@ type Store interface {
 	FileStore
 	UsageStore
 	SettingsStore
+	User(ctx context.Context, id UserID) (User, error)
 }
 
 // SessionStore is the part of [Store] that keeps conversations.
@@ -138,6 +139,8 @@ type AnswerEnd struct {
 	Notices    []Notice
 	ThinkingMS int64
 	Opaque     []json.RawMessage
+
+	vendor Vendor // that answered, or failed
 }
 
 // Orphan is an answer whose owner died, now owned by who claimed it.

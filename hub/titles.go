@@ -46,7 +46,7 @@ func (h *Hub) makeTitle(user UserID, o order) {
 	}
 	room := titleTokens
 	p := Prompt{Model: name, Turns: []Turn{{Role: RoleOfUser, Content: titleText + question}}, MaxTokens: &room, ReasoningEffort: EffortOff}
-	if h.modelLately(user, model).thoughtless() {
+	if h.modelOf(ctx, provider, model).thoughtless() {
 		p.ReasoningEffort = ""
 	}
 	var text strings.Builder
@@ -70,7 +70,7 @@ func (h *Hub) makeTitle(user UserID, o order) {
 	if usage == nil && title == "" {
 		return
 	}
-	usage = h.account(ctx, model, usage, whole, estimatePrompt(p), estimate(text.String()))
+	usage = h.account(ctx, provider, model, usage, whole, estimatePrompt(p), estimate(text.String()))
 	s := Spending{ID: NewID(), User: user, Session: o.asked.Session.ID, Model: model, Usage: *usage, At: time.Now().UTC()}
 	if err := h.store.RecordUsage(ctx, s); err != nil {
 		h.log.Warn("book a title", "err", err)
@@ -113,21 +113,12 @@ func (h *Hub) titleModel(ctx context.Context, user UserID, asked string) string 
 		return h.opt.TitleModel
 	}
 	provider, _, _ := strings.Cut(asked, "/")
-	entry, ok := known(asked)
-	if !ok || entry.Small == "" {
-		return ""
-	}
-	infos, err := h.Endpoints(ctx, user)
+	v, _, err := h.providerOf(ctx, user, "model", asked)
 	if err != nil {
 		return ""
 	}
-	own := false
-	for _, e := range infos { // the user's own come last, and count
-		if e.Name == provider {
-			own = e.BaseURL == ""
-		}
-	}
-	if !own {
+	entry, own := knownAt(asked, v)
+	if !own || entry.Small == "" {
 		return ""
 	}
 	return provider + "/" + entry.Small

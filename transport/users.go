@@ -80,9 +80,9 @@ func (s *Server) me(c echo.Context, who identity) error {
 
 // models is GET /models.
 func (s *Server) models(c echo.Context, who identity) error {
-	items, err := s.hub.Models(c.Request().Context(), who.user)
+	list, err := s.hub.Models(c.Request().Context(), who.user)
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, map[string]any{"items": items})
+	return c.JSON(http.StatusOK, list)
 }

@@ -85,12 +85,15 @@ func (v *vendors) open(e hub.Endpoint) hub.Provider {
 }
 
 // For is hub.Vendors': a user's own go before everyone's of the same name.
-func (v *vendors) For(ctx context.Context, user hub.UserID) (map[string]hub.Provider, error) {
+func (v *vendors) For(ctx context.Context, user hub.UserID) (map[string]hub.Vendor, error) {
 	list, err := v.added.Endpoints(ctx, user)
 	if err != nil {
 		return nil, err
 	}
-	all := maps.Clone(v.settings)
+	all := map[string]hub.Vendor{}
+	for name, p := range v.settings {
+		all[name] = vendor(p, "")
+	}
 	now := map[hub.UserID]map[string]made{user: {}, "": {}}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -101,7 +104,7 @@ func (v *vendors) For(ctx context.Context, user hub.UserID) (map[string]hub.Prov
 		}
 		now[e.Owner][e.Name] = m
 		if _, own := now[user][e.Name]; e.Owner != "" || !own {
-			all[e.Name] = m.provider
+			all[e.Name] = vendor(m.provider, e.Owner)
 		}
 	}
 	for owner, providers := range now {
@@ -111,4 +114,13 @@ func (v *vendors) For(ctx context.Context, user hub.UserID) (map[string]hub.Prov
 		}
 	}
 	return all, nil
+}
+
+// vendor is a provider with whose it is and where it is asked.
+func vendor(p hub.Provider, owner hub.UserID) hub.Vendor {
+	v := hub.Vendor{Provider: p, Owner: owner}
+	if at, ok := p.(interface{ Address() string }); ok { // the demo is nowhere
+		v.Address = at.Address()
+	}
+	return v
 }

@@ -103,7 +103,7 @@ func TestProviderLivesAsLongAsItsEndpoint(t *testing.T) {
 	stored := &endpoints{{Name: "a", Kind: "openai", BaseURL: "http://x"}, {Owner: "ann", Name: "a", Kind: "openai", BaseURL: "http://y"}, {Name: "b", Kind: "openai", BaseURL: "http://z"}}
 	v := newVendors(Config{}, nil)
 	v.added = stored
-	at := func() map[string]hub.Provider {
+	at := func() map[string]hub.Vendor {
 		all, err := v.For(t.Context(), "ann")
 		if err != nil {
 			t.Fatal(err)
@@ -111,7 +111,7 @@ func TestProviderLivesAsLongAsItsEndpoint(t *testing.T) {
 		return all
 	}
 	first, second := at(), at()
-	if len(first) != 2 || !maps.Equal(first, second) || first["a"] != v.made["ann"]["a"].provider {
+	if len(first) != 2 || !maps.Equal(first, second) || first["a"].Provider != v.made["ann"]["a"].provider {
 		t.Errorf("%v, then %v; ann's own go first", first, second)
 	}
 	(*stored)[2].UpdatedAt = time.Now()
@@ -286,6 +286,7 @@ func TestUsageIsCountedOnceHoweverAnAnswerEnds(t *testing.T) {
 			}
 			s := startServer(t, provider, env)
 			c := s.user("ann")
+			c.call(http.MethodPut, "/prices/gpt-4", map[string]any{"input": 2.5, "cached_input": 1.25, "output": 10}, nil) // the catalog's count at OpenAI's own address alone
 			session, ctx := c.session(), soon(t)
 			ids := map[string]any{"session_id": session, "content": "go", "model": "openai/gpt-4o", "message_id": hub.NewID(), "answer_id": hub.NewID()}
 			for range 3 {

@@ -42,6 +42,9 @@ func New(opt Options) *Provider {
 	return p
 }
 
+// Address is where the server is asked.
+func (p *Provider) Address() string { return p.client.Base() }
+
 // Stream answers a prompt. It asks again only while nothing has arrived.
 func (p *Provider) Stream(ctx context.Context, prompt hub.Prompt) iter.Seq2[hub.Delta, error] {
 	path := "/models/" + url.PathEscape(prompt.Model) + ":streamGenerateContent?alt=sse"

@@ -2,6 +2,7 @@
 package ollama
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"log/slog"
@@ -18,7 +19,7 @@ import (
 type Options struct {
 	APIKey    string        // for a server behind a proxy that wants one, or ollama.com
 	BaseURL   string        // may be host:port; http://127.0.0.1:11434 if empty
-	FirstByte time.Duration // 120 s if 0
+	FirstByte time.Duration // 5 minutes if 0: it may load a model first
 	Idle      time.Duration // 60 s if 0
 	Guarded   bool          // the base URL is a user's: only the open internet is reached
 	Logger    *slog.Logger  // slog.Default() if nil
@@ -33,12 +34,16 @@ type Provider struct {
 // New returns a provider. It makes no connection yet.
 func New(opt Options) *Provider {
 	opt.BaseURL = base(opt.BaseURL)
+	opt.FirstByte = cmp.Or(opt.FirstByte, wire.LoadMax)
 	p := &Provider{client: wire.NewClient(wire.Options(opt)), header: http.Header{}}
 	if opt.APIKey != "" {
 		p.header.Set("Authorization", "Bearer "+opt.APIKey)
 	}
 	return p
 }
+
+// Address is where the server is asked.
+func (p *Provider) Address() string { return p.client.Base() }
 
 // Stream answers a prompt. It asks again only while nothing has arrived.
 func (p *Provider) Stream(ctx context.Context, prompt hub.Prompt) iter.Seq2[hub.Delta, error] {

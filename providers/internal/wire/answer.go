@@ -48,23 +48,25 @@ func (c *Client) Answer(ctx context.Context, path string, header http.Header, po
 		defer stop()
 		t := teller{yield: yield}
 		tell := t.tell // once: it is an allocation
-		err = c.retry(run, func() (bool, error) {
-			req, err := http.NewRequestWithContext(run, http.MethodPost, c.base+path, bytes.NewReader(body))
-			if err != nil {
-				return false, Fail(hub.CodeProviderInvalid, errors.New("the URL is not valid"))
-			}
-			req.Header = header.Clone()
-			req.Header.Set("Content-Type", "application/json")
-			req.Header.Set("Accept", "text/event-stream")
-			d := decoder()
-			err = c.stream(run, req, func(e Event) (bool, error) {
-				last, err := d.Event(e, tell)
-				return last || t.left, err
+		err = c.mended(path, body, func(body []byte) (bool, error) {
+			return c.retry(run, func() (bool, error) {
+				req, err := http.NewRequestWithContext(run, http.MethodPost, c.base+path, bytes.NewReader(body))
+				if err != nil {
+					return false, Fail(hub.CodeProviderInvalid, errors.New("the URL is not valid"))
+				}
+				req.Header = header.Clone()
+				req.Header.Set("Content-Type", "application/json")
+				req.Header.Set("Accept", "text/event-stream")
+				d := decoder()
+				err = c.stream(run, req, func(e Event) (bool, error) {
+					last, err := d.Event(e, tell)
+					return last || t.left, err
+				})
+				if err == nil && !t.left {
+					err = d.End(tell)
+				}
+				return t.shown, err
 			})
-			if err == nil && !t.left {
-				err = d.End(tell)
-			}
-			return t.shown, err
 		})
 		if err == nil || t.left || ctx.Err() != nil {
 			return
@@ -121,30 +123,43 @@ const (
 	retries  = 2
 	waitMax  = 30 * time.Second // a longer Retry-After is told, not waited for
 	waitBase = 500 * time.Millisecond
+
+	loadingWait = 3 * time.Second // between two looks whether a model is loaded
 )
 
 // retry calls try again while it fails in a way that may pass and has shown
 // nothing, which try says. The waits are 500 ms doubling, ±20 %, or what the
-// vendor asks for.
-func (c *Client) retry(ctx context.Context, try func() (shown bool, err error)) error {
-	for n := 0; ; n++ {
+// vendor asks for. A server that is loading the model is asked until it has, or
+// until the patience for a first byte ends.
+func (c *Client) retry(ctx context.Context, try func() (shown bool, err error)) (bool, error) {
+	began := time.Now()
+	for n := 0; ; {
 		shown, err := try()
-		if err == nil || shown || n == retries || !Retryable(err) || ctx.Err() != nil {
-			return err
+		if err == nil || shown || !Retryable(err) || ctx.Err() != nil {
+			return shown, err
 		}
 		wait := time.Duration(float64(waitBase<<n) * (0.8 + 0.4*rand.Float64()))
 		var e *hub.Error
 		if errors.As(err, &e) && e.RetryAfter > 0 {
 			if wait = e.RetryAfter; wait > waitMax {
-				return err
+				return false, err
 			}
+		}
+		if loading(err) {
+			hub.Tell(ctx, hub.Loading)
+			wait = min(max(wait, time.Second), loadingWait)
+			if time.Since(began)+wait > c.opt.FirstByte {
+				return false, err
+			}
+		} else if n++; n > retries {
+			return false, err
 		}
 		c.opt.Logger.Info("the provider failed and is asked again", "err", c.scrub(err), "wait", wait)
 		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return explain(ctx, ctx.Err())
+			return false, explain(ctx, ctx.Err())
 		case <-t.C:
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,11 +24,14 @@ import (
 type Options struct {
 	APIKey    string        // never found in an error
 	BaseURL   string        // http or https, without a query
-	FirstByte time.Duration // 120 s if 0
+	FirstByte time.Duration // 120 s if 0; 5 minutes for a server at home, which may load a model first
 	Idle      time.Duration // between two reads; 60 s if 0
 	Guarded   bool          // for a base URL that a user gave: only the open internet is reached
 	Logger    *slog.Logger  // slog.Default() if nil
 }
+
+// LoadMax is how long a server at home may take to load a model.
+const LoadMax = 5 * time.Minute
 
 const (
 	runMax   = 15 * time.Minute       // of an answer, with its retries
@@ -47,12 +51,17 @@ type Client struct {
 	base string
 	bad  error // of the base URL
 	run  time.Duration
+
+	refused refusals
 }
 
 // NewClient returns a client with a transport of its own.
 func NewClient(opt Options) *Client {
 	if opt.FirstByte == 0 {
 		opt.FirstByte = 120 * time.Second
+		if atHome(opt.BaseURL) {
+			opt.FirstByte = LoadMax
+		}
 	}
 	if opt.Idle == 0 {
 		opt.Idle = 60 * time.Second
@@ -80,6 +89,20 @@ func NewClient(opt Options) *Client {
 	return c
 }
 
+// atHome says whether a base URL leads to this machine or into a private network.
+func atHome(given string) bool {
+	u, err := url.Parse(given)
+	if err != nil {
+		return false
+	}
+	host := strings.ToLower(u.Hostname())
+	if ip := net.ParseIP(host); ip != nil {
+		return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast()
+	}
+	return !strings.Contains(host, ".") || // a container's name, or localhost
+		slices.ContainsFunc([]string{".localhost", ".local", ".lan", ".internal", ".home.arpa"}, func(end string) bool { return strings.HasSuffix(host, end) })
+}
+
 // base checks a base URL and returns it without a slash at its end.
 func base(given string) (string, error) {
 	if !hub.ValidBaseURL(given) {
@@ -89,6 +112,9 @@ func base(given string) (string, error) {
 	}
 	return strings.TrimRight(given, "/"), nil
 }
+
+// Base is the base URL.
+func (c *Client) Base() string { return c.base }
 
 // Do sends a request and turns every failure into a typed error.
 func (c *Client) Do(req *http.Request) (*http.Response, error) {
@@ -117,7 +143,12 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 // and reads the answer into answer. It is for what is no stream; ctx has its
 // time limit.
 func (c *Client) JSON(ctx context.Context, method, path string, header http.Header, body, answer any) error {
-	return c.scrub(c.json(ctx, method, path, header, body, answer))
+	err := c.json(ctx, method, path, header, body, answer)
+	var e *hub.Error
+	if errors.As(err, &e) {
+		e.Asked, _, _ = strings.Cut(c.base+path, "?")
+	}
+	return c.scrub(err)
 }
 
 func (c *Client) json(ctx context.Context, method, path string, header http.Header, body, answer any) error {
@@ -162,7 +193,7 @@ func (c *Client) scrub(err error) error {
 		return errors.New(clean(err.Error()))
 	}
 	failed := *e
-	failed.Msg = clean(e.Msg)
+	failed.Msg, failed.Said = clean(e.Msg), clean(e.Said)
 	if e.Err != nil {
 		failed.Err = errors.New(clean(e.Err.Error()))
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/omnichat/omnichat/hub"
 )
@@ -43,6 +44,7 @@ func Fail(code hub.Code, err error) *hub.Error {
 type apiError struct {
 	Message string
 	words   string // all that tells its kind, in lower case
+	param   string // the field of the request that it names, if any
 	status  int    // the HTTP status it names, if any
 	wait    time.Duration
 }
@@ -73,6 +75,7 @@ func parseError(data []byte) (apiError, bool) {
 		Message  json.RawMessage `json:"message"`
 		Type     string          `json:"type"`
 		Code     any             `json:"code"`
+		Param    any             `json:"param"`
 		Status   string          `json:"status"`
 		Metadata struct {
 			Raw json.RawMessage `json:"raw"` // what OpenRouter was told by others
@@ -91,6 +94,7 @@ func parseError(data []byte) (apiError, bool) {
 	} else if json.Unmarshal(body.Error, &out.Message) != nil {
 		out.Message = cmp.Or(plain(e.Message), "an error in an unknown shape")
 	}
+	out.param, _ = e.Param.(string)
 	words := []string{out.Message, e.Type, e.Status, string(e.Metadata.Raw)}
 	for _, code := range []any{e.Code, body.Code} {
 		switch c := code.(type) {
@@ -180,14 +184,38 @@ func (e apiError) elsewhere(status int) bool {
 	return noPath.MatchString(e.words) || status == http.StatusNotFound && nowhere.MatchString(strings.ToLower(strings.TrimSpace(e.Message)))
 }
 
-// fail is e as an error of ours. Of a request that was invalid only the vendor
-// can say what is wrong with it.
+var (
+	// permanent are words of failures that would come again, although the status
+	// says that the server is to blame.
+	permanent = regexp.MustCompile(`not supported|unsupported|does(n't| not) support|more system memory|out of memory|not enough memory|insufficient memory|` +
+		`(unable|failed) to (load|allocate|parse|tokenize|process|decode|open)|error loading model|no such file|template|grammar|runner process has terminated|invalid|unknown model`)
+	// eyeless are those of a model that sees no images.
+	eyeless = regexp.MustCompile(`(image|vision|multimodal|mmproj)[^.]{0,60}(not supported|unsupported|not support|not enabled)|(not|n't) support[^.]{0,40}(image|vision|multimodal)`)
+	// inMemory are those of one that is too large for its server.
+	inMemory = regexp.MustCompile(`(more system|out of|not enough|insufficient) memory`)
+	// loads are those of one that will be there in a while.
+	loads = regexp.MustCompile(`loading (the )?model|model[^.]{0,80} (is|are) (currently |still |being )*load|still loading|currently loading|unavailable_error|warming up`)
+)
+
+// saidMax bounds what a server's own words are told with, in characters.
+const saidMax = 300
+
+// fail is e as an error of ours.
 func (e apiError) fail(status int, err error) *hub.Error {
 	failed := Fail(e.code(status), err)
 	failed.RetryAfter = e.wait
-	if failed.Code == hub.CodeProviderInvalid && e.Message != "" {
-		said := []rune(e.Message)
-		failed.Msg = "The provider refused the request: " + string(said[:min(len(said), 300)])
+	said := []rune(strings.TrimSpace(e.Message))
+	failed.Said = string(said[:min(len(said), saidMax)])
+	failure := failed.Code == hub.CodeProviderError || failed.Code == hub.CodeProviderInvalid
+	switch {
+	case failure && eyeless.MatchString(e.words):
+		failed.Code, failed.Msg = hub.CodeNoVision, "This model cannot see images."
+	case failure && inMemory.MatchString(e.words):
+		failed.Code, failed.Msg = hub.CodeProviderInvalid, "The provider's server has too little memory for this model."
+	case failed.Code == hub.CodeProviderError && permanent.MatchString(e.words):
+		failed.Code, failed.Msg = hub.CodeProviderInvalid, "The provider cannot answer this, and trying again would not help."
+	case loading(failed):
+		failed.Msg = "The model is still being loaded by its server. Try again in a moment."
 	}
 	return failed
 }
@@ -201,12 +229,20 @@ func statusError(r *http.Response, body []byte) *hub.Error {
 		}
 		_ = json.Unmarshal(body, &other) // then the status must do
 		e.Message = cmp.Or(plain(other.Message), plain(other.Detail))
-		if text := string(body); e.Message == "" && r.StatusCode == http.StatusNotFound && !strings.Contains(strings.ToLower(text), "model") {
+		text := strings.TrimSpace(string(body))
+		switch {
+		case e.Message != "":
+		case !strings.ContainsAny(text, "<{[") && text != "" && utf8.ValidString(text):
+			e.Message = text
+		case r.StatusCode == http.StatusNotFound && !strings.Contains(strings.ToLower(text), "model"):
 			e.Message = "not found" // by a page, or without a word: who knows models has an error object
 		}
 		e.words = strings.ToLower(e.Message)
 	}
-	failed := e.fail(r.StatusCode, &StatusError{Status: r.StatusCode, Detail: cmp.Or(e.Message, http.StatusText(r.StatusCode))})
+	failed := e.fail(r.StatusCode, &StatusError{
+		Status: r.StatusCode, Detail: cmp.Or(e.Message, http.StatusText(r.StatusCode)), Param: e.param,
+		Loading: r.StatusCode == http.StatusServiceUnavailable && loads.MatchString(e.words),
+	})
 	if failed.RetryAfter == 0 {
 		failed.RetryAfter = retryAfter(r.StatusCode, r.Header, time.Now())
 	}
@@ -215,8 +251,16 @@ func statusError(r *http.Response, body []byte) *hub.Error {
 
 // StatusError is a response's HTTP status with the vendor's words, for the log.
 type StatusError struct {
-	Status int
-	Detail string
+	Status  int
+	Detail  string
+	Param   string // the field of the request that is named beside the words
+	Loading bool   // the model is being loaded
+}
+
+// loading says whether an error will pass once a model is loaded.
+func loading(err error) bool {
+	var s *StatusError
+	return errors.As(err, &s) && s.Loading
 }
 
 func (e *StatusError) Error() string {

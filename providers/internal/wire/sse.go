@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 
 	fast "github.com/go-json-experiment/json" // encoding/json/v2 of Go 1.27: half the CPU of encoding/json
 	"github.com/go-json-experiment/json/jsontext"
@@ -157,6 +158,9 @@ func (r *Reader) text(line []byte) error {
 
 // inBand is the error that a vendor sent inside of a stream.
 func inBand(e apiError) *hub.Error {
+	if e.status == http.StatusBadRequest || e.status == http.StatusUnprocessableEntity {
+		return e.fail(0, &StatusError{Status: e.status, Detail: e.Message, Param: e.param})
+	}
 	return e.fail(0, errors.New(e.Message))
 }
 

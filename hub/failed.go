@@ -1,0 +1,69 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// saidBefore stands before a provider's own words in what a person is told.
+const saidBefore = " The server said: "
+
+// ListFailure is why a provider's models are not listed. Where it was asked, and
+// where it would have answered, only those are told who have set it up.
+type ListFailure struct {
+	Code    Code   `json:"code"`
+	Detail  string `json:"detail"`
+	Asked   string `json:"asked,omitempty"`
+	BaseURL string `json:"base_url,omitempty"` // at this one it lists some
+}
+
+// FailedList is a provider whose models are not listed.
+type FailedList struct {
+	Provider string      `json:"provider"`
+	Error    ListFailure `json:"error"`
+}
+
+// knows says whether a user may see where a provider is and what it says itself:
+// the admin of those that everyone may ask, and everyone of their own. All others
+// learn of a failure what it means for them.
+func (h *Hub) knows(ctx context.Context, user, owner UserID) bool {
+	if owner != "" {
+		return owner == user
+	}
+	u, err := h.store.User(ctx, user)
+	return err == nil && u.Role == RoleAdmin
+}
+
+// failure is what a user may see of a provider's error.
+func (h *Hub) failure(user UserID, v Vendor, err error) *Failure {
+	var e *Error
+	if !errors.As(err, &e) {
+		return &Failure{Code: CodeProviderError, Detail: "The provider failed in an unexpected way."}
+	}
+	f := &Failure{Code: e.Code, Detail: clean(e.Msg), RetryAfter: int64((e.RetryAfter + time.Second - 1) / time.Second)}
+	if e.Said != "" {
+		ctx, cancel := context.WithTimeout(h.base, 2*time.Second)
+		defer cancel()
+		if h.knows(ctx, user, v.Owner) {
+			f.Detail += saidBefore + clean(e.Said)
+		}
+	}
+	return f
+}
+
+// listFailure is the same of a list that failed.
+func (h *Hub) listFailure(err error, knows bool) ListFailure {
+	var e *Error
+	if !errors.As(err, &e) {
+		return ListFailure{Code: CodeProviderError, Detail: "The provider failed in an unexpected way."}
+	}
+	f := ListFailure{Code: e.Code, Detail: clean(e.Msg)}
+	if knows {
+		if e.Said != "" {
+			f.Detail += saidBefore + clean(e.Said)
+		}
+		f.Asked, f.BaseURL = clean(e.Asked), clean(e.Try)
+	}
+	return f
+}
