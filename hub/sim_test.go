@@ -263,7 +263,9 @@ type simDB struct {
 	r *simReplica
 }
 
-func (d simDB) User(_ context.Context, id UserID) (User, error) { return User{ID: id, Role: RoleUser}, nil }
+func (d simDB) User(_ context.Context, id UserID) (User, error) {
+	return User{ID: id, Role: RoleUser}, nil
+}
 
 func (d simDB) Session(ctx context.Context, _ UserID, id SessionID) (Session, error) {
 	if err := d.r.gate(ctx, toStore, "Session", ""); err != nil {
