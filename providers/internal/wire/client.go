@@ -182,9 +182,13 @@ func (c *Client) json(ctx context.Context, method, path string, header http.Head
 	return nil
 }
 
+// keyMin is the least length of an API key that is a secret, in bytes. Servers
+// that want none are given a word, as "none", which their errors may hold.
+const keyMin = 8
+
 // scrub takes the API key out of an error: some servers repeat it.
 func (c *Client) scrub(err error) error {
-	if err == nil || c.opt.APIKey == "" || !strings.Contains(err.Error(), c.opt.APIKey) {
+	if err == nil || len(c.opt.APIKey) < keyMin || !strings.Contains(err.Error(), c.opt.APIKey) {
 		return err
 	}
 	clean := func(s string) string { return strings.ReplaceAll(s, c.opt.APIKey, "[key]") }
