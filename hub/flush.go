@@ -81,7 +81,7 @@ func (f *flusher) close() {
 func (f *flusher) run(start func(func())) {
 	for range runtime.GOMAXPROCS(0) {
 		start(func() {
-			for x, ok := f.take(); ok; x, ok = f.take() {
+			for x, ok := f.take(); ok; x, ok = f.take() { // a panic ends the viewer, in its flush
 				f.write(x)
 			}
 		})

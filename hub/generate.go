@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 )
 
@@ -12,20 +11,46 @@ import (
 func (h *Hub) generate(st *stream, o order) {
 	defer h.dismiss(st.user)
 	defer st.cancel(nil)
+	if guarded(h.log, "generating an answer", func() error { h.answer(st, o); return nil }) == nil {
+		return
+	}
+	// What could not be counted or priced is not tried again: what was shown is kept.
+	h.guard("ending an answer", func() {
+		end := AnswerEnd{Reason: ReasonError, Error: brokenHere}
+		if h.whole(st, &end) {
+			h.end(st, end)
+		}
+	})
+}
+
+// brokenHere is what everyone sees of a fault of ours.
+var brokenHere = &Failure{Code: CodeInternal, Detail: "Something went wrong here."}
+
+// answer reads an answer and stores its end.
+func (h *Hub) answer(st *stream, o order) {
 	end := h.consume(st, o)
-	if !st.close(h.base, end.Reason == ReasonStopped) {
+	if !h.whole(st, &end) {
 		return // Close: the next start settles it from the journal
 	}
-	st.ending.Store(true)
-	st.feed.mu.Lock()
-	end.Content, end.Reasoning, end.Seq = st.log.contents()
-	st.feed.mu.Unlock()
-	end.Session, end.ID, end.Epoch, end.Seq, end.User = st.session, st.id, st.epoch, end.Seq+1, st.user
 	h.bill(st, o.model, &end)
 	h.end(st, end)
 	if o.title && end.Reason != ReasonError && end.Reason != ReasonInterrupted {
-		h.loops.Go(func() { h.makeTitle(st.user, o) })
+		h.loops.Go(func() { h.guard("making a title", func() { h.makeTitle(st.user, o) }) })
 	}
+}
+
+// whole completes an end with all that was shown. It returns false if the hub is
+// closed before all is.
+func (h *Hub) whole(st *stream, end *AnswerEnd) bool {
+	if !st.close(h.base, end.Reason == ReasonStopped) {
+		return false
+	}
+	st.ending.Store(true)
+	st.feed.mu.Lock()
+	defer st.feed.mu.Unlock()
+	end.Content, end.Reasoning, end.Seq = st.log.contents()
+	end.Session, end.ID, end.Epoch, end.Seq, end.User = st.session, st.id, st.epoch, end.Seq+1, st.user
+	return true
 }
 
 // bill completes the usage of an answer that is about to end.
@@ -51,8 +76,8 @@ func (h *Hub) bill(st *stream, model string, end *AnswerEnd) {
 func (h *Hub) consume(st *stream, o order) (end AnswerEnd) {
 	defer func() {
 		if r := recover(); r != nil {
-			h.log.Error("provider panicked", "message", st.id, "panic", r, "stack", string(debug.Stack()))
-			end.Reason, end.Error = ReasonError, &Failure{Code: CodeInternal, Detail: "Something went wrong here."}
+			_ = panicked(h.log, "provider of answer "+string(st.id), r) // it is logged
+			end.Reason, end.Error = ReasonError, brokenHere
 		}
 	}()
 	failed := h.read(st, o, o.model, o.provider, &end)
@@ -220,11 +245,13 @@ func (e AnswerEnd) finish(asked string, version int64) finishEvent {
 // tellEnd sends finish to everyone.
 func (h *Hub) tellEnd(st *stream, version int64, end AnswerEnd) {
 	finish := end.finish(st.log.start.Model, version)
-	st.feed.mu.Lock()
-	st.log.end(encode(finish))
-	st.feed.add(entry{log: st.log, seq: st.log.last, version: version})
-	st.feed.wake()
-	st.feed.mu.Unlock()
+	func() {
+		st.feed.mu.Lock()
+		defer st.feed.mu.Unlock()
+		st.log.end(encode(finish))
+		st.feed.add(entry{log: st.log, seq: st.log.last, version: version})
+		st.feed.wake()
+	}()
 	h.retire(st)
 	h.tellOthersEnd(st.session, endNote{Stream: st.id, Epoch: st.epoch, Seq: end.Seq, Version: version, Finish: encode(finish)})
 }

@@ -76,10 +76,12 @@ func (h *Hub) keepLease(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		err := h.renewLease(ctx)
-		if err == nil {
-			err = h.dropLost(ctx)
-		}
+		err := guarded(h.log, "keeping the lease", func() error {
+			if err := h.renewLease(ctx); err != nil {
+				return err
+			}
+			return h.dropLost(ctx)
+		})
 		if err != nil && ctx.Err() == nil {
 			h.log.Warn("keep the lease", "err", err)
 		} else if failed {
@@ -99,14 +101,16 @@ func (h *Hub) reap(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		err := h.disownDoubtful(ctx)
-		if err == nil && h.mayReap() {
+		err := guarded(h.log, "settling", func() error {
+			if err := h.disownDoubtful(ctx); err != nil || !h.mayReap() {
+				return err
+			}
 			grace := time.Duration(0)
 			if h.opt.Bus.Up() != nil {
 				grace = h.opt.LeaseTTL / 3 // those who reach the bus go first
 			}
-			err = h.settleOrphans(ctx, grace)
-		}
+			return h.settleOrphans(ctx, grace)
+		})
 		if err != nil && ctx.Err() == nil {
 			h.log.Warn("settle the answers of dead owners", "err", err)
 		}

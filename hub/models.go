@@ -172,7 +172,12 @@ func (h *Hub) listAll(ctx context.Context, names []string, providers map[string]
 	failed := make([]error, len(names))
 	var asked sync.WaitGroup
 	for i, name := range names {
-		asked.Go(func() { lists[i], failed[i] = h.list(ctx, name, providers[name]) })
+		asked.Go(func() {
+			failed[i] = guarded(h.log, "list of models", func() (err error) {
+				lists[i], err = h.list(ctx, name, providers[name])
+				return err
+			})
+		})
 	}
 	asked.Wait()
 	return lists, failed

@@ -28,11 +28,19 @@ func (h *Hub) startSharing(ctx context.Context) error {
 		return err
 	}
 	h.opt.Bus.Listen(Topic{})
-	h.loops.Go(func() { h.opt.Bus.Run(h.base, h) })
+	h.loops.Go(func() { h.listenToBus(h.base) })
 	h.loops.Go(func() { h.keepLease(h.base) })
 	h.loops.Go(func() { h.reap(h.base) })
 	h.loops.Go(func() { h.sendOutbox(h.base) })
 	return nil
+}
+
+// listenToBus has the bus deliver until ctx ends.
+func (h *Hub) listenToBus(ctx context.Context) {
+	for ctx.Err() == nil {
+		h.guard("listening to the bus", func() { h.opt.Bus.Run(ctx, h) })
+		pause(ctx, time.Second) // only a panic comes here before ctx ends
+	}
 }
 
 // send publishes to the other replicas, some time. What they miss, versions
@@ -62,12 +70,13 @@ func (h *Hub) sendOutbox(ctx context.Context) {
 	out := func(ctx context.Context, m message) {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		var err error
-		if m.end != nil {
-			err = h.opt.Bus.End(ctx, m.topic.Session, m.end.Stream, m.payload)
-		} else {
+		err := guarded(h.log, "publishing", func() (err error) {
+			if m.end != nil {
+				return h.opt.Bus.End(ctx, m.topic.Session, m.end.Stream, m.payload)
+			}
 			_, err = h.opt.Bus.Publish(ctx, m.topic, m.payload)
-		}
+			return err
+		})
 		if err != nil {
 			h.log.Debug("publish", "err", err)
 		}
@@ -291,7 +300,7 @@ func (h *Hub) syncLocked(f *feed) {
 	h.loops.Go(func() {
 		for {
 			ctx, cancel := context.WithTimeout(h.base, 5*time.Second)
-			err := h.readMissed(ctx, f)
+			err := guarded(h.log, "reading what was missed", func() error { return h.readMissed(ctx, f) })
 			cancel()
 			if err != nil && h.base.Err() == nil {
 				h.log.Warn("read what was missed", "session", f.session, "err", err)
@@ -352,36 +361,13 @@ func (h *Hub) readMissed(ctx context.Context, f *feed) error {
 		if h.stream(m.ID) != nil {
 			continue
 		}
-		f.mu.Lock()
-		l := f.streams[m.ID]
-		switch {
-		case m.Status != StatusStreaming:
-			if l != nil {
-				f.settle(l, m)
-			}
+		// One whose log cannot be read keeps none of the others: it is tried again.
+		if err := guarded(h.log, "reading a log", func() error { return h.readMissedOf(ctx, f, m) }); err != nil {
+			h.log.Warn("read the log of an answer elsewhere", "message", m.ID, "err", err)
+			f.mu.Lock()
+			f.stale = true
 			f.mu.Unlock()
-			continue
-		case l == nil && f.listening:
-			l = f.begin(m)
-		case l == nil || !l.remote || l.ended():
-			f.mu.Unlock()
-			continue
 		}
-		l.epoch = max(l.epoch, m.Epoch)
-		after := l.last
-		f.mu.Unlock()
-		tail, err := h.opt.Bus.Read(ctx, f.session, m.ID, after)
-		if err != nil {
-			return err
-		}
-		f.mu.Lock()
-		for _, p := range tail.Payloads {
-			if b, err := decodeBatch(p); err == nil && !l.ended() {
-				l.extend(b)
-			}
-		}
-		f.wake()
-		f.mu.Unlock()
 	}
 	versions, _, err := h.store.Versions(ctx, []SessionID{f.session}, nil)
 	if v, ok := versions[f.session]; err == nil && ok {
@@ -405,6 +391,54 @@ func (h *Hub) readMissed(ctx context.Context, f *feed) error {
 		}
 	}
 	return err
+}
+
+// readLimit is how long it may take to read one log.
+const readLimit = time.Second
+
+// readMissedOf brings the log of an answer elsewhere to where the bus has it, or
+// the database, if it has ended.
+func (h *Hub) readMissedOf(ctx context.Context, f *feed, m Message) error {
+	l, after := f.missing(m)
+	if l == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	tail, err := h.opt.Bus.Read(ctx, f.session, m.ID, after)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range tail.Payloads {
+		if b, err := decodeBatch(p); err == nil && !l.ended() {
+			l.extend(b)
+		}
+	}
+	f.wake()
+	return nil
+}
+
+// missing returns the log of an answer elsewhere that is to be read on, and from
+// where; nil if there is none. One that has ended is settled.
+func (f *feed) missing(m Message) (*log, int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l := f.streams[m.ID]
+	switch {
+	case m.Status != StatusStreaming:
+		if l != nil {
+			f.settle(l, m)
+		}
+		return nil, 0
+	case l == nil && f.listening:
+		l = f.begin(m)
+	case l == nil || !l.remote || l.ended():
+		return nil, 0
+	}
+	l.epoch = max(l.epoch, m.Epoch)
+	return l, l.last
 }
 
 // cutOff ends the log of a message that was deleted. The caller holds f.mu.
@@ -439,7 +473,7 @@ func (h *Hub) Receive(t Topic, payload []byte) {
 		return
 	}
 	if t == (Topic{}) {
-		h.control(payload)
+		h.guard("message from the bus", func() { h.control(payload) })
 		return
 	}
 	h.mu.Lock()
@@ -458,6 +492,12 @@ const backlogMax = 4096
 
 // apply takes a message from the bus. The caller holds f.mu.
 func (h *Hub) apply(f *feed, payload []byte) {
+	defer func() {
+		if r := recover(); r != nil {
+			_ = panicked(h.log, "message from the bus", r) // it is logged
+			f.stale = true
+		}
+	}()
 	if !f.listening {
 		return
 	}

@@ -63,7 +63,7 @@ func (h *Hub) settleLeft(ctx context.Context) (settled int, err error) {
 		working.Go(func() {
 			for i := range next {
 				limit, cancel := context.WithTimeout(ctx, settleLimit)
-				failed[i] = h.settle(limit, h.left[i])
+				failed[i] = guarded(h.log, "settling an answer", func() error { return h.settle(limit, h.left[i]) })
 				cancel()
 			}
 		})

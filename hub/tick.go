@@ -30,11 +30,13 @@ func (h *Hub) tick(ctx context.Context) {
 		case <-t.C:
 		}
 		now := time.Now()
-		h.tellPresence(now)
-		h.forgetEnded(now)
-		if h.opt.Bus != nil && n%4 == 0 {
-			h.syncStale(now)
-		}
+		h.guard("tick", func() {
+			h.tellPresence(now)
+			h.forgetEnded(now)
+			if h.opt.Bus != nil && n%4 == 0 {
+				h.syncStale(now)
+			}
+		})
 		if n%versionsEach != 0 {
 			continue
 		}
@@ -42,9 +44,9 @@ func (h *Hub) tick(ctx context.Context) {
 		case <-idle:
 			asking.Go(func() {
 				defer func() { idle <- struct{}{} }()
-				h.tellVersions(ctx)
+				h.guard("telling versions", func() { h.tellVersions(ctx) })
 				if h.opt.Bus == nil {
-					h.settleDoubtful(ctx)
+					h.guard("settling", func() { h.settleDoubtful(ctx) })
 				}
 			})
 		default: // the database is slow
@@ -99,27 +101,31 @@ func (h *Hub) newcomers() map[*feed]bool {
 func (h *Hub) tellPresence(now time.Time) {
 	newcomers := h.newcomers()
 	for _, f := range h.allFeeds() {
-		if f.session == "" {
+		if f.session != "" {
+			h.guard("telling presence", func() { h.tellPresenceIn(f, now, newcomers[f]) })
+		}
+	}
+}
+
+// tellPresenceIn tells the viewers of a session how many they are.
+func (h *Hub) tellPresenceIn(f *feed, now time.Time, newcomers bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.viewers()
+	if h.opt.Bus != nil && (n != f.sent || n > 0 && now.Sub(f.told) > presenceEach) {
+		f.sent, f.told = n, now
+		h.send(f.topic(), kindPresence, presenceNote{Replica: h.opt.Replica, Viewers: n})
+	}
+	for replica, p := range f.others {
+		if now.Sub(p.at) > 3*presenceEach {
+			delete(f.others, replica)
 			continue
 		}
-		f.mu.Lock()
-		n := f.viewers()
-		if h.opt.Bus != nil && (n != f.sent || n > 0 && now.Sub(f.told) > presenceEach) {
-			f.sent, f.told = n, now
-			h.send(f.topic(), kindPresence, presenceNote{Replica: h.opt.Replica, Viewers: n})
-		}
-		for replica, p := range f.others {
-			if now.Sub(p.at) > 3*presenceEach {
-				delete(f.others, replica)
-				continue
-			}
-			n += p.viewers
-		}
-		if n != f.shown || newcomers[f] { // who comes as another leaves changes no number
-			f.shown = n
-			f.add(entry{event: encode(presenceEvent{Type: "presence", SessionID: f.session, Viewers: n})})
-		}
-		f.mu.Unlock()
+		n += p.viewers
+	}
+	if n != f.shown || newcomers { // who comes as another leaves changes no number
+		f.shown = n
+		f.add(entry{event: encode(presenceEvent{Type: "presence", SessionID: f.session, Viewers: n})})
 	}
 }
 
@@ -178,14 +184,20 @@ func (h *Hub) forgetEnded(now time.Time) {
 	}
 	h.ended = slices.Delete(h.ended, 0, over) // it clears what is left behind them: a slice from there on would hold them
 	for _, f := range h.feeds {
-		f.mu.Lock()
-		for id, l := range f.streams {
-			if l.remote && l.ended() && now.Sub(l.endedAt) >= h.opt.Keep {
-				delete(f.streams, id)
-				f.letGo(l)
-			}
-		}
-		f.forgetSeen()
-		f.mu.Unlock()
+		f.forgetEnded(now.Add(-h.opt.Keep))
 	}
+}
+
+// forgetEnded drops the logs of streams elsewhere that ended before a time, and
+// what every viewer has taken.
+func (f *feed) forgetEnded(before time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id, l := range f.streams {
+		if l.remote && l.ended() && !l.endedAt.After(before) {
+			delete(f.streams, id)
+			f.letGo(l)
+		}
+	}
+	f.forgetSeen()
 }

@@ -14,7 +14,8 @@ type Sink interface {
 	// no room for more. The sink then keeps what is left of the batch and calls
 	// [Viewer.Resume] when that is sent, or never, if the connection is broken.
 	Write(batch []byte) (room bool)
-	// End says that the stream has ended and that nothing follows. Neither waits.
+	// End says that the stream has ended, or that the viewer failed, and that nothing
+	// follows: the connection is to end. Neither waits.
 	End()
 }
 
@@ -72,6 +73,7 @@ func (v *Viewer) signal() { v.hub.flusher.add(flush{viewer: v}) }
 func (v *Viewer) flush(only *sub) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	defer v.fail()
 	for turn := 0; v.sink != nil && !v.full; turn++ {
 		if turn == turnsMax { // others have waited
 			v.signal()
@@ -80,6 +82,20 @@ func (v *Viewer) flush(only *sub) {
 		if !v.step(only) {
 			return
 		}
+	}
+}
+
+// fail ends a viewer whose flush panics, and nothing else. It is deferred under
+// v.mu.
+func (v *Viewer) fail() {
+	r := recover()
+	if r == nil {
+		return
+	}
+	err := panicked(v.hub.log, "viewer", r)
+	if sink := v.sink; sink != nil {
+		v.sink = nil
+		v.hub.guard("end of a viewer after "+err.Error(), sink.End)
 	}
 }
 
@@ -110,10 +126,7 @@ var large = sync.Pool{New: func() any { return new([]byte) }}
 // caller holds v.mu.
 func (v *Viewer) write(s *sub) bool {
 	for {
-		s.feed.mu.Lock()
-		out, p, more := s.take(nil)
-		done := s.done()
-		s.feed.mu.Unlock()
+		out, p, more, done := s.cut()
 		switch {
 		case !more:
 			if done {
@@ -139,6 +152,15 @@ func (v *Viewer) write(s *sub) bool {
 			return true
 		}
 	}
+}
+
+// cut is take under the feed's lock, and whether a single stream has been sent
+// whole.
+func (s *sub) cut() (out []byte, p piece, more, done bool) {
+	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
+	out, p, more = s.take(nil)
+	return out, p, more, s.done()
 }
 
 // Owed is the bytes of answers to commands that wait for the client to read.

@@ -147,14 +147,14 @@ func (s *Server) tendClients(ctx context.Context) {
 		}
 		var due []client
 		for _, c := range s.clients.all() {
-			c.tend(now)
+			s.guard(func() { c.tend(now) })
 			k, who := c.check(), c.identity()
 			switch {
 			case k.next.IsZero():
 				k.next = now.Add(s.opt.Recheck)
 			case now.After(who.expires.Add(leeway)):
 				if !k.over {
-					workers.Go(func() { expire(c, who) })
+					workers.Go(func() { s.guard(func() { expire(c, who) }) })
 				}
 				k.over = true
 			case !now.Before(k.next):
@@ -170,8 +170,8 @@ func (s *Server) tendClients(ctx context.Context) {
 				c.check().next = now.Add(s.opt.Recheck)
 			}
 			workers.Go(func() {
-				s.recheck(ctx, due)
-				<-asking
+				defer func() { <-asking }()
+				s.guard(func() { s.recheck(ctx, due) })
 			})
 		default: // the database is slow
 		}
@@ -188,9 +188,11 @@ func (s *Server) recheck(ctx context.Context, due []client) {
 	for range checkers {
 		workers.Go(func() {
 			for c := range next {
-				if who := c.identity(); !s.holds(ctx, who) {
-					workers.Go(func() { expire(c, who) })
-				}
+				s.guard(func() {
+					if who := c.identity(); !s.holds(ctx, who) {
+						workers.Go(func() { s.guard(func() { expire(c, who) }) })
+					}
+				})
 			}
 		})
 	}

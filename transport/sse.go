@@ -180,9 +180,11 @@ func (s *Server) pump(ctx context.Context, who identity, v *hub.Viewer, w flushe
 		case <-recheck.C:
 			checker.Wait()
 			checker.Go(func() {
-				if !s.holds(ctx, who) {
-					cancel(errLoggedOut)
-				}
+				s.guard(func() {
+					if !s.holds(ctx, who) {
+						cancel(errLoggedOut)
+					}
+				})
 			})
 			continue
 		case <-silence.C:

@@ -62,8 +62,8 @@ func (w *socket) Write(batch []byte) bool {
 	return w.out.write(*buf)
 }
 
-// End is hub.Sink's, for viewers of one stream.
-func (w *socket) End() {}
+// End is hub.Sink's. A socket's viewer has no end of its own: it has failed.
+func (w *socket) End() { w.out.cut() }
 
 // appendHeader adds the header of a server's text message of one frame (RFC 6455,
 // section 5.2).

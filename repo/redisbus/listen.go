@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -89,10 +90,16 @@ func (l *listener) takeMoved() []hub.Topic {
 
 // run delivers until the connection fails.
 func (l *listener) run(ctx context.Context, c *serialClient) {
+	defer func() {
+		if r := recover(); r != nil { // another listener replaces it
+			l.err = fmt.Errorf("panic: %v", r)
+			l.bus.log.Error("listener panicked", "panic", r, "stack", string(debug.Stack()))
+		}
+		_ = l.sub.Close()
+		close(l.done)
+		l.bus.ring()
+	}()
 	l.err = l.receive(ctx, c)
-	_ = l.sub.Close()
-	close(l.done)
-	l.bus.ring()
 }
 
 func (l *listener) receive(ctx context.Context, c *serialClient) error {
