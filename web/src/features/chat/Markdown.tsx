@@ -3,10 +3,19 @@ import { createMathPlugin } from '@streamdown/math';
 import hljs from 'highlight.js/lib/common';
 import 'katex/dist/katex.min.css';
 import { type ComponentProps, type ComponentType, createContext, memo, useContext, useMemo } from 'react';
-import { defaultComponents, Streamdown, useIsCodeFenceIncomplete } from 'streamdown';
+import {
+  defaultComponents,
+  defaultRehypePlugins,
+  defaultRemarkPlugins,
+  Streamdown,
+  useIsCodeFenceIncomplete,
+} from 'streamdown';
+import type { Plugin } from 'unified';
 import { useCopy } from '../../shared/useCopy';
 import { makeSplitter } from './blocks';
 import styles from './Markdown.module.css';
+import { rehypeBounds, rehypeDirection, remarkCjk, remarkCjkStruck, remarkLines } from './markdown/plugins';
+import { realTags, remarkTags } from './markdown/tags';
 
 function CopyButton({ text }: { text: string }) {
   const { said, copy } = useCopy();
@@ -30,9 +39,14 @@ function Code({ className, children, ...rest }: ComponentProps<'code'>) {
     () => (block && !open && hljs.getLanguage(language) ? hljs.highlight(text, { language }).value : undefined),
     [block, open, language, text],
   );
-  if (!block) return <code className={styles.inline}>{children}</code>;
+  if (!block)
+    return (
+      <code dir="ltr" className={styles.inline}>
+        {children}
+      </code>
+    );
   return (
-    <figure className={styles.block} aria-label={`Code${language ? `, ${language}` : ''}`}>
+    <figure dir="ltr" className={styles.block} aria-label={`Code${language ? `, ${language}` : ''}`}>
       <figcaption>
         <span>{language || 'text'}</span>
         <CopyButton text={text} />
@@ -50,11 +64,11 @@ function Code({ className, children, ...rest }: ComponentProps<'code'>) {
   );
 }
 
-function Table({ children }: ComponentProps<'table'>) {
+function Table({ children, dir }: ComponentProps<'table'>) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls sideways must be reachable by keyboard
-    <div className={styles.table} tabIndex={0}>
-      <table>{children}</table>
+    <div className={styles.table} dir={dir} tabIndex={0}>
+      <table dir={dir}>{children}</table>
     </div>
   );
 }
@@ -80,7 +94,31 @@ function Picture({ src, alt }: ComponentProps<'img'>) {
 }
 
 const components = { a: Link, code: Code, img: Picture, table: Table };
-const plugins = { math: createMathPlugin({ singleDollarTextMath: true }) };
+
+type Configured = [Plugin, object];
+const [gfm] = defaultRemarkPlugins.gfm as Configured;
+const [sanitize, schema] = defaultRehypePlugins.sanitize as [Plugin, { tagNames: string[] }];
+const remarkPlugins = [
+  remarkCjk,
+  [gfm, { singleTilde: false }] as Configured,
+  remarkCjkStruck,
+  defaultRemarkPlugins.codeMeta,
+  remarkTags,
+  remarkLines,
+];
+const rehypePlugins = [
+  defaultRehypePlugins.raw,
+  [sanitize, { ...schema, tagNames: [...new Set([...schema.tagNames, ...realTags])] }] as Configured,
+  defaultRehypePlugins.harden,
+  rehypeDirection,
+  rehypeBounds,
+];
+
+/** A formula is no larger than this, in its own em and steps: one that says otherwise must not fill the page. */
+const bounds = { maxSize: 20, maxExpand: 500 };
+const math = createMathPlugin({ singleDollarTextMath: true });
+const [katex, look] = math.rehypePlugin as Configured;
+const plugins = { math: { ...math, rehypePlugin: [katex, { ...look, ...bounds }] as Configured } };
 const linkSafety = { enabled: false };
 
 /** Markdown, which grows while it streams. */
@@ -91,6 +129,8 @@ export const Markdown = memo(function Markdown({ text, streaming }: { text: stri
       className={styles.markdown}
       components={components}
       plugins={plugins}
+      remarkPlugins={remarkPlugins}
+      rehypePlugins={rehypePlugins}
       linkSafety={linkSafety}
       controls={false}
       parseIncompleteMarkdown={false}

@@ -1,10 +1,10 @@
-import { parseMarkdownIntoBlocks } from 'streamdown';
 import { expect, it, vi } from 'vitest';
 import { makeSplitter, withDollars } from './blocks';
+import { split } from './markdown/split';
 
-vi.mock('streamdown', async (original) => {
-  const real = await original<typeof import('streamdown')>();
-  return { ...real, parseMarkdownIntoBlocks: vi.fn(real.parseMarkdownIntoBlocks) };
+vi.mock('./markdown/split', async (original) => {
+  const real = await original<typeof import('./markdown/split')>();
+  return { ...real, split: vi.fn(real.split) };
 });
 
 const text = [
@@ -18,6 +18,8 @@ const text = [
   'Half \\(of\n\nnothing, and $HOME is a folder.',
   'The end.',
 ].join('\n\n');
+
+const nested = '```markdown\n# T\n\n```js\nlet x\n```\n\n~~~\n```\n~~~\n```sh\ny\n```\n```\n\nAfter **it**';
 
 const prefixes = function* (of: string) {
   for (let i = 1; i <= of.length; i++) yield of.slice(0, i);
@@ -42,11 +44,42 @@ it('shows a number that is all there is', () => {
   expect(makeSplitter(true)('42').join('')).toBe('42');
 });
 
-it('parses only the last blocks again when formulas close', () => {
-  const parse = vi.mocked(parseMarkdownIntoBlocks).mockClear();
+it.each([
+  ['formulas close', 'Let \\(x\\) cost $5.\r\n\r\n\\[\r\nx\r\n\\]\r\n\r\n'],
+  ['no line is blank', '## Head\n| a | b |\n|---|---|\n| 1 | 2 |\n```sh\nx\n```\n- one\n- two\n'],
+  ['code has code in it', '```md\n```sh\nx\n```\n```\n<T>\n\n<details>\n\nx\n\n</details>\n'],
+])('parses only the last blocks again when %s', (_, part) => {
+  const parse = vi.mocked(split).mockClear();
   const grown = makeSplitter(true);
-  for (const prefix of prefixes('Let \\(x\\) cost $5.\r\n\r\n\\[\r\nx\r\n\\]\r\n\r\n'.repeat(20))) grown(prefix);
-  expect(Math.max(...parse.mock.calls.map(([part]) => part.length))).toBeLessThan(100);
+  for (const prefix of prefixes(part.repeat(20))) grown(prefix);
+  expect(Math.max(...parse.mock.calls.map(([text]) => text.length))).toBeLessThan(2.5 * part.length);
+});
+
+it('splits a text into pieces of it', () => {
+  for (const prefix of prefixes(`${text}\n\n${nested}`))
+    for (const live of [true, false])
+      expect(split(prefix, live).reduce((n, block) => n + block.size, 0)).toBe(prefix.length);
+});
+
+it.each([
+  ['closed by the outer one', nested, 2],
+  ['tildes', '~~~md\n~~~sh\nx\n~~~\n~~~\nafter', 2],
+  ['of which the outer one is longer', '````md\n```sh\nx\n```\n````\nafter', 2],
+  ['one in another', '```md\n```md\n```sh\nx\n```\n```\n```\nafter', 2],
+  ['in a list', '1. one\n   ```md\n   ```sh\n   x\n   ```\n   ```\n2. two', 1],
+  ['not of Markdown', '```js\na\n```\n```py\nb\n```\nafter', 3],
+  ['never closed by the outer one', '```md\n```sh\nx\n```\n\nafter', 2],
+])('splits behind fences in a fence: %s', (_, given, count) => {
+  const blocks = split(given, false);
+  expect(blocks).toHaveLength(count);
+  expect(blocks.at(-1)).toMatchObject({ open: false });
+  expect(blocks.at(-1)?.text).toMatch(/^(?:after|1\. one)/i);
+});
+
+it('closes no fence of Markdown that may be one in it', () => {
+  const until = nested.indexOf('```\n\nAfter');
+  for (let i = nested.indexOf('\n') + 1; i <= until + 3; i++)
+    expect(split(nested.slice(0, i), true), nested.slice(0, i)).toMatchObject([{ open: true }]);
 });
 
 it('starts over when the text is another one', () => {
@@ -71,6 +104,18 @@ it.each([
   ['    echo $A $B', '    echo $A $B'],
   ['<p>\n$5 and $6\n</p>', '<p>\n$5 and $6\n</p>'],
   ['\\$5, \\\\(x', '\\$5, \\\\(x'],
+  ['as shown \\[1\\], \\[2, 3\\], \\[^4\\]', 'as shown &#91;1\\], &#91;2, 3\\], &#91;^4\\]'],
+  ['- \\[x\\] done, a\\[i\\], \\[see there\\]', '- &#91;x\\] done, a&#91;i\\], &#91;see there\\]'],
+  [
+    'C:\\(x86\\), Files \\(x86\\), f\\(x\\), \\(optional\\)',
+    'C:\\\\(x86\\\\), Files \\(x86\\), f\\(x\\), \\(optional\\)',
+  ],
+  ['run $1 $2 "$@" $# $? $!', 'run \\$1 \\$2 "\\$@" \\$# \\$? \\$!'],
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: a shell's
+  ['"$a" "$b", $a/$b, ${A}/${B}, $(a)/$(b)', '"\\$a" "\\$b", \\$a/\\$b, \\${A}/\\${B}, \\$(a)/\\$(b)'],
+  ['$5 and 6$, $5 per month or $6, kill $$', '\\$5 and 6\\$, \\$5 per month or \\$6, kill \\$\\$'],
+  ['$x$, $2\\pi$, \\(5\\), \\(AB\\), \\[x=1\\]', '$x$, $2\\pi$, $5$, $AB$, $$x=1$$'],
+  ['\\[\na + b\n\\]', '$$\na + b\n$$'],
 ])('writes the formulas of %j', (given, want) => {
   expect(withDollars(given, false)).toBe(want);
 });
@@ -85,6 +130,8 @@ it.each([
   ['`$x', '`$x'],
   ['for $5', 'for \\$5'],
   ['$HOME is the folder', '\\$HOME is the folder'],
+  ['as shown \\[1', 'as shown '],
+  ['"$@', '"\\$@'],
 ])('leaves out what may become a formula: %j', (given, want) => {
   expect(withDollars(given, true)).toBe(want);
 });
