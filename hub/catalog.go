@@ -67,13 +67,13 @@ func (m *Model) complete(v Vendor) {
 	if !ok {
 		return
 	}
-	if m.Context == 0 && !m.Whole {
+	if m.Context == 0 && !m.OwnContext {
 		m.Context = e.Context
 	}
-	if m.Vision == nil && !m.Whole {
+	if m.Vision == nil {
 		m.Vision = e.Vision
 	}
-	m.Reasoning = m.Reasoning || e.Reasoning && !m.Whole
+	m.Reasoning = m.Reasoning || e.Reasoning && !m.Thoughtless
 	if m.Price == nil && v.at(e.Host) {
 		m.Price = e.Price
 	}
@@ -95,7 +95,7 @@ func baseName(id string) string {
 // thoughtless says that a model is listed as one that does not reason.
 func (m Model) thoughtless() bool {
 	_, ok := known(m.ID)
-	return (ok || m.Whole) && !m.Reasoning
+	return (ok || m.Thoughtless) && !m.Reasoning
 }
 
 // shippedPrices is the table of prices as it ships.

@@ -68,9 +68,11 @@ type Model struct {
 	Reasoning bool   `json:"reasoning"` // takes a reasoning effort
 	Price     *Price `json:"price"`     // nil: unknown
 
-	// Whole says that the provider has listed all that the model can do, and which
-	// context it has now: what the catalog says of its name does not count.
-	Whole bool `json:"-"`
+	// OwnContext says that the context is set where the model runs, and not by its
+	// name: what the catalog has does not count, even where it is unknown.
+	OwnContext bool `json:"-"`
+	// Thoughtless says that the provider lists it as one that does not reason.
+	Thoughtless bool `json:"-"`
 }
 
 // Image is a picture in a turn.

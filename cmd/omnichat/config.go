@@ -36,7 +36,7 @@ type Config struct {
 	Heartbeat  time.Duration `env:"OMNICHAT_HEARTBEAT" envDefault:"20s" help:"silence after which event streams get a comment and WebSockets a ping"`
 	AuthWait   time.Duration `env:"OMNICHAT_AUTH_TIMEOUT" envDefault:"5s" help:"how long a new WebSocket may take to say who it is"`
 	Drain      time.Duration `env:"OMNICHAT_DRAIN" envDefault:"30s" help:"how long running answers may go on after SIGTERM"`
-	FirstByte  time.Duration `env:"OMNICHAT_FIRST_BYTE_TIMEOUT" envDefault:"120s" help:"how long a provider may take to begin an answer"`
+	FirstByte  time.Duration `env:"OMNICHAT_FIRST_BYTE_TIMEOUT" envDefault:"0s" help:"how long a provider may take to begin an answer; 0: 120s, and 5m for Ollama and for servers in a private network, which may load a model first"`
 	Idle       time.Duration `env:"OMNICHAT_IDLE_TIMEOUT" envDefault:"60s" help:"how long a provider may be silent within an answer"`
 	Demo       string        `env:"OMNICHAT_DEMO" envDefault:"auto" help:"the demo provider: on, off, or auto for when no other is set"`
 	TitleModel string        `env:"OMNICHAT_TITLE_MODEL" envDefault:"auto" help:"provider/model that makes titles; off; or auto: the small model of the vendor that is asked, at its own address"`
@@ -96,12 +96,15 @@ func parseConfig(args []string, out io.Writer) (Config, error) {
 		name  string
 		value time.Duration
 	}{
-		{"OMNICHAT_DRAIN", cfg.Drain}, {"OMNICHAT_FIRST_BYTE_TIMEOUT", cfg.FirstByte}, {"OMNICHAT_IDLE_TIMEOUT", cfg.Idle},
+		{"OMNICHAT_DRAIN", cfg.Drain}, {"OMNICHAT_IDLE_TIMEOUT", cfg.Idle},
 		{"OMNICHAT_HEARTBEAT", cfg.Heartbeat}, {"OMNICHAT_AUTH_TIMEOUT", cfg.AuthWait},
 	} {
 		if v.value <= 0 {
 			bad("%s: must be above 0", v.name)
 		}
+	}
+	if cfg.FirstByte < 0 {
+		bad("OMNICHAT_FIRST_BYTE_TIMEOUT: must not be below 0")
 	}
 	if cfg.MaxRunning < 1 {
 		bad("OMNICHAT_MAX_RUNNING: must be at least 1")

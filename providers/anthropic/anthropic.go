@@ -64,14 +64,15 @@ func (p *Provider) Models(ctx context.Context) ([]hub.Model, error) {
 		if after != "" {
 			query.Set("after_id", after)
 		}
-		var page page
-		if err := p.client.JSON(ctx, http.MethodGet, "/v1/models?"+query.Encode(), p.header, nil, &page); err != nil {
+		page, beside, err := p.client.List(ctx, "/v1/models?"+query.Encode(), p.header, "data", "models")
+		if err != nil {
 			return nil, err
 		}
-		list = append(list, page.models()...)
-		if !page.HasMore || page.LastID == "" || page.LastID == after {
+		list = append(list, models(page)...)
+		last, more := beside.Text("last_id"), beside.Bool("has_more")
+		if more == nil || !*more || last == "" || last == after {
 			return list, nil
 		}
-		after = page.LastID
+		after = last
 	}
 }

@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"regexp"
@@ -381,38 +382,20 @@ func reason(s string) hub.Reason {
 }
 
 // page is a part of the list of models.
-type page struct {
-	Data []struct {
-		ID             string `json:"id"`
-		DisplayName    string `json:"display_name"`
-		Lifecycle      string `json:"lifecycle"`
-		MaxInputTokens int64  `json:"max_input_tokens"`
-		Capabilities   *struct {
-			ImageInput supported `json:"image_input"`
-			Thinking   supported `json:"thinking"`
-			Effort     supported `json:"effort"`
-		} `json:"capabilities"`
-	} `json:"data"`
-	HasMore bool   `json:"has_more"`
-	LastID  string `json:"last_id"`
-}
-
-type supported struct {
-	Supported bool `json:"supported"`
-}
-
-func (p page) models() []hub.Model {
+// models are those of a page of the list.
+func models(page []wire.Hints) []hub.Model {
 	var list []hub.Model
-	for _, m := range p.Data {
-		if m.Lifecycle == "retired" {
+	for _, m := range page {
+		id := m.Text("id")
+		if id == "" || m.Text("lifecycle") == "retired" {
 			continue
 		}
-		out := hub.Model{ID: m.ID, Name: m.DisplayName, Context: m.MaxInputTokens, Reasoning: !old.MatchString(m.ID)}
-		if out.Name == "" {
-			out.Name = m.ID
-		}
-		if c := m.Capabilities; c != nil {
-			out.Vision, out.Reasoning = &c.ImageInput.Supported, c.Thinking.Supported || c.Effort.Supported
+		out := hub.Model{ID: id, Name: cmp.Or(m.Text("display_name"), id), Context: m.Number("max_input_tokens"), Reasoning: !old.MatchString(id)}
+		if can := m.Of("capabilities"); can != nil {
+			supported := func(name string) bool { yes := can.Of(name).Bool("supported"); return yes != nil && *yes }
+			sees := supported("image_input")
+			out.Vision, out.Reasoning = &sees, supported("thinking") || supported("effort")
+			out.Thoughtless = !out.Reasoning
 		}
 		list = append(list, out)
 	}

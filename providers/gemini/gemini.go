@@ -61,14 +61,15 @@ func (p *Provider) Models(ctx context.Context) ([]hub.Model, error) {
 		if token != "" {
 			query.Set("pageToken", token)
 		}
-		var page page
-		if err := p.client.JSON(ctx, http.MethodGet, "/models?"+query.Encode(), p.header, nil, &page); err != nil {
+		page, beside, err := p.client.List(ctx, "/models?"+query.Encode(), p.header, "models", "data")
+		if err != nil {
 			return nil, err
 		}
-		list = append(list, page.models()...)
-		if page.NextPageToken == "" || page.NextPageToken == token {
+		list = append(list, models(page)...)
+		next := beside.Text("nextPageToken")
+		if next == "" || next == token {
 			return list, nil
 		}
-		token = page.NextPageToken
+		token = next
 	}
 }

@@ -321,25 +321,18 @@ var reasons = map[string]hub.Reason{
 }
 
 // page is a part of the list of models.
-type page struct {
-	Models []struct {
-		Name        string   `json:"name"`
-		DisplayName string   `json:"displayName"`
-		InputLimit  int64    `json:"inputTokenLimit"`
-		Methods     []string `json:"supportedGenerationMethods"`
-		Thinking    bool     `json:"thinking"`
-	} `json:"models"`
-	NextPageToken string `json:"nextPageToken"`
-}
-
-func (p page) models() []hub.Model {
+// models are those of a page of the list.
+func models(page []wire.Hints) []hub.Model {
 	var list []hub.Model
-	for _, m := range p.Models {
-		id := strings.TrimPrefix(m.Name, "models/")
-		if !slices.Contains(m.Methods, "generateContent") || strings.Contains(id, "-tts") || strings.Contains(id, "-image") {
+	for _, m := range page {
+		id := strings.TrimPrefix(m.Text("name"), "models/")
+		if id == "" || !slices.Contains(m.Texts("supportedGenerationMethods"), "generateContent") || strings.Contains(id, "-tts") || strings.Contains(id, "-image") {
 			continue // it makes no text
 		}
-		out := hub.Model{ID: id, Name: cmp.Or(m.DisplayName, id), Context: m.InputLimit, Reasoning: m.Thinking}
+		out := hub.Model{ID: id, Name: cmp.Or(m.Text("displayName"), id), Context: m.Number("inputTokenLimit")}
+		if thinks := m.Bool("thinking"); thinks != nil {
+			out.Reasoning = *thinks
+		}
 		if strings.HasPrefix(id, "gemini-") {
 			sees := true
 			out.Vision = &sees

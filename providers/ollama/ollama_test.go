@@ -1,7 +1,9 @@
 package ollama
 
 import (
-	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -29,7 +31,7 @@ func BenchmarkDecoder(b *testing.B) { providertest.Benchmark(b, fake.Ollama, cha
 func TestModels(t *testing.T) {
 	sees := true
 	providertest.Models(t, fake.Ollama, open, func(id string) hub.Model {
-		return hub.Model{ID: id, Name: id, Context: 131072, Vision: &sees, Reasoning: true}
+		return hub.Model{ID: id, Name: id, Vision: &sees, Reasoning: true}
 	})
 }
 
@@ -37,17 +39,45 @@ func TestModelThatIsNotShownIsListed(t *testing.T) {
 	srv := fake.New(map[string]fake.Script{"unknown": {}})
 	defer srv.Close()
 	got, err := open(wire.Options{BaseURL: srv.URL}).Models(t.Context())
-	if err != nil || len(got) != 1 || got[0] != (hub.Model{ID: "unknown", Name: "unknown"}) {
+	if err != nil || len(got) != 1 || got[0] != (hub.Model{ID: "unknown", Name: "unknown", OwnContext: true}) {
 		t.Errorf("Models = %+v, %v", got, err)
 	}
 }
 
-func TestContextIsWhatTheModelfileSays(t *testing.T) {
-	info := map[string]json.RawMessage{"general.architecture": json.RawMessage(`"llama"`), "llama.context_length": json.RawMessage("131072")}
-	for parameters, want := range map[string]int64{"": 131072, "stop \"a\"\nnum_ctx                        8192": 8192, "num_ctx 99999999999999999999": 131072} {
-		if got := (show{Parameters: parameters, Info: info}).context(); got != want {
-			t.Errorf("%q: %d, want %d", parameters, got, want)
-		}
+func TestContextIsTheOneInForce(t *testing.T) {
+	const trained = `"model_info":{"general.architecture":"llama","llama.context_length":262144}`
+	for name, tt := range map[string]struct {
+		show, ps string
+		want     int64
+	}{
+		"loaded":                    {`{` + trained + `}`, `{"models":[{"name":"m:latest","model":"m:latest","size":1,"context_length":4096}]}`, 4096},
+		"loaded otherwise than set": {`{"parameters":"num_ctx 8192",` + trained + `}`, `{"models":[{"name":"m:latest","context_length":"2048"}]}`, 2048},
+		"set in its Modelfile":      {`{"parameters":"stop \"a\"\nnum_ctx                        8192",` + trained + `}`, `{"models":[]}`, 8192},
+		"another one is loaded":     {`{` + trained + `}`, `{"models":[{"name":"m:4b","model":"m:4b","context_length":4096}]}`, 0},
+		"not loaded":                {`{` + trained + `}`, `{"models":[]}`, 0},
+		"an older server":           {`{` + trained + `}`, `{"models":[{"name":"m:latest"}]}`, 0},
+		"one that does not say":     {`{` + trained + `}`, ``, 0},
+		"a number that is none":     {`{"parameters":"num_ctx 99999999999999999999"}`, `{"models":null}`, 0},
+		"hints of odd types":        {`{"parameters":7,"capabilities":"x","model_info":[]}`, `{"models":[{"name":7},"x",{"name":"m","context_length":4096.0}]}`, 4096},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body := map[string]string{"/api/show": tt.show, "/api/ps": tt.ps, "/api/tags": `{"models":[{"name":"m:latest"},{"size":3},{"name":null}]}`}[r.URL.Path]
+				if body == "" {
+					w.WriteHeader(http.StatusNotFound)
+				}
+				_, _ = io.WriteString(w, body)
+			}))
+			defer srv.Close()
+			p := New(Options{BaseURL: srv.URL})
+			list, err := p.Models(t.Context())
+			if err != nil || len(list) != 1 || list[0].Context != tt.want {
+				t.Errorf("listed %+v, %v; want a context of %d", list, err, tt.want)
+			}
+			if m, err := p.Describe(t.Context(), "m"); err != nil || m.Context != tt.want || !m.OwnContext {
+				t.Errorf("described %+v, %v; want a context of %d", m, err, tt.want)
+			}
+		})
 	}
 }
 

@@ -1,14 +1,13 @@
 package ollama
 
 import (
-	"cmp"
-	"encoding/json"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/providers/internal/wire"
 )
 
 // base completes what OLLAMA_HOST may be: a host, with a port or without.
@@ -24,51 +23,56 @@ func base(host string) string {
 	return "http://" + host + ":11434"
 }
 
-type tags struct {
-	Models []struct {
-		Name string `json:"name"`
-	} `json:"models"`
-}
+var numCtx = regexp.MustCompile(`(?m)^num_ctx\s+"?(\d+)`)
 
-// show is what one model can do.
-type show struct {
-	Capabilities []string                   `json:"capabilities"`
-	Parameters   string                     `json:"parameters"` // of its Modelfile, a line each
-	Info         map[string]json.RawMessage `json:"model_info"`
-}
-
-var numCtx = regexp.MustCompile(`(?m)^num_ctx\s+(\d+)`)
-
-// context is the model's, unless its Modelfile sets another.
-func (s show) context() int64 {
-	if m := numCtx.FindStringSubmatch(s.Parameters); m != nil {
+// contextOf is the context of a model as it is loaded, of what /api/ps says, or as
+// its Modelfile sets it. The one that it was trained with is not in force: what
+// Ollama takes instead is known once it is loaded.
+func contextOf(show, loaded wire.Hints) int64 {
+	if n := loaded.Number("context_length"); n > 0 {
+		return n
+	}
+	if m := numCtx.FindStringSubmatch(show.Text("parameters")); m != nil {
 		if n, err := strconv.ParseInt(m[1], 10, 64); err == nil {
 			return n
-		}
-	}
-	for name, raw := range s.Info {
-		if strings.HasSuffix(name, ".context_length") {
-			n, _ := strconv.ParseInt(string(raw), 10, 64) // else unknown
-			return max(0, n)
 		}
 	}
 	return 0
 }
 
-func (t tags) models(shown []show) []hub.Model {
-	list := []hub.Model{}
-	for i, m := range t.Models {
-		s := shown[i]
-		out := hub.Model{ID: m.Name, Name: strings.TrimSuffix(m.Name, ":latest"), Context: s.context()}
-		if len(s.Capabilities) > 0 {
-			if !slices.Contains(s.Capabilities, "completion") {
-				continue // it makes embeddings
-			}
-			sees := slices.Contains(s.Capabilities, "vision")
-			out.Vision, out.Reasoning = &sees, slices.Contains(s.Capabilities, "thinking")
-		}
-		list = append(list, out)
+// model is what is known of one. Without an answer that shows it, it has a name.
+func model(name string, show, loaded wire.Hints) (out hub.Model, chat bool) {
+	out = hub.Model{ID: name, Name: strings.TrimSuffix(name, ":latest"), Context: contextOf(show, loaded), OwnContext: true}
+	can := show.Texts("capabilities")
+	if len(can) == 0 { // not shown, or by an older server
+		return out, true
 	}
-	slices.SortFunc(list, func(a, b hub.Model) int { return cmp.Compare(a.ID, b.ID) })
-	return list
+	sees := slices.Contains(can, "vision")
+	out.Vision, out.Reasoning = &sees, slices.Contains(can, "thinking")
+	out.Thoughtless = !out.Reasoning
+	return out, slices.Contains(can, "completion") // or it makes embeddings
+}
+
+// nameOf is an entry's model, by its full name.
+func nameOf(m wire.Hints) string { return m.Text("name", "model", "id") }
+
+// same says whether two names mean one model: a tag that is left out is the latest.
+func same(a, b string) bool {
+	full := func(name string) string {
+		if !strings.Contains(name[strings.LastIndexByte(name, '/')+1:], ":") {
+			name += ":latest"
+		}
+		return strings.ToLower(name)
+	}
+	return full(a) == full(b)
+}
+
+// find is the entry of a model in a list.
+func find(list []wire.Hints, name string) wire.Hints {
+	for _, m := range list {
+		if same(m.Text("name"), name) || same(m.Text("model"), name) {
+			return m
+		}
+	}
+	return nil
 }

@@ -2,6 +2,10 @@ package openai
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
@@ -37,6 +41,7 @@ func TestModels(t *testing.T) {
 // The lists are as the servers' pages have them, cut.
 func TestModelsOfCompatibleServers(t *testing.T) {
 	yes, no := true, false
+	good := []hub.Model{{ID: "good", Name: "good"}}
 	tests := map[string]struct {
 		list string
 		own  bool
@@ -57,17 +62,30 @@ func TestModelsOfCompatibleServers(t *testing.T) {
 			list: `{"data":[{"id":"m","max_context_length":32768,"capabilities":{"vision":false}},{"id":"m","max_context_length":32768,"capabilities":{"vision":false}}]}`,
 			want: []hub.Model{{ID: "m", Name: "m", Context: 32768, Vision: &no}},
 		},
-		"Together":  {list: `[{"id":"m","type":"chat","context_length":100},{"id":"e","type":"embedding"}]`, want: []hub.Model{{ID: "m", Name: "m", Context: 100}}},
-		"llama.cpp": {list: `{"data":[{"id":"m","meta":{"n_ctx_train":2048},"capabilities":["completion"]}]}`, want: []hub.Model{{ID: "m", Name: "m", Context: 2048}}},
-		"none":      {list: `{"data":null}`, want: []hub.Model{}},
+		"Together":            {list: `[{"id":"m","type":"chat","context_length":100},{"id":"e","type":"embedding"}]`, want: []hub.Model{{ID: "m", Name: "m", Context: 100}}},
+		"llama.cpp":           {list: `{"data":[{"id":"m","meta":{"n_ctx_train":2048},"capabilities":["completion"]}]}`, want: []hub.Model{{ID: "m", Name: "m", Context: 2048}}},
+		"llama.cpp of a fork": {list: `{"models":[{"name":"m","model":"m"}],"object":"list","data":[{"id":"/models/m.gguf","owned_by":"llamacpp","meta":{"n_ctx_train":32768,"n_ctx":2048}}]}`, want: []hub.Model{{ID: "/models/m.gguf", Name: "/models/m.gguf", Context: 2048}}},
+		"LM Studio":           {list: `{"data":[{"id":"m","type":"vlm","state":"loaded","max_context_length":131072,"loaded_context_length":4096},{"id":"e","type":"embeddings"}]}`, want: []hub.Model{{ID: "m", Name: "m", Context: 4096, Vision: &yes}}},
+		"OpenRouter's prices": {list: `{"data":[{"id":"a/b","supported_parameters":["temperature"],"pricing":{"prompt":"0.0000025","completion":"0.00001","input_cache_read":"0.00000125"}}]}`, want: []hub.Model{{ID: "a/b", Name: "a/b", Thoughtless: true, Price: &hub.Price{Input: 2.5, CachedInput: 1.25, Output: 10}}}},
+		"none":                {list: `{"data":null}`, want: []hub.Model{}},
+		"nothing at all":      {list: `{"object":"list"}`, want: []hub.Model{}},
+
+		"another key":          {list: `{"models":[{"id":"good"}]}`, want: good},
+		"names alone":          {list: `["good"]`, want: good},
+		"names in an object":   {list: `{"data":["good"]}`, want: good},
+		"a hint in quotes":     {list: `{"data":[{"id":"good"},{"id":"odd","context_length":"131072"}]}`, want: []hub.Model{good[0], {ID: "odd", Name: "odd", Context: 131072}}},
+		"hints of odd types":   {list: `{"data":[{"id":"good","context_length":{},"name":7,"type":[],"architecture":"x","supported_parameters":"y","capabilities":3,"meta":null,"pricing":[],"max_model_len":true}]}`, want: good},
+		"ids of odd types":     {list: `{"data":[{"id":7},{"id":null},{"name":"x"},{"id":""},{"id":" "},7,null,[],{"id":"good"}]}`, want: good},
+		"a number that is not": {list: `{"data":[{"id":"good","context_length":"lots","context_window":-1}]}`, want: good},
+		"a rounded number":     {list: `{"data":[{"id":"good","context_length":131072.4}]}`, want: []hub.Model{{ID: "good", Name: "good", Context: 131072}}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			var l listing
-			if err := json.Unmarshal([]byte(tt.list), &l); err != nil {
+			list, err := wire.Entries([]byte(tt.list), listKeys...)
+			if err != nil {
 				t.Fatal(err)
 			}
-			if got := l.models(tt.own); !reflect.DeepEqual(got, tt.want) {
+			if got := models(list, tt.own); !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 		})
@@ -122,5 +140,65 @@ func TestThinkingIsTurnedOffInTheServersWords(t *testing.T) {
 		if err != nil || !strings.Contains(string(raw), tt.want) || tt.base == baseURL && strings.Contains(string(raw), "kwargs") {
 			t.Errorf("%s at %s: %s, %v", tt.model, tt.base, raw, err)
 		}
+	}
+}
+
+// TestContextOfServersAtHome reads what servers have loaded, not what the models
+// were trained with. The bytes are theirs, cut.
+func TestContextOfServersAtHome(t *testing.T) {
+	const list = `{"object":"list","data":[{"id":"/models/m.gguf","object":"model","owned_by":"llamacpp","meta":{"n_ctx_train":32768}}]}`
+	for name, tt := range map[string]struct {
+		answers map[string]string
+		want    int64
+		sees    bool
+	}{
+		"llama.cpp":                         {map[string]string{"/v1/models": list, "/props": `{"default_generation_settings":{"n_ctx":2048,"params":{}},"total_slots":1,"modalities":{"vision":true,"audio":false}}`}, 2048, true},
+		"llama.cpp that keeps it to itself": {map[string]string{"/v1/models": list}, 32768, false},
+		"llama.cpp that answers oddly":      {map[string]string{"/v1/models": list, "/props": `{"default_generation_settings":"x"}`}, 32768, false},
+		"LM Studio": {map[string]string{
+			"/v1/models":     `{"data":[{"id":"/models/m.gguf","object":"model","owned_by":"organization_owner"}]}`,
+			"/api/v0/models": `{"data":[{"id":"/models/m.gguf","type":"vlm","arch":"x","state":"loaded","max_context_length":131072,"loaded_context_length":4096}]}`,
+		}, 4096, true},
+		"vLLM": {map[string]string{"/v1/models": `{"data":[{"id":"/models/m.gguf","owned_by":"vllm","max_model_len":8192}]}`}, 8192, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, ok := tt.answers[r.URL.Path]
+				if !ok {
+					w.WriteHeader(http.StatusNotFound)
+				}
+				_, _ = io.WriteString(w, body)
+			}))
+			defer srv.Close()
+			m, err := New(Options{BaseURL: srv.URL + "/v1"}).Describe(t.Context(), "/models/m.gguf")
+			if err != nil || m.Context != tt.want || (m.Vision != nil && *m.Vision) != tt.sees {
+				t.Errorf("described %+v, %v; want a context of %d", m, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAnAddressWithoutItsEndIsSaid(t *testing.T) {
+	for name, elsewhere := range map[string]http.HandlerFunc{
+		"a 404": http.NotFound,
+		"a page": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "<!doctype html><title>Chat</title>")
+		},
+		"another object": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"error":"Unexpected endpoint or method. (GET /models)"}`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mux := http.NewServeMux()
+			mux.HandleFunc("/", elsewhere)
+			mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"data":[{"id":"good"}]}`) })
+			srv := httptest.NewServer(mux)
+			defer srv.Close()
+			_, err := New(Options{BaseURL: srv.URL + "/"}).Models(t.Context())
+			var e *hub.Error
+			if !errors.As(err, &e) || e.Code != hub.CodeProviderAddress || e.Try != srv.URL+"/v1" || e.Asked != srv.URL+"/models" {
+				t.Errorf("%+v", err)
+			}
+		})
 	}
 }

@@ -2,13 +2,14 @@ package openai
 
 import (
 	"cmp"
-	"encoding/json"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/omnichat/omnichat/hub"
 	"github.com/omnichat/omnichat/providers/internal/chat"
+	"github.com/omnichat/omnichat/providers/internal/wire"
 )
 
 const baseURL = "https://api.openai.com/v1"
@@ -39,83 +40,105 @@ func request(p hub.Prompt, own bool) chat.Request {
 	return chat.NewRequest(p, q)
 }
 
-// listing is what a server has, as an object or, at Together, a bare list.
-type listing struct {
-	Data []listed `json:"data"`
-}
+// kind is which server it is, where that says more elsewhere than in its list.
+type kind int
 
-// UnmarshalJSON reads both forms.
-func (l *listing) UnmarshalJSON(raw []byte) error {
-	if strings.HasPrefix(string(raw), "[") {
-		return json.Unmarshal(raw, &l.Data)
-	}
-	type plain listing
-	return json.Unmarshal(raw, (*plain)(l))
-}
+const (
+	other kind = iota
+	llamaCpp
+	lmStudio
+)
 
-// listed is a model with all that compatible servers add to its id.
-type listed struct {
-	ID            string `json:"id"`
-	Name          string `json:"name"`
-	Type          string `json:"type"`               // LM Studio: llm, vlm, embeddings; Together: chat, image, …
-	ContextLength int64  `json:"context_length"`     // OpenRouter, Together
-	ContextWindow int64  `json:"context_window"`     // Groq
-	MaxModelLen   int64  `json:"max_model_len"`      // vLLM
-	MaxContext    int64  `json:"max_context_length"` // Mistral, LM Studio
-	Architecture  struct {
-		Input  []string `json:"input_modalities"`
-		Output []string `json:"output_modalities"`
-	} `json:"architecture"` // OpenRouter
-	Parameters   []string        `json:"supported_parameters"` // OpenRouter
-	Capabilities json.RawMessage `json:"capabilities"`         // Mistral; a list elsewhere
-	Meta         struct {
-		Trained int64 `json:"n_ctx_train"`
-	} `json:"meta"` // llama.cpp
-}
-
-func (l listing) models(own bool) []hub.Model {
-	list := []hub.Model{}
-	for _, m := range l.Data {
-		if !m.other(own) {
-			list = append(list, model(m, own))
+// kindOf tells a server by its list.
+func kindOf(list []wire.Hints) kind {
+	for _, m := range list {
+		owner := strings.ToLower(m.Text("owned_by"))
+		switch {
+		case strings.HasPrefix(owner, "llamacpp"), strings.HasPrefix(owner, "llama.cpp"), m.Of("meta").Number("n_ctx_train") > 0:
+			return llamaCpp
+		case owner == "organization_owner", m.Text("arch") != "" && m.Text("compatibility_type") != "":
+			return lmStudio
 		}
 	}
-	slices.SortFunc(list, func(a, b hub.Model) int { return cmp.Compare(a.ID, b.ID) })
-	return slices.CompactFunc(list, func(a, b hub.Model) bool { return a.ID == b.ID })
+	return other
 }
 
-// other says whether a model is for something else than chat.
-func (m listed) other(own bool) bool {
-	if out := m.Architecture.Output; len(out) > 0 && !slices.Contains(out, "text") {
+// models are those of a list that are for chat.
+func models(list []wire.Hints, own bool) []hub.Model {
+	out := []hub.Model{}
+	for _, m := range list {
+		if m.Text("id") != "" && !notForChat(m, own) {
+			out = append(out, model(m, own))
+		}
+	}
+	slices.SortStableFunc(out, func(a, b hub.Model) int { return cmp.Compare(a.ID, b.ID) })
+	return slices.CompactFunc(out, func(a, b hub.Model) bool { return a.ID == b.ID })
+}
+
+// notForChat says whether a model is for something else.
+func notForChat(m wire.Hints, own bool) bool {
+	if out := m.Of("architecture").Texts("output_modalities"); len(out) > 0 && !slices.Contains(out, "text") {
 		return true
 	}
-	if slices.Contains([]string{"embedding", "embeddings", "image", "audio", "rerank", "moderation", "transcribe", "video"}, m.Type) {
+	if slices.Contains([]string{"embedding", "embeddings", "image", "audio", "rerank", "moderation", "transcribe", "video"}, m.Text("type")) {
 		return true
 	}
 	return own && slices.ContainsFunc([]string{
 		"embedding", "whisper", "tts", "dall-e", "moderation", "transcribe", "realtime", "audio", "image", "sora", "davinci", "babbage", "instruct",
-	}, func(part string) bool { return strings.Contains(m.ID, part) })
+	}, func(part string) bool { return strings.Contains(m.Text("id"), part) })
 }
 
-func model(m listed, own bool) hub.Model {
-	out := hub.Model{
-		ID: m.ID, Name: cmp.Or(m.Name, m.ID),
-		Context:   cmp.Or(m.ContextLength, m.ContextWindow, m.MaxModelLen, m.MaxContext, m.Meta.Trained),
-		Reasoning: own && thinks(m.ID) || slices.Contains(m.Parameters, "reasoning") || slices.Contains(m.Parameters, "reasoning_effort"),
-	}
-	var can struct {
-		Vision *bool `json:"vision"`
-	}
-	if json.Unmarshal(m.Capabilities, &can) == nil { // else it says nothing that we know
-		out.Vision = can.Vision
-	}
-	if in := m.Architecture.Input; len(in) > 0 {
+// model reads all that compatible servers add to an id.
+func model(m wire.Hints, own bool) hub.Model {
+	id := m.Text("id")
+	out := hub.Model{ID: id, Name: cmp.Or(m.Text("name"), id), Price: price(m.Of("pricing")), Context: cmp.Or(
+		m.Number("loaded_context_length"), // LM Studio, of a model that is loaded
+		m.Of("meta").Number("n_ctx"),      // llama.cpp
+		// OpenRouter and Together; Groq; vLLM; Mistral and LM Studio; llama.cpp, which was trained so
+		m.Number("context_length", "context_window", "max_model_len", "max_context_length"),
+		m.Of("meta").Number("n_ctx_train"),
+	)}
+	parameters := m.Texts("supported_parameters") // OpenRouter
+	can := m.Texts("capabilities")                // Mistral's says of each whether; it is a list elsewhere
+	out.Reasoning = own && thinks(id) || slices.Contains(parameters, "reasoning") || slices.Contains(parameters, "reasoning_effort") ||
+		slices.Contains(can, "reasoning") || slices.Contains(can, "thinking")
+	out.Thoughtless = !out.Reasoning && (len(parameters) > 0 || m.Of("capabilities").Bool("reasoning") != nil)
+	out.Vision = m.Of("capabilities").Bool("vision")
+	if in := m.Of("architecture").Texts("input_modalities"); len(in) > 0 {
 		sees := slices.Contains(in, "image")
 		out.Vision = &sees
 	}
-	if m.Type == "vlm" {
+	if m.Text("type") == "vlm" || slices.Contains(can, "multimodal") || slices.Contains(can, "vision") {
 		sees := true
 		out.Vision = &sees
 	}
 	return out
+}
+
+// price reads OpenRouter's, in dollars for a token.
+func price(p wire.Hints) *hub.Price {
+	in, ok := p.Amount("prompt")
+	out, also := p.Amount("completion")
+	if !ok || !also {
+		return nil
+	}
+	cached, ok := p.Amount("input_cache_read")
+	if !ok {
+		cached = in
+	}
+	million := func(dollars float64) float64 { return math.Round(dollars*1e12) / 1e6 }
+	return &hub.Price{Input: million(in), CachedInput: million(cached), Output: million(out)}
+}
+
+// completeProps adds what llama.cpp says at /props of a model, or rather of what it has
+// loaded: which context there is, which is not the one it was trained with.
+func completeProps(m *hub.Model, props wire.Hints) {
+	if n := props.Of("default_generation_settings").Number("n_ctx"); n > 0 {
+		m.Context = n
+	} else if n := props.Number("n_ctx"); n > 0 {
+		m.Context = n
+	}
+	if sees := props.Of("modalities").Bool("vision"); sees != nil {
+		m.Vision = sees
+	}
 }

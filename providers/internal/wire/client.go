@@ -113,6 +113,15 @@ func base(given string) (string, error) {
 	return strings.TrimRight(given, "/"), nil
 }
 
+// At returns a client like c for another base URL of the same server.
+func (c *Client) At(base string) *Client {
+	other := &Client{http: c.http, opt: c.opt, run: c.run, base: base, bad: c.bad}
+	return other
+}
+
+// AtHome says whether the server is on this machine or in a private network.
+func (c *Client) AtHome() bool { return atHome(c.base) }
+
 // Base is the base URL.
 func (c *Client) Base() string { return c.base }
 
@@ -143,9 +152,13 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 // and reads the answer into answer. It is for what is no stream; ctx has its
 // time limit.
 func (c *Client) JSON(ctx context.Context, method, path string, header http.Header, body, answer any) error {
-	err := c.json(ctx, method, path, header, body, answer)
+	return c.asked(path, c.json(ctx, method, path, header, body, answer))
+}
+
+// asked completes an error with the address that was asked.
+func (c *Client) asked(path string, err error) error {
 	var e *hub.Error
-	if errors.As(err, &e) {
+	if errors.As(err, &e) && c.bad == nil {
 		e.Asked, _, _ = strings.Cut(c.base+path, "?")
 	}
 	return c.scrub(err)
