@@ -35,6 +35,7 @@ var statuses = map[hub.Code]int{
 	codeMethod:              http.StatusMethodNotAllowed,
 	codeTimeout:             http.StatusRequestTimeout,
 	codeUpgrade:             http.StatusUpgradeRequired,
+	codeMisdirected:         http.StatusMisdirectedRequest,
 	hub.CodeRateLimited:     http.StatusTooManyRequests,
 	hub.CodeTooManyRunning:  http.StatusTooManyRequests,
 	hub.CodeDailyLimit:      http.StatusTooManyRequests,
@@ -48,6 +49,7 @@ const (
 	codeMethod      hub.Code = "method_not_allowed"
 	codeTimeout     hub.Code = "request_timeout"
 	codeUpgrade     hub.Code = "upgrade_required"
+	codeMisdirected hub.Code = "misdirected"
 )
 
 // problem is RFC 9457's, with a stable code.

@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,7 +22,8 @@ import (
 type Options struct {
 	Secret         []byte                          // signs access tokens
 	Origins        []string                        // other origins whose pages may use the server
-	TrustedProxies []string                        // CIDRs whose X-Forwarded headers are believed
+	TrustedProxies []string                        // networks or addresses whose X-Forwarded headers are believed
+	Hosts          []string                        // names it answers to, beside addresses, names without a dot and those of Origins
 	AccessTTL      time.Duration                   // 15 min
 	RefreshTTL     time.Duration                   // 30 days
 	Grace          time.Duration                   // for a refresh token just replaced; 10 s
@@ -37,7 +37,9 @@ type Options struct {
 	Web            fs.FS                           // the built page
 	Ready          func(ctx context.Context) error // why no question can be asked
 	Degraded       func() error                    // what is away although questions are answered
-	Metrics        http.Handler
+	Metrics        http.Handler                    // GET /metrics
+	MetricsToken   string                          // who has it may read them; this machine alone if empty
+	Warnings       []Warning                       // for the admin, known at the start
 	Logger         *slog.Logger
 
 	passwords argonCost        // what hashing a password costs; OWASP's
@@ -58,7 +60,9 @@ type Server struct {
 	perAccount *throttle
 	signUps    *throttle // by address
 	origins    map[string]bool
-	proxies    []*net.IPNet
+	proxies    []netip.Prefix
+	hosts      *hosts
+	warnings   warnings
 	clients    *clients
 	ctx        context.Context // of streams and WebSockets; ended by Shutdown
 	cancel     context.CancelFunc
@@ -103,8 +107,8 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 	s := &Server{
 		hub: h, accounts: accounts, opt: opt, log: opt.Logger, logins: newLogins(opt.Secret, opt.AccessTTL, accounts),
 		hasher: newHasher(opt.passwords), csrf: http.NewCrossOriginProtection(), origins: map[string]bool{}, clients: newClients(),
-		proxies: parseNetworks(opt.TrustedProxies),
-		perIP:   newThrottle(time.Second, 60, opt.now), perAccount: newThrottle(3*time.Second, 10, opt.now),
+		proxies: parseNetworks(opt.TrustedProxies), hosts: newHosts(opt.Hosts, opt.Origins), warnings: warnings{list: opt.Warnings},
+		perIP: newThrottle(time.Second, 60, opt.now), perAccount: newThrottle(3*time.Second, 10, opt.now),
 		signUps: newThrottle(2*time.Second, 30, opt.now),
 	}
 	for _, o := range opt.Origins {
@@ -136,7 +140,7 @@ func (s *Server) routes() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.handleError
-	e.IPExtractor = s.ipExtractor()
+	e.IPExtractor = s.ipExtractor
 	e.Use(s.common)
 
 	e.POST("/users", s.register)
@@ -153,6 +157,7 @@ func (s *Server) routes() *echo.Echo {
 	e.PUT("/prices/*", s.admin(s.putPrice))
 	e.DELETE("/prices/*", s.admin(s.deletePrice))
 	e.GET("/usage", s.private(s.usage))
+	e.GET("/warnings", s.admin(s.listWarnings))
 	e.GET("/limits", s.private(s.limits))
 	e.POST("/attachments", s.private(s.createAttachment))
 	e.GET("/attachments/:id", s.private(s.getAttachment))
@@ -171,7 +176,7 @@ func (s *Server) routes() *echo.Echo {
 	e.GET("/healthz", func(c echo.Context) error { return c.JSON(http.StatusOK, map[string]string{"status": "ok"}) })
 	e.GET("/readyz", s.ready)
 	if s.opt.Metrics != nil {
-		e.GET("/metrics", echo.WrapHandler(s.opt.Metrics))
+		e.GET("/metrics", s.metrics)
 	}
 	e.GET("/openapi.yaml", specification(openAPI))
 	e.GET("/asyncapi.yaml", specification(asyncAPI))
@@ -211,39 +216,6 @@ func (s *Server) ready(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]string{"status": "ready"})
 }
 
-// parseNetworks reads CIDRs; what is none is left out.
-func parseNetworks(cidrs []string) []*net.IPNet {
-	var out []*net.IPNet
-	for _, c := range cidrs {
-		if _, network, err := net.ParseCIDR(c); err == nil {
-			out = append(out, network)
-		}
-	}
-	return out
-}
-
-// ipExtractor believes X-Forwarded-For from trusted proxies only.
-func (s *Server) ipExtractor() echo.IPExtractor {
-	if len(s.proxies) == 0 {
-		return echo.ExtractIPDirect()
-	}
-	trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
-	for _, network := range s.proxies {
-		trust = append(trust, echo.TrustIPRange(network))
-	}
-	return echo.ExtractIPFromXFFHeader(trust...)
-}
-
-// https says whether the client came over TLS, here or at a trusted proxy.
-func (s *Server) https(c echo.Context) bool {
-	if c.IsTLS() {
-		return true
-	}
-	ip := net.ParseIP(echo.ExtractIPDirect()(c.Request()))
-	return c.Request().Header.Get("X-Forwarded-Proto") == "https" &&
-		slices.ContainsFunc(s.proxies, func(n *net.IPNet) bool { return n.Contains(ip) })
-}
-
 // common is around every request: panics, slow clients, the headers that all answers have,
 // and what other origins may do.
 func (s *Server) common(next echo.HandlerFunc) echo.HandlerFunc {
@@ -266,6 +238,10 @@ func (s *Server) common(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Cache-Control", "no-store")
 		if s.https(c) {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		s.checkProxy(c)
+		if err := s.checkHost(c); err != nil {
+			return err
 		}
 		if s.cors(c) {
 			return c.NoContent(http.StatusNoContent)

@@ -122,7 +122,7 @@ func (s *Server) logIn(c echo.Context, form url.Values, withCookie bool) error {
 		}
 		defer func() { done(wrong) }()
 	}
-	doneIP, err := s.perIP.enter(ctx, c.RealIP())
+	doneIP, err := s.perIP.enter(ctx, s.networkOf(c))
 	if err != nil {
 		return err
 	}

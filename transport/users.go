@@ -39,7 +39,7 @@ func (s *Server) register(c echo.Context) error {
 	if n := utf8.RuneCountInString(u.DisplayName); n == 0 || n > 100 {
 		return hub.Invalid("display_name", "must have 1 to 100 characters")
 	}
-	done, err := s.signUps.enter(c.Request().Context(), c.RealIP())
+	done, err := s.signUps.enter(c.Request().Context(), s.networkOf(c))
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/transport"
 )
 
 // errHelp says that the settings were listed and nothing is to be run.
@@ -28,7 +29,10 @@ type Config struct {
 	DataDir    string        `env:"OMNICHAT_DATA_DIR" envDefault:"data" help:"folder of the embedded database and the signing key"`
 	JWTSecret  string        `env:"OMNICHAT_JWT_SECRET" help:"key that signs access tokens, 32 bytes or more; made on first start and kept in the data folder if empty"`
 	Origins    []string      `env:"OMNICHAT_ORIGINS" help:"other origins whose pages may use this server, as https://chat.example.org, separated by commas"`
-	Proxies    []string      `env:"OMNICHAT_TRUSTED_PROXIES" help:"networks whose X-Forwarded-For and -Proto are believed, as 10.0.0.0/8"`
+	Hosts      []string      `env:"OMNICHAT_HOSTS" help:"names that the server answers to, as chat.example.org, *.example.org or *, separated by commas; always to addresses, names without a dot, this machine's own name and those of OMNICHAT_ORIGINS"`
+	Proxies    []string      `env:"OMNICHAT_TRUSTED_PROXIES" help:"networks or addresses whose X-Forwarded-For and -Proto are believed, as 10.0.0.0/8, separated by commas"`
+	MetricsTok string        `env:"OMNICHAT_METRICS_TOKEN" help:"bearer token that /metrics needs, 16 bytes or more; if empty, /metrics is for this machine alone"`
+	MetricsAt  string        `env:"OMNICHAT_METRICS_ADDR" help:"another address to serve /metrics at, as :9090, and there alone"`
 	Model      string        `env:"OMNICHAT_DEFAULT_MODEL" help:"provider/model asked when none is chosen"`
 	MaxRunning int           `env:"OMNICHAT_MAX_RUNNING" envDefault:"256" help:"running answers of one user"`
 	MaxSockets int           `env:"OMNICHAT_MAX_SOCKETS" envDefault:"500" help:"WebSockets of one user"`
@@ -88,9 +92,20 @@ func parseConfig(args []string, out io.Writer) (Config, error) {
 		}
 	}
 	for _, p := range cfg.Proxies {
-		if _, _, err := net.ParseCIDR(p); err != nil {
+		if _, err := transport.ParseNetwork(p); err != nil {
 			bad("OMNICHAT_TRUSTED_PROXIES: %q is not a network such as 10.0.0.0/8", p)
 		}
+	}
+	for _, h := range cfg.Hosts {
+		if !transport.ValidHost(h) {
+			bad("OMNICHAT_HOSTS: %q is not a host name such as chat.example.org, without a port", h)
+		}
+	}
+	if n := len(cfg.MetricsTok); n > 0 && n < 16 {
+		bad("OMNICHAT_METRICS_TOKEN: is shorter than 16 bytes")
+	}
+	if _, _, err := net.SplitHostPort(cfg.MetricsAt); cfg.MetricsAt != "" && err != nil {
+		bad("OMNICHAT_METRICS_ADDR: %q is not host:port", cfg.MetricsAt)
 	}
 	for _, v := range []struct {
 		name  string
@@ -198,6 +213,15 @@ func ollamaURL(host string) string {
 		return host
 	}
 	return "http://" + host
+}
+
+// hosts is the names that are set, and the machine's own.
+func (cfg Config) hosts() []string {
+	name, err := os.Hostname()
+	if err != nil || !transport.ValidHost(name) {
+		return cfg.Hosts
+	}
+	return append(slices.Clone(cfg.Hosts), name, name+".local")
 }
 
 // checkModel says what is wrong with the default model.

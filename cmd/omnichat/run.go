@@ -75,10 +75,15 @@ func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 	}
 	defer h.Close()
 
+	metrics, metricsServed, err := serveMetrics(cfg, exported(h), log)
+	if err != nil {
+		return err
+	}
+	defer metricsServed()
 	server := transport.New(h, db, transport.Options{
-		Secret: key, Origins: cfg.Origins, TrustedProxies: cfg.Proxies, FileLimit: cfg.FileBytes, Web: web.Dist(), Logger: log,
+		Secret: key, Origins: cfg.Origins, TrustedProxies: cfg.Proxies, Hosts: cfg.hosts(), FileLimit: cfg.FileBytes, Web: web.Dist(), Logger: log,
 		BodyLimit: cfg.BodyLimit, Heartbeat: cfg.Heartbeat, AuthTimeout: cfg.AuthWait, MaxSockets: cfg.MaxSockets,
-		Metrics: exported(h),
+		Metrics: metrics, MetricsToken: cfg.MetricsTok,
 		Ready: func(ctx context.Context) error {
 			if h.Draining() {
 				return &hub.Error{Code: hub.CodeUnavailable, Msg: "the server is going away"}
@@ -132,6 +137,32 @@ func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 		err = errors.Join(err, end)
 	}
 	return errors.Join(lost, err)
+}
+
+// serveMetrics serves the metrics on an address of their own if there is one,
+// until close; it returns what the server itself is to serve.
+func serveMetrics(cfg Config, metrics http.Handler, log *slog.Logger) (here http.Handler, closed func(), err error) {
+	if cfg.MetricsAt == "" {
+		return metrics, func() {}, nil
+	}
+	listener, err := net.Listen("tcp", cfg.MetricsAt)
+	if err != nil {
+		return nil, nil, fmt.Errorf("listen for OMNICHAT_METRICS_ADDR: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", transport.Guarded(metrics, cfg.MetricsTok))
+	srv := &http.Server{
+		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(listener) }()
+	log.Info("metrics are served", "address", listener.Addr())
+	return nil, func() {
+		if err := errors.Join(srv.Close(), <-served); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("serve the metrics", "err", err)
+		}
+	}, nil
 }
 
 func asGauge(on bool) int {
