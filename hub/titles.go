@@ -71,7 +71,7 @@ func (h *Hub) makeTitle(user UserID, o order) {
 		return
 	}
 	usage = h.account(ctx, provider, model, usage, whole, estimatePrompt(p), estimate(text.String()))
-	s := Spending{ID: NewID(), User: user, Session: o.asked.Session.ID, Model: model, Usage: *usage, At: time.Now().UTC()}
+	s := Spending{ID: NewID(), User: user, Session: o.asked.Session.ID, Model: model, Usage: *usage, Title: true, At: time.Now().UTC()}
 	if err := h.store.RecordUsage(ctx, s); err != nil {
 		h.log.Warn("book a title", "err", err)
 	}

@@ -13,6 +13,7 @@ type Spending struct {
 	Session SessionID
 	Model   string // "provider/model"
 	Usage   Usage
+	Title   bool // it made a title, and is no answer
 	At      time.Time
 }
 
@@ -39,13 +40,14 @@ type UsageSum struct {
 	Key             string `json:"key"`   // 2006-01-02, a model's id, a session's or a user's
 	Label           string `json:"label"` // of one user a session's title, or a user's name; the key otherwise, also of what is deleted
 	Answers         int64  `json:"answers"`
+	Titles          int64  `json:"titles"` // that models made
 	InputTokens     int64  `json:"input_tokens"`
 	OutputTokens    int64  `json:"output_tokens"`
 	CachedTokens    int64  `json:"cached_tokens"`
 	ReasoningTokens int64  `json:"reasoning_tokens"`
 	Cost            Money  `json:"cost"`
-	Estimated       int64  `json:"estimated"` // answers whose usage the provider did not report
-	Unpriced        int64  `json:"unpriced"`  // answers whose model's price was unknown
+	Estimated       int64  `json:"estimated"` // answers and titles whose usage the provider did not report
+	Unpriced        int64  `json:"unpriced"`  // answers and titles whose model's price was unknown
 }
 
 // UsageStore is the part of [Store] that keeps the books.

@@ -22,6 +22,7 @@ type spendingRow struct {
 	ReasoningTokens int64
 	Cost            *int64 // as in messageRow
 	Estimated       bool
+	Title           bool
 	At              time.Time
 }
 
@@ -29,7 +30,7 @@ func spendingOf(s hub.Spending) *spendingRow {
 	return &spendingRow{
 		ID: s.ID, UserID: s.User, SessionID: s.Session, Model: s.Model,
 		InputTokens: s.Usage.InputTokens, OutputTokens: s.Usage.OutputTokens, CachedTokens: s.Usage.CachedTokens,
-		ReasoningTokens: s.Usage.ReasoningTokens, Cost: (*int64)(s.Usage.Cost), Estimated: s.Usage.Estimated, At: s.At,
+		ReasoningTokens: s.Usage.ReasoningTokens, Cost: (*int64)(s.Usage.Cost), Estimated: s.Usage.Estimated, Title: s.Title, At: s.At,
 	}
 }
 
@@ -100,10 +101,10 @@ func (r *Repo) Usage(ctx context.Context, q hub.UsageQuery) ([]hub.UsageSum, err
 		user, whose = nil, ""
 	}
 	out := []hub.UsageSum{}
-	err := r.db.NewRaw(`SELECT coalesce(CAST(g AS TEXT), '') AS key, coalesce(`+g.label+`, CAST(g AS TEXT), '') AS label, answers,
+	err := r.db.NewRaw(`SELECT coalesce(CAST(g AS TEXT), '') AS key, coalesce(`+g.label+`, CAST(g AS TEXT), '') AS label, answers, titles,
 			input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost, estimated, unpriced
 		FROM (
-			SELECT `+g.by+` AS g, count(*) AS answers,
+			SELECT `+g.by+` AS g, count(*) FILTER (WHERE NOT title) AS answers, count(*) FILTER (WHERE title) AS titles,
 				CAST(sum(input_tokens) AS BIGINT) AS input_tokens, CAST(sum(output_tokens) AS BIGINT) AS output_tokens,
 				CAST(sum(cached_tokens) AS BIGINT) AS cached_tokens, CAST(sum(reasoning_tokens) AS BIGINT) AS reasoning_tokens,
 				CAST(coalesce(sum(cost), 0) AS BIGINT) AS cost,
