@@ -103,6 +103,7 @@ const (
 	kindPresence = 'p'
 	kindStop     = 's'
 	kindStopped  = 'a' // an owner has heard of a stop
+	kindRevoked  = 'r' // grants have ended
 )
 
 // openHead begins a stream elsewhere as it began here.

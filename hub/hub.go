@@ -65,6 +65,7 @@ type Hub struct {
 	ended    []*stream          // in the order of their ends, until they are forgotten
 	doubtful map[MessageID]bool // answers that may be stored, and that nobody runs
 	running  map[UserID]int
+	revoked  []*func(grants []string) // who is told what is revoked
 	answers  int
 	idle     chan struct{} // closed once draining and answers is 0
 	draining bool

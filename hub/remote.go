@@ -258,6 +258,7 @@ func (f *feed) begin(m Message) *log {
 // Joined is BusClient's.
 func (h *Hub) Joined(t Topic) {
 	if t == (Topic{}) {
+		h.tellRevoked(nil)
 		return
 	}
 	h.mu.Lock()
@@ -615,6 +616,10 @@ func (h *Hub) applyEnd(f *feed, n endNote) {
 
 // control takes a message that all replicas get.
 func (h *Hub) control(payload []byte) {
+	if payload[0] == kindRevoked {
+		h.receiveRevoked(payload[1:])
+		return
+	}
 	var n stopNote
 	if json.Unmarshal(payload[1:], &n) != nil {
 		return

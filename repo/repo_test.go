@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -550,6 +551,10 @@ func TestRefreshTokensRotate(t *testing.T) {
 		s.ok(err)
 		if got != f || active(f) {
 			t.Errorf("log out: family %s of %s, active %v", got, f, active(f))
+		}
+		f = login("e0")
+		if got, err := s.r.ActiveGrants(ctx, []string{hub.NewID(), f, f}); err != nil || !slices.Equal(got, []string{f}) {
+			t.Errorf("of an unknown login and %s, these hold: %v, %v", f, got, err)
 		}
 		if got, err := s.r.RevokeGrant(ctx, hash("nobody's")); got != "" || err != nil {
 			t.Errorf("an unknown token: %q, %v", got, err)

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -46,9 +47,11 @@ type logins struct {
 	active map[string]login
 }
 
+// login is what is known of one, and when that was found out.
 type login struct {
-	ok bool
-	at time.Time
+	ok   bool // once it is not, it never is again
+	at   time.Time
+	used time.Time // the last time that somebody asked by it
 }
 
 func newLogins(secret []byte, ttl time.Duration, accounts Accounts) *logins {
@@ -90,31 +93,92 @@ func (l *logins) holds(ctx context.Context, who identity) error {
 	if time.Now().After(who.expires.Add(leeway)) {
 		return refused
 	}
-	l.mu.Lock()
-	known := l.active[who.family]
-	l.mu.Unlock()
-	if time.Since(known.at) > activeFor {
-		ok, err := l.accounts.GrantActive(ctx, who.family)
+	ok, lately := l.lately(who.family)
+	if !lately {
+		at := time.Now()
+		active, err := l.accounts.GrantActive(ctx, who.family)
 		if err != nil {
 			return err
 		}
-		known = l.note(who.family, ok)
+		ok = l.note(who.family, active, at)
 	}
-	if !known.ok {
+	if !ok {
 		return refused
 	}
 	return nil
 }
 
-// note remembers whether a login holds.
-func (l *logins) note(family string, ok bool) login {
+// lately says whether a login holds, if that was found out lately.
+func (l *logins) lately(family string) (ok, lately bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.active) > throttleMax {
-		clear(l.active)
+	known, some := l.active[family]
+	now := time.Now()
+	if some {
+		known.used = now
+		l.active[family] = known
 	}
-	l.active[family] = login{ok: ok, at: time.Now()}
-	return l.active[family]
+	return known.ok, some && now.Sub(known.at) <= activeFor
+}
+
+// note remembers whether a login held at a time, and says whether it holds.
+func (l *logins) note(family string, ok bool, at time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if known, some := l.active[family]; some && !known.ok {
+		return false
+	}
+	if len(l.active) > throttleMax {
+		maps.DeleteFunc(l.active, func(_ string, known login) bool { return known.ok })
+	}
+	l.active[family] = login{ok: ok, at: at, used: time.Now()}
+	return ok
+}
+
+// revoked says that a login is known to have been revoked.
+func (l *logins) revoked(family string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known, some := l.active[family]
+	return some && !known.ok
+}
+
+// inUse adds the logins by which somebody asked in the last minute, and forgets
+// the others.
+func (l *logins) inUse(families map[string]bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for family, known := range l.active {
+		switch {
+		case time.Since(known.used) > time.Minute:
+			delete(l.active, family)
+		case known.ok:
+			families[family] = true
+		}
+	}
+}
+
+// found notes which of the logins in use held at a time, and says whether some
+// did not.
+func (l *logins) found(families map[string]bool, active []string, at time.Time) (ended bool) {
+	holds := map[string]bool{}
+	for _, family := range active {
+		holds[family] = true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for family := range families {
+		known, some := l.active[family]
+		switch {
+		case !holds[family]:
+			l.active[family] = login{at: at, used: time.Now()}
+			ended = true
+		case some && known.ok:
+			known.at = at
+			l.active[family] = known
+		}
+	}
+	return ended
 }
 
 // bearer is the token of the Authorization header.

@@ -20,6 +20,7 @@ type trouble struct {
 	silent atomic.Bool // it says nothing until the caller gives up
 	refuse atomic.Bool // it says so
 	deaf   func()      // if set, it is called and waited for, whatever the context says
+	late   func()      // if set, it is called when the database has said whether a login holds
 }
 
 func (a *trouble) check(ctx context.Context) error {
@@ -47,7 +48,18 @@ func (a *trouble) GrantActive(ctx context.Context, family string) (bool, error) 
 	if err := a.check(ctx); err != nil {
 		return false, err
 	}
-	return a.Repo.GrantActive(ctx, family)
+	ok, err := a.Repo.GrantActive(ctx, family)
+	if a.late != nil {
+		a.late()
+	}
+	return ok, err
+}
+
+func (a *trouble) ActiveGrants(ctx context.Context, families []string) ([]string, error) {
+	if err := a.check(ctx); err != nil {
+		return nil, err
+	}
+	return a.Repo.ActiveGrants(ctx, families)
 }
 
 // troubled is a second server on the site's hub and database.

@@ -29,10 +29,9 @@ type client interface {
 	expire()            // its login does not hold any more
 }
 
-// checks is when a client's login is looked at.
+// checks is of who tends a client.
 type checks struct {
-	next time.Time
-	over bool // it has run out
+	over bool // its login does not hold, and it is told so
 }
 
 func (w *socket) check() *checks { return &w.checks }
@@ -137,84 +136,41 @@ func (s *Server) tendClients(ctx context.Context) {
 	defer every.Stop()
 	var workers sync.WaitGroup
 	defer workers.Wait()
-	asking := make(chan struct{}, 1) // a round of checks is under way
+	asking := make(chan struct{}, 1) // the database is asked which logins hold
+	asked := time.Now()
 	for {
-		var now time.Time
 		select {
 		case <-ctx.Done():
 			return
-		case now = <-every.C:
-		}
-		var due []client
-		for _, c := range s.clients.all() {
-			s.guard(func() { c.tend(now) })
-			k, who := c.check(), c.identity()
-			switch {
-			case k.next.IsZero():
-				k.next = now.Add(s.opt.Recheck)
-			case now.After(who.expires.Add(leeway)):
-				if !k.over {
-					workers.Go(func() { s.guard(func() { expire(c, who) }) })
+		case <-s.bell:
+			s.endRevoked(&workers)
+		case now := <-every.C:
+			for _, c := range s.clients.all() {
+				s.guard(func() { c.tend(now) })
+				if k := c.check(); !k.over && now.After(c.identity().expires.Add(leeway)) {
+					k.over = true
+					workers.Go(func() { s.guard(c.expire) })
 				}
-				k.over = true
-			case !now.Before(k.next):
-				due = append(due, c)
 			}
 		}
-		if len(due) == 0 {
+		if !s.doubt.Load() && time.Since(asked) < s.opt.Recheck {
 			continue
 		}
 		select {
 		case asking <- struct{}{}:
-			for _, c := range due {
-				c.check().next = now.Add(s.opt.Recheck)
-			}
+			asked = time.Now()
+			s.doubt.Store(false)
 			workers.Go(func() {
 				defer func() { <-asking }()
-				s.guard(func() { s.recheck(ctx, due) })
+				s.guard(func() {
+					if s.lookForRevoked(ctx) {
+						s.ring()
+					}
+				})
 			})
 		default: // the database is slow
 		}
 	}
-}
-
-// checkers is how many logins are looked at at a time.
-const checkers = 8
-
-// recheck ends those clients whose login does not hold any more.
-func (s *Server) recheck(ctx context.Context, due []client) {
-	var workers sync.WaitGroup
-	next := make(chan client)
-	for range checkers {
-		workers.Go(func() {
-			for c := range next {
-				s.guard(func() {
-					if who := c.identity(); !s.holds(ctx, who) {
-						workers.Go(func() { s.guard(func() { expire(c, who) }) })
-					}
-				})
-			}
-		})
-	}
-	for _, c := range due {
-		next <- c
-	}
-	close(next)
-	workers.Wait()
-}
-
-// expire ends a client unless it has renewed its login.
-func expire(c client, who identity) {
-	if c.identity() == who {
-		c.expire()
-	}
-}
-
-// holds says whether a login holds, as far as that can be known now.
-func (s *Server) holds(ctx context.Context, who identity) bool {
-	ctx, cancel := context.WithTimeout(ctx, s.opt.CallTimeout)
-	defer cancel()
-	return hub.CodeOf(s.logins.holds(ctx, who)) != hub.CodeUnauthenticated
 }
 
 // aside runs f on a goroutine of its own and waits for it: one that waits for

@@ -98,26 +98,6 @@ func TestUserHasALimitOfRunningAnswers(t *testing.T) {
 	}
 }
 
-func TestRevokedLoginEndsWhatIsOpen(t *testing.T) {
-	s := open(t, transport.Options{Recheck: 20 * time.Millisecond}).users()
-	login := s.token(url.Values{"username": {"ann"}, "password": {"correct horse"}}, 200)
-	token := login["access_token"].(string)
-	_, events := s.stream("POST", "/chat/stream", token, `{"content":"wait"}`)
-	conn, other := s.connect(token), s.connect(s.ann)
-	form := url.Values{"token": {login["refresh_token"].(string)}}
-	s.read(s.send("POST", "/token/revoke", "", "application/x-www-form-urlencoded", strings.NewReader(form.Encode())), 200)
-	if code := s.closedWith(conn); code != 4401 {
-		t.Errorf("the WebSocket was closed with %d", code)
-	}
-	rest, err := io.ReadAll(events)
-	if err != nil || bytes.Contains(rest, []byte("finish")) {
-		t.Errorf("the event stream ended with %v: %s", err, rest)
-	}
-	if e := s.tell(other, `{"type":"ping"}`); e["type"] != "pong" {
-		t.Errorf("the other login's WebSocket said %v", e)
-	}
-}
-
 func TestTokenThatRunsOutEndsWhatIsOpen(t *testing.T) {
 	t.Parallel()
 	s := open(t, transport.Options{AccessTTL: time.Second}).users()

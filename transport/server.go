@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -31,7 +32,7 @@ type Options struct {
 	FileLimit      int64                           // bytes of an attached file, the hub's; 10 MiB
 	Heartbeat      time.Duration                   // 20 s
 	AuthTimeout    time.Duration                   // of a WebSocket; 5 s
-	Recheck        time.Duration                   // how often a long response looks whether its login holds; 20 s
+	Recheck        time.Duration                   // how often the database is asked which of the logins in use hold; 4 s
 	MaxSockets     int                             // WebSockets of one user; 500
 	CallTimeout    time.Duration                   // of all that one request or command calls; 8 s
 	Web            fs.FS                           // the built page
@@ -64,8 +65,11 @@ type Server struct {
 	hosts      *hosts
 	warnings   warnings
 	clients    *clients
+	bell       chan struct{}   // holds one: a login was revoked
+	doubt      atomic.Bool     // some may have been that this replica was not told of
 	ctx        context.Context // of streams and WebSockets; ended by Shutdown
 	cancel     context.CancelFunc
+	unhook     func() // ends what the hub tells
 	loops      sync.WaitGroup
 }
 
@@ -81,7 +85,7 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 	set(&opt.Grace, 10*time.Second)
 	set(&opt.Heartbeat, 20*time.Second)
 	set(&opt.AuthTimeout, 5*time.Second)
-	set(&opt.Recheck, 20*time.Second)
+	set(&opt.Recheck, 4*time.Second)
 	set(&opt.CallTimeout, 8*time.Second)
 	if opt.MaxSockets == 0 {
 		opt.MaxSockets = 500
@@ -110,12 +114,17 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 		proxies: parseNetworks(opt.TrustedProxies), hosts: newHosts(opt.Hosts, opt.Origins), warnings: warnings{list: opt.Warnings},
 		perIP: newThrottle(time.Second, 60, opt.now), perAccount: newThrottle(3*time.Second, 10, opt.now),
 		signUps: newThrottle(2*time.Second, 30, opt.now),
+		bell:    make(chan struct{}, 1),
 	}
 	for _, o := range opt.Origins {
 		s.origins[o] = true
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.echo = s.routes()
+	s.unhook = func() {}
+	if h != nil { // a page alone needs none
+		s.unhook = h.OnRevoked(s.revoked)
+	}
 	s.loops.Go(func() { s.tendClients(s.ctx) })
 	return s
 }
@@ -131,6 +140,7 @@ func (s *Server) SendElsewhere(ctx context.Context) { s.clients.sendElsewhere(ct
 // are left, and returns when all of them are gone or ctx has ended.
 func (s *Server) Shutdown(ctx context.Context) {
 	s.clients.sendElsewhere(ctx)
+	s.unhook()
 	s.cancel()
 	s.clients.finish(ctx)
 	s.loops.Wait()

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -57,7 +56,7 @@ func (s *Server) stream(c echo.Context, who identity, v *hub.Viewer) error {
 	_ = h.Write(&head) // a buffer takes all
 	head.WriteString("\r\n")
 	e.out.write(head.Bytes()) // at once: the client knows that it was heard
-	if !s.clients.keep(e) {
+	if !s.keep(e) {
 		e.out.finish()
 		return nil
 	}
@@ -150,18 +149,34 @@ func (h handoff) Write(batch []byte) bool {
 
 func (h handoff) End() { close(h.next) }
 
+var errGoingAway = errors.New("the server is going away")
+
+// handled is an event stream whose handler waits for what the hub has.
+type handled struct {
+	who    identity
+	checks checks
+	cancel context.CancelCauseFunc
+}
+
+func (c *handled) identity() identity { return c.who }
+func (c *handled) check() *checks     { return &c.checks }
+func (c *handled) tend(time.Time)     {} // the handler does
+func (c *handled) expire()            { c.cancel(errLoggedOut) }
+
 // pump writes a viewer's batches until the stream or ctx ends, or the login does
 // not hold any more.
 func (s *Server) pump(ctx context.Context, who identity, v *hub.Viewer, w flushed) error {
 	sink := handoff{make(chan []byte, 1)}
 	v.Start(sink)
-	silence, recheck := time.NewTicker(s.opt.Heartbeat), time.NewTicker(min(s.opt.Recheck, max(time.Second, time.Until(who.expires))))
+	silence := time.NewTicker(s.opt.Heartbeat)
 	defer silence.Stop()
-	defer recheck.Stop()
-	var checker sync.WaitGroup // the answer is written while the database is asked
-	defer checker.Wait()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	c := &handled{who: who, cancel: cancel}
+	if !s.keep(c) {
+		return errGoingAway
+	}
+	defer s.clients.drop(c)
 	for {
 		var batch []byte
 		more := false
@@ -177,16 +192,6 @@ func (s *Server) pump(ctx context.Context, who identity, v *hub.Viewer, w flushe
 			default:
 				return context.Cause(ctx)
 			}
-		case <-recheck.C:
-			checker.Wait()
-			checker.Go(func() {
-				s.guard(func() {
-					if !s.holds(ctx, who) {
-						cancel(errLoggedOut)
-					}
-				})
-			})
-			continue
 		case <-silence.C:
 			batch = heartbeat
 		}

@@ -34,6 +34,7 @@ type Accounts interface {
 	RotateGrant(ctx context.Context, old, next [32]byte, now time.Time, grace time.Duration, expires time.Time) (hub.Grant, error)
 	RevokeGrant(ctx context.Context, hash [32]byte) (family string, err error)
 	GrantActive(ctx context.Context, family string) (bool, error)
+	ActiveGrants(ctx context.Context, families []string) ([]string, error)
 }
 
 type tokenResponse struct {
@@ -207,7 +208,7 @@ func (s *Server) answerToken(c echo.Context, g hub.Grant, refresh string, withCo
 	if err != nil {
 		return err
 	}
-	s.logins.note(g.Family, true)
+	s.logins.note(g.Family, true, time.Now())
 	res := tokenResponse{AccessToken: access, TokenType: "bearer", ExpiresIn: int(s.opt.AccessTTL / time.Second), RefreshToken: refresh}
 	if withCookie {
 		res.RefreshToken = ""
@@ -247,7 +248,7 @@ func (s *Server) revoke(c echo.Context) error {
 func (s *Server) revokeFamily(ctx context.Context, token [32]byte) error {
 	family, err := s.accounts.RevokeGrant(ctx, token)
 	if err == nil && family != "" {
-		s.logins.note(family, false)
+		s.hub.Revoke(ctx, family)
 	}
 	return err
 }

@@ -236,7 +236,7 @@ func (w *socket) serve() {
 			return
 		}
 		w.out.onRoom(v.Resume)
-		if s.clients.keep(w) {
+		if s.keep(w) {
 			v.Start(w)
 		}
 	})
@@ -280,7 +280,7 @@ func (w *socket) pong(_ context.Context, payload []byte) {
 	}
 }
 
-func (w *socket) expire() { w.end(closeUnauthenticated, "the access token has run out") }
+func (w *socket) expire() { w.end(closeUnauthenticated, "the login does not hold any more") }
 
 // takeCommands reads until the connection ends.
 func (w *socket) takeCommands(v *hub.Viewer) {
@@ -316,6 +316,9 @@ func (w *socket) takeCommands(v *hub.Viewer) {
 // command parses and carries out a command, and says whether it logs the client
 // out.
 func (w *socket) command(v *hub.Viewer, data []byte) (out bool) {
+	if w.server.logins.revoked(w.identity().family) {
+		return true
+	}
 	cmd, err := w.parse(data)
 	if err == nil {
 		ctx, cancel := context.WithTimeout(w.server.ctx, w.server.opt.CallTimeout)
@@ -426,6 +429,7 @@ func (w *socket) do(ctx context.Context, v *hub.Viewer, cmd command) error {
 		w.mu.Lock()
 		w.who = who
 		w.mu.Unlock()
+		w.server.recheckOne(w)
 		return v.Ready(ctx)
 	case "subscribe":
 		id, err := required[hub.SessionID]("session_id", cmd.SessionID)
