@@ -87,6 +87,8 @@ export interface Message {
   finished_at: string | null;
   /** When this tab saw the thinking begin, in ms; never sent. */
   thinking_since?: number;
+  /** What the answer waits for before its first token; never sent. */
+  waits_for?: string;
 }
 
 /** US dollars for a million tokens. */
@@ -134,20 +136,39 @@ export interface Endpoint {
   base_url: string;
   source: 'settings' | 'admin' | 'user';
   has_key: boolean;
+  /** Why its models are not listed. */
+  error?: ListFailure | null;
+}
+
+/** Why a provider's models are not listed. */
+export interface ListFailure {
+  code: string;
+  detail: string;
+  /** The address that was asked, if this user has set the provider up. */
+  asked?: string;
+  /** The address at which it lists its models, if that was found. */
+  base_url?: string;
+}
+
+export interface ModelList {
+  items: Model[];
+  failed: { provider: string; error: ListFailure }[];
 }
 
 export interface UsageSum {
   key: string;
   label: string;
   answers: number;
+  /** That models made; no answers. */
+  titles: number;
   input_tokens: number;
   output_tokens: number;
   cached_tokens: number;
   reasoning_tokens: number;
   cost: number;
-  /** Answers whose usage the provider did not report. */
+  /** Answers and titles whose usage the provider did not report. */
   estimated: number;
-  /** Answers whose price was unknown. */
+  /** Answers and titles whose price was unknown. */
   unpriced: number;
 }
 
@@ -197,6 +218,7 @@ export type FeedEvent =
   | { type: 'session'; user_version: number; session: Session }
   | { type: 'session_deleted'; user_version: number; session_id: string }
   | { type: 'presence'; session_id: string; viewers: number }
+  | { type: 'notice'; message_id: string; session_id: string; notice: Notice }
   | { type: 'version'; session_id?: string; user_id?: string; version: number };
 
 export type ServerEvent =

@@ -100,3 +100,11 @@ it('counts down from when a question failed, however often it is rendered', () =
   expect(screen.queryByRole('alert')).toBeNull();
   expect(screen.getByRole('button', { name: 'Retry' })).toBeTruthy();
 });
+
+it('says what an answer waits for, until it begins', () => {
+  const notice = { code: 'model_loading', detail: 'The model is being loaded.' };
+  const got = showStream({ type: 'notice', message_id: 'a', session_id: 's', notice });
+  expect(screen.getByRole('status').textContent).toBe('The model is being loaded.');
+  got({ type: 'delta', message_id: 'a', seq: 1, text: 'Hello' });
+  expect(screen.queryByText('The model is being loaded.')).toBeNull();
+});

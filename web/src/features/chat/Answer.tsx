@@ -61,7 +61,7 @@ export function Answer({ message, model }: { message: Message; model: string }) 
           </Suspense>
         </ErrorBoundary>
       ) : (
-        streaming && !reasoning && <Typing />
+        streaming && !reasoning && <Typing waitsFor={message.waits_for} />
       )}
       {message.tool_calls && <ToolCalls calls={message.tool_calls} />}
       {message.notices && <Notices notices={message.notices} />}

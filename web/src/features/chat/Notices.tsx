@@ -7,6 +7,8 @@ const words: Record<string, string> = {
   images_left: 'Earlier images were left out: this model does not see images.',
   fallback: 'The chosen model failed, another one answered.',
   fallback_fail: 'The second model failed as well.',
+  model_loading: 'The model had to be loaded first.',
+  input_short: 'The server read less than it was sent: it has dropped the oldest messages.',
 };
 
 /** What a person should know of an answer. */

@@ -21,3 +21,9 @@ it('knows when to try again', () => {
   expect(retryAt({ code: 'x', detail: '' }, since)).toBe(0);
   expect(retryAt({ code: 'x', detail: '', retry_after: 40 }, null)).toBe(0);
 });
+
+it("adds a provider's own words where they were told", () => {
+  const failure = { code: 'provider_overloaded', detail: 'The provider is overloaded. The server said: queue is full' };
+  expect(explain(failure)).toMatchObject({ detail: 'The server said: queue is full' });
+  expect(explain({ ...failure, detail: 'The provider is overloaded.' }).detail).toBe('');
+});

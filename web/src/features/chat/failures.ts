@@ -104,12 +104,16 @@ const words: Record<string, Words> = {
 /** Of these the server says more than the code does. */
 const detailed = new Set(['provider_invalid_request', 'daily_limit']);
 
+/** What stands before a provider's own words, which only those are told who have set it up. */
+const SAID = ' The server said: ';
+
 /** A failure in plain words, with the server's own where they say more. */
 export function explain(failure: Failure | null): Words & { detail: string } {
   const known = words[failure?.code ?? ''];
   const detail = failure?.detail ?? '';
+  const said = detail.includes(SAID) ? detail.slice(detail.indexOf(SAID) + 1) : '';
   if (!known) return { title: 'That did not work', text: '', ways: ['retry', 'switch'], detail };
-  return { ...known, detail: detailed.has(failure?.code ?? '') ? detail : '' };
+  return { ...known, detail: detailed.has(failure?.code ?? '') ? detail : said };
 }
 
 /** When it is worth to try again, in ms; 0 for at once. */

@@ -135,6 +135,11 @@ export function apply(state: ChatState, e: ServerEvent, via: 'socket' | 'sse'): 
     case 'presence':
       state.viewers[e.session_id] = e.viewers;
       break;
+    case 'notice': {
+      const m = state.messages.entities[e.message_id];
+      if (m?.status === 'streaming') m.waits_for = e.notice.detail;
+      break;
+    }
     case 'version':
       if (e.session_id && e.version > (state.versions[e.session_id] ?? e.version)) state.stale[e.session_id] = true;
       break;

@@ -17,6 +17,7 @@ interface Props {
 /** Chooses among the models, grouped by provider. */
 export function ModelPicker({ value, opened, onOpened, onChange }: Props) {
   const models = useAppSelector((state) => state.models.items);
+  const failed = useAppSelector((state) => state.models.failed);
   const [query, setQuery] = useState('');
   const box = useCombobox({
     opened,
@@ -100,6 +101,15 @@ export function ModelPicker({ value, opened, onOpened, onChange }: Props) {
           ))}
           {groups.length === 0 && <Combobox.Empty>No model is called so.</Combobox.Empty>}
         </Combobox.Options>
+        {failed.length > 0 && (
+          <Combobox.Footer>
+            {failed.map(({ provider, error }) => (
+              <Text key={provider} size="xs" c="red" style={{ overflowWrap: 'anywhere' }}>
+                <b>{provider}</b> does not list its models. {error.detail}
+              </Text>
+            ))}
+          </Combobox.Footer>
+        )}
       </Combobox.Dropdown>
     </Combobox>
   );

@@ -1,18 +1,17 @@
 import { createAsyncThunk, createSlice } from '@reduxjs/toolkit';
 import { patiently } from '../../shared/patience';
-import type { Model } from '../../shared/protocol';
+import type { Model, ModelList } from '../../shared/protocol';
 import type { Extra } from '../../shared/thunk';
 
 const KEY = 'omnichat-model';
 
-export const loadModels = createAsyncThunk<Model[], void, Extra>(
-  'models/load',
-  async (_, { extra }) => (await patiently(() => extra.api.json<{ items: Model[] }>('GET', '/models'))).items,
+export const loadModels = createAsyncThunk<ModelList, void, Extra>('models/load', (_, { extra }) =>
+  patiently(() => extra.api.json<ModelList>('GET', '/models')),
 );
 
 const modelsSlice = createSlice({
   name: 'models',
-  initialState: { items: [] as Model[], chosen: localStorage.getItem(KEY) ?? '' },
+  initialState: { items: [] as Model[], failed: [] as ModelList['failed'], chosen: localStorage.getItem(KEY) ?? '' },
   reducers: {
     /** The model of new sessions. */
     modelChosen(state, { payload }: { payload: string }) {
@@ -22,8 +21,9 @@ const modelsSlice = createSlice({
   },
   extraReducers: (builder) => {
     builder.addCase(loadModels.fulfilled, (state, { payload }) => {
-      state.items = payload;
-      if (!payload.some((m) => m.id === state.chosen)) state.chosen = payload[0]?.id ?? '';
+      state.items = payload.items;
+      state.failed = payload.failed ?? []; // an older replica does not say
+      if (!payload.items.some((m) => m.id === state.chosen)) state.chosen = payload.items[0]?.id ?? '';
     });
   },
 });

@@ -99,14 +99,19 @@ function Form({ session, fresh, reasoning, onClose }: Props) {
             error={errorOf('max_tokens')}
           />
         </Group>
-        {reasoning && (
+        {(reasoning || was.reasoning_effort) && (
           <Select
             label="Reasoning effort"
-            description="How long the model thinks before it answers"
+            description={
+              reasoning
+                ? 'How long the model thinks before it answers'
+                : 'It has no effect on this model, which is not known to think'
+            }
             size="md"
             allowDeselect={false}
             data={[
               { value: '', label: "The model's own" },
+              { value: 'off', label: 'Off' },
               { value: 'low', label: 'Low' },
               { value: 'medium', label: 'Medium' },
               { value: 'high', label: 'High' },

@@ -3,6 +3,7 @@ import { useState } from 'react';
 import { useAppDispatch } from '../../app/hooks';
 import type { Endpoint } from '../../shared/protocol';
 import { kinds } from './kinds';
+import { ListFailureNote } from './ListFailureNote';
 import { putEndpoint } from './settingsSlice';
 import { useSave } from './useSave';
 
@@ -25,11 +26,17 @@ function Form({ endpoint, admin, onSaved, onClose }: Props) {
   const moved = endpoint !== undefined && (endpoint.kind !== kind || endpoint.base_url !== url.trim());
   const keeps = endpoint?.has_key && !moved;
   const other = otherError('name', 'kind', 'base_url', 'api_key');
+  const [listed, setListed] = useState(endpoint?.error);
+  const better = listed?.base_url && listed.base_url !== url.trim() ? listed.base_url : undefined;
   const submit = async () => {
     const draft = { name: name.trim(), kind, base_url: url.trim(), api_key: key.trim(), shared };
-    if (!(await save(dispatch(putEndpoint(draft))))) return;
+    const saved = dispatch(putEndpoint(draft));
+    if (!(await save(saved))) return;
     onSaved();
-    onClose();
+    const source = shared ? 'admin' : 'user';
+    const there = (await saved.unwrap()).find((e) => e.name === draft.name && e.source === source);
+    setListed(there?.error);
+    if (!there?.error?.base_url) onClose(); // otherwise it is saved, and would be better with another address
   };
   return (
     <form
@@ -75,6 +82,14 @@ function Form({ endpoint, admin, onSaved, onClose }: Props) {
           onChange={(e) => setURL(e.currentTarget.value)}
           error={errorOf('base_url')}
         />
+        {listed && better && (
+          <Alert color="yellow" role="alert">
+            <ListFailureNote failure={listed} />
+            <Button mt="xs" size="xs" variant="default" onClick={() => setURL(better)}>
+              Use {better}
+            </Button>
+          </Alert>
+        )}
         <PasswordInput
           label="API key"
           description={

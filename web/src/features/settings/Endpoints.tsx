@@ -6,6 +6,7 @@ import type { Endpoint } from '../../shared/protocol';
 import { Confirm } from '../../shared/ui/Confirm';
 import { EndpointForm } from './EndpointForm';
 import { kindLabel } from './kinds';
+import { ListFailureNote } from './ListFailureNote';
 import { deleteEndpoint, loadEndpoints } from './settingsSlice';
 
 const sources = { settings: "Server's settings", admin: 'For everyone', user: 'Yours' };
@@ -40,6 +41,7 @@ function Row({
             {kindLabel(e.kind)}
             {e.base_url && ` · ${e.base_url}`}
           </Text>
+          {e.error && <ListFailureNote failure={e.error} />}
         </div>
         {mayChange && (
           <Group gap={4} wrap="nowrap">

@@ -3,7 +3,7 @@ import { lazy, Suspense, useEffect, useState } from 'react';
 import { useAppDispatch, useAppSelector } from '../../app/hooks';
 import { count, money } from '../../shared/format';
 import { DailyLimit } from './DailyLimit';
-import { everyDay, total } from './days';
+import { everyDay, titled, total } from './days';
 import type { Measure } from './UsageChart';
 import { UsageTable } from './UsageTable';
 import { type Grouping, loadUsage, selectUsage, selectUsageError, type UsageQuery } from './usageSlice';
@@ -24,7 +24,7 @@ function Chart({ query }: { query: UsageQuery }) {
       <Group justify="space-between" mb="xs">
         <Text component="figcaption" mih={24}>
           {all &&
-            `${count(all.answers)} ${all.answers === 1 ? 'answer' : 'answers'}, ${count(all.input_tokens + all.output_tokens)} tokens, ${money(all.cost)}` +
+            `${count(all.answers)} ${all.answers === 1 ? 'answer' : 'answers'}${all.titles > 0 ? ` and ${titled(all.titles)}` : ''}, ${count(all.input_tokens + all.output_tokens)} tokens, ${money(all.cost)}` +
               `${all.unpriced > 0 ? ` and ${count(all.unpriced)} of unknown price` : ''}` +
               `${all.estimated > 0 ? `; ${count(all.estimated)} estimated` : ''}`}
         </Text>

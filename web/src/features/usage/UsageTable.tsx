@@ -3,12 +3,13 @@ import { useEffect } from 'react';
 import { useAppDispatch, useAppSelector } from '../../app/hooks';
 import { count, money } from '../../shared/format';
 import type { UsageSum } from '../../shared/protocol';
+import { answersOf } from './days';
 import { loadUsage, selectUsage, type UsageQuery } from './usageSlice';
 
 const names = { day: 'Day', model: 'Model', session: 'Chat', user: 'User' };
 
 function costOf(s: UsageSum): string {
-  if (s.unpriced === s.answers && s.answers > 0) return 'unknown';
+  if (s.unpriced > 0 && s.unpriced === s.answers + s.titles) return 'unknown';
   return `${s.unpriced > 0 ? '≥ ' : ''}${money(s.cost)}`;
 }
 
@@ -39,7 +40,7 @@ export function UsageTable({ by, days, everyone, title }: UsageQuery & { title: 
               <Table.Td maw={320} style={{ overflowWrap: 'anywhere' }}>
                 {r.label || r.key}
               </Table.Td>
-              <Table.Td ta="right">{count(r.answers)}</Table.Td>
+              <Table.Td ta="right">{answersOf(r)}</Table.Td>
               <Table.Td ta="right">{count(r.input_tokens)}</Table.Td>
               <Table.Td ta="right">{count(r.output_tokens)}</Table.Td>
               <Table.Td ta="right">{costOf(r)}</Table.Td>

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { UsageSum } from '../../shared/protocol';
-import { dayName, everyDay, total } from './days';
+import { answersOf, dayName, everyDay, total } from './days';
 
 const sum = (key: string, tokens: number, cost: number): UsageSum => ({
   key,
@@ -13,6 +13,7 @@ const sum = (key: string, tokens: number, cost: number): UsageSum => ({
   cost,
   estimated: 0,
   unpriced: 0,
+  titles: 0,
 });
 
 it('has a bar for every day up to today', () => {
@@ -29,4 +30,9 @@ it('has a bar for every day up to today', () => {
 
 it('adds up', () => {
   expect(total([sum('a', 5, 0.5), sum('b', 7, 0.25)])).toMatchObject({ answers: 2, input_tokens: 12, cost: 0.75 });
+});
+
+it('counts titles beside answers', () => {
+  const of = (answers: number, titles: number) => answersOf({ ...total([]), answers, titles });
+  expect([of(3, 0), of(3, 1), of(0, 2), of(0, 0)]).toEqual(['3', '3 + 1 title', '2 titles', '0']);
 });

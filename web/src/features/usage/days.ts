@@ -1,3 +1,4 @@
+import { count } from '../../shared/format';
 import type { UsageSum } from '../../shared/protocol';
 
 const DAY = 86_400_000;
@@ -15,6 +16,7 @@ const nothing: UsageSum = {
   key: '',
   label: '',
   answers: 0,
+  titles: 0,
   input_tokens: 0,
   output_tokens: 0,
   cached_tokens: 0,
@@ -29,6 +31,7 @@ export function total(sums: UsageSum[]): UsageSum {
   const all = { ...nothing };
   for (const s of sums) {
     all.answers += s.answers;
+    all.titles += s.titles ?? 0; // an older replica does not say
     all.input_tokens += s.input_tokens;
     all.output_tokens += s.output_tokens;
     all.cached_tokens += s.cached_tokens;
@@ -39,6 +42,14 @@ export function total(sums: UsageSum[]): UsageSum {
   }
   return all;
 }
+
+export const titled = (n: number): string => `${count(n)} ${n === 1 ? 'title' : 'titles'}`;
+
+/** How many answers there were, and titles beside them. */
+export const answersOf = (s: UsageSum): string =>
+  [...(s.answers > 0 || s.titles === 0 ? [count(s.answers)] : []), ...(s.titles > 0 ? [titled(s.titles)] : [])].join(
+    ' + ',
+  );
 
 const shortDay = new Intl.DateTimeFormat('en', { day: 'numeric', month: 'short', timeZone: 'UTC' });
 export const dayName = (key: string): string => shortDay.format(new Date(`${key}T00:00:00Z`));
