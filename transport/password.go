@@ -73,28 +73,48 @@ func (c argonCost) encode(salt, key []byte) string {
 }
 
 // check says whether the password is the hash's, and whether the hash was made
-// with other parameters than today's.
+// in another way than today's: with other parameters, or of the password as it
+// was typed.
 func (h *hasher) check(ctx context.Context, password, hash string) (ok, old bool, err error) {
 	if err := h.enter(ctx); err != nil {
 		return false, false, err
 	}
 	defer func() { <-h.slots }()
+	k, err := parseHash(hash)
+	if err != nil {
+		return false, false, fmt.Errorf("a stored password hash: %w", err)
+	}
+	if p := normal(password); k.is(p) {
+		return true, k.cost != h.cost, nil
+	} else if p == password {
+		return false, false, nil
+	}
+	ok = k.is(password)
+	return ok, ok, nil
+}
+
+// key is a hash with what it was made with.
+type key struct {
+	cost      argonCost
+	salt, sum []byte
+}
+
+func (k key) is(password string) bool {
+	return subtle.ConstantTimeCompare(k.cost.key(password, k.salt, len(k.sum)), k.sum) == 1
+}
+
+// parseHash reads a hash in the PHC string format.
+func parseHash(hash string) (k key, err error) {
 	parts := strings.Split(hash, "$")
 	if len(parts) != 6 || parts[1] != "argon2id" {
-		return false, false, fmt.Errorf("a stored password hash has an unknown form")
+		return k, fmt.Errorf("it has an unknown form")
 	}
-	var cost argonCost
-	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &cost.memory, &cost.time, &cost.threads); err != nil {
-		return false, false, fmt.Errorf("a stored password hash: %w", err)
+	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &k.cost.memory, &k.cost.time, &k.cost.threads); err != nil {
+		return k, err
 	}
-	salt, err := base64.RawStdEncoding.DecodeString(parts[4])
-	if err != nil {
-		return false, false, fmt.Errorf("a stored password hash: %w", err)
+	if k.salt, err = base64.RawStdEncoding.DecodeString(parts[4]); err != nil {
+		return k, err
 	}
-	want, err := base64.RawStdEncoding.DecodeString(parts[5])
-	if err != nil {
-		return false, false, fmt.Errorf("a stored password hash: %w", err)
-	}
-	ok = subtle.ConstantTimeCompare(cost.key(password, salt, len(want)), want) == 1
-	return ok, ok && cost != h.cost, nil
+	k.sum, err = base64.RawStdEncoding.DecodeString(parts[5])
+	return k, err
 }

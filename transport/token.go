@@ -112,6 +112,7 @@ func (s *Server) logIn(c echo.Context, form url.Values, withCookie bool) error {
 	if password == "" {
 		return hub.Invalid("password", "is required")
 	}
+	password = first(password, passwordMax+1) // nobody has one of so many characters
 	wrong := false
 	// The account's own limit goes first: what it refuses costs its neighbours,
 	// who share an address, nothing. A name that nobody can have has none: it may
@@ -140,7 +141,7 @@ func (s *Server) logIn(c echo.Context, form url.Values, withCookie bool) error {
 		return &hub.Error{Code: hub.CodeInvalidGrant, Msg: "wrong username or password"}
 	}
 	if old {
-		if hash, err = s.hasher.hash(ctx, password); err == nil {
+		if hash, err = s.hasher.hash(ctx, normal(password)); err == nil {
 			err = s.accounts.SetPasswordHash(ctx, u.ID, hash)
 		}
 		if err != nil {

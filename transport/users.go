@@ -27,10 +27,6 @@ func (s *Server) register(c echo.Context) error {
 		return hub.Invalid("password", "is required")
 	case !validName(*in.Username):
 		return hub.Invalid("username", "must be 1 to 64 letters, digits or any of . _ - @")
-	case utf8.RuneCountInString(*in.Password) < 8:
-		return hub.Invalid("password", "must have at least 8 characters")
-	case len(*in.Password) > 1024:
-		return hub.Invalid("password", "must have at most 1024 bytes")
 	}
 	u := hub.User{ID: hub.UserID(hub.NewID()), Username: *in.Username, DisplayName: *in.Username}
 	if in.DisplayName != nil {
@@ -39,12 +35,15 @@ func (s *Server) register(c echo.Context) error {
 	if n := utf8.RuneCountInString(u.DisplayName); n == 0 || n > 100 {
 		return hub.Invalid("display_name", "must have 1 to 100 characters")
 	}
+	if err := checkPassword(*in.Password, u.Username, u.DisplayName); err != nil {
+		return err
+	}
 	done, err := s.signUps.enter(c.Request().Context(), s.networkOf(c))
 	if err != nil {
 		return err
 	}
 	done(true) // each counts, also one that tells that a name is taken
-	hash, err := s.hasher.hash(c.Request().Context(), *in.Password)
+	hash, err := s.hasher.hash(c.Request().Context(), normal(*in.Password))
 	if err != nil {
 		return err
 	}
