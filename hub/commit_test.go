@@ -34,7 +34,7 @@ func commitBubble(t *testing.T, f func(t *testing.T, j slowJournal, st *stream))
 	synctest.Test(t, func(t *testing.T) {
 		j := slowJournal{asked: make(chan []JournalEntry, 100), answer: make(chan error)}
 		c := newCommitter(j, nil, slog.New(slog.DiscardHandler))
-		st := &stream{id: "m", epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: "m", SessionID: "s"})}
+		st := &stream{limit: AnswerMax, id: "m", epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: "m", SessionID: "s"})}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
@@ -166,7 +166,7 @@ func TestLostLogIsOpenedWithAllChunks(t *testing.T) {
 			bus := shared.Client()
 			c := newCommitter(nil, bus, slog.New(slog.DiscardHandler))
 			c.owned = func(context.Context) (map[MessageID]int64, error) { return map[MessageID]int64{"m": 1}, nil }
-			st := &stream{id: "m", session: "s", epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: "m", SessionID: "s"}), head: encode(openHead{}), unopened: true}
+			st := &stream{limit: AnswerMax, id: "m", session: "s", epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: "m", SessionID: "s"}), head: encode(openHead{}), unopened: true}
 			var chunks []*chunk
 			for _, words := range [][]string{{"first "}, {"second ", "third "}, {"fourth"}} {
 				for _, w := range words {
@@ -229,7 +229,7 @@ func TestHiccupOfTheJournalPassesUnderLoad(t *testing.T) {
 		run.Go(func() { c.run(ctx) })
 		streams := make([]*stream, 100)
 		for i := range streams {
-			streams[i] = &stream{id: MessageID(rune('a' + i)), epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: "m"})}
+			streams[i] = &stream{limit: AnswerMax, id: MessageID(rune('a' + i)), epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: "m"})}
 		}
 		was := false
 		for n := range 16_000 { // 8 s of a token each half millisecond

@@ -104,10 +104,18 @@ func (h *Hub) consume(st *stream, o order) (end AnswerEnd) {
 // read asks one model and pushes what it says into the stream.
 func (h *Hub) read(st *stream, o order, model string, v Vendor, end *AnswerEnd) error {
 	end.vendor = v
-	p, notices, err := h.prompt(st.ctx, st.user, o, h.modelOf(st.ctx, v, model))
+	asked := h.modelOf(st.ctx, v, model)
+	held := textMax(asked) + h.opt.PromptImageBytes // until it is known
+	if err := h.prompts.enter(st.ctx, st.user, held); err != nil {
+		return err
+	}
+	defer func() { h.prompts.leave(st.user, held) }()
+	p, notices, err := h.prompt(st.ctx, st.user, o, asked)
 	if err != nil {
 		return err
 	}
+	h.prompts.leave(st.user, held-p.size())
+	held = p.size()
 	end.Notices = append(end.Notices, notices...)
 	st.asks(estimatePrompt(p))
 	wait := &waiting{hub: h, stream: st}
@@ -301,6 +309,7 @@ func (h *Hub) drop(st *stream) {
 }
 
 func (h *Hub) dropLocked(st *stream) {
+	st.giveBack()
 	if h.streams[st.id] == st {
 		delete(h.streams, st.id)
 	}

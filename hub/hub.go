@@ -10,22 +10,30 @@ import (
 
 // Options has what a [Hub] can be told; the zero value works.
 type Options struct {
-	Replica        string         // this process; a fresh UUID if empty
-	DefaultModel   string         // "provider/model"; the first one listed if empty
-	MaxRunning     int            // answers of one user at a time; 256 if 0
-	Keep           time.Duration  // how long a log is kept after its end; a minute if 0
-	FileBytes      int64          // of one attached file; 10 MiB if 0
-	FilesPerPrompt int            // attached to one question; 8 if 0
-	DailyTokens    int64          // of one user, UTC; no limit if 0
-	DailyCost      Money          // of one user, UTC; no limit if 0
-	TitleModel     string         // "provider/model" that makes titles; see [Hub]; none if empty
-	Builtin        []EndpointInfo // the providers of the settings
+	Replica          string         // this process; a fresh UUID if empty
+	DefaultModel     string         // "provider/model"; the first one listed if empty
+	MaxRunning       int            // answers of one user at a time; 256 if 0
+	Keep             time.Duration  // how long a log is kept after its end; a minute if 0
+	FileBytes        int64          // of one attached file; 10 MiB if 0
+	FilesPerPrompt   int            // attached to one question; 8 if 0
+	DailyTokens      int64          // of one user, UTC; no limit if 0
+	DailyCost        Money          // of one user, UTC; no limit if 0
+	AnswerBytes      int64          // of one answer at most, thinking and all; 4 MiB if 0
+	PromptImageBytes int64          // of the images of one prompt, the newest; 20 MiB if 0
+	TitleModel       string         // "provider/model" that makes titles; see [Hub]; none if empty
+	Builtin          []EndpointInfo // the providers of the settings
 
 	Bus      Bus           // nil for a single replica
 	Leases   Leases        // goes with Bus
 	LeaseTTL time.Duration // how long a replica may be silent before its answers are settled; 6 s if 0
 	Logger   *slog.Logger  // slog.Default() if nil
 }
+
+// How many of the longest answers are held at a time, of one user and of all.
+const (
+	answersEach = 16
+	answersAll  = 128
+)
 
 // Reasons for which the context of an answer ends.
 var (
@@ -45,6 +53,8 @@ type Hub struct {
 	log     *slog.Logger
 	lists   listings
 	prices  priceCache
+	prompts *room
+	held    *room // by answers
 	commits *committer
 	flusher *flusher
 
@@ -88,6 +98,12 @@ func New(store Store, journal Journal, vendors Vendors, opt Options) *Hub {
 	if opt.FilesPerPrompt == 0 {
 		opt.FilesPerPrompt = 8
 	}
+	if opt.PromptImageBytes == 0 {
+		opt.PromptImageBytes = 20 << 20
+	}
+	if opt.AnswerBytes == 0 {
+		opt.AnswerBytes = 4 << 20
+	}
 	if opt.LeaseTTL == 0 {
 		opt.LeaseTTL = 6 * time.Second
 	}
@@ -97,7 +113,7 @@ func New(store Store, journal Journal, vendors Vendors, opt Options) *Hub {
 	h := &Hub{
 		store: store, vendors: vendors, opt: opt, log: opt.Logger,
 		commits: newCommitter(journal, opt.Bus, opt.Logger), flusher: newFlusher(), outbox: make(chan message, 4096),
-		feeds: map[Topic]*feed{}, untold: map[*sub]bool{}, streams: map[MessageID]*stream{}, running: map[UserID]int{}, doubtful: map[MessageID]bool{}, idle: make(chan struct{}),
+		prompts: newRoom(promptsAll, promptsEach), held: newRoom(answersAll*opt.AnswerBytes, answersEach*opt.AnswerBytes), feeds: map[Topic]*feed{}, untold: map[*sub]bool{}, streams: map[MessageID]*stream{}, running: map[UserID]int{}, doubtful: map[MessageID]bool{}, idle: make(chan struct{}),
 	}
 	if opt.Bus != nil {
 		h.commits.mayShow, h.commits.owned, h.commits.save = h.leaseHolds, h.ownedEpochs, h.saveCheckpoint

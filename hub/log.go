@@ -35,7 +35,7 @@ const (
 type log struct {
 	id      MessageID
 	text    []byte   // of all deltas, text and reasoning as they came
-	ends    []uint32 // ends[seq] is where the event's text ends in text, which is answerMax at most
+	ends    []uint32 // ends[seq] is where the event's text ends in text, which is AnswerMax at most
 	runs    []logRun // where text and reasoning take turns
 	start   startFields
 	finish  []byte  // its JSON, once the stream has ended

@@ -69,11 +69,11 @@ func TestRepeatedAskNeedsNoModel(t *testing.T) {
 
 // TestWhatIsBesideTheTextIsBounded holds tool calls to the limit of the text.
 func TestWhatIsBesideTheTextIsBounded(t *testing.T) {
-	st := &stream{}
+	st := &stream{limit: 100, held: newRoom(100, 100)}
 	if d := (Delta{Tool: &ToolDelta{ID: "12", Name: "345", Arguments: "6789"}, Opaque: []byte("0")}); d.beside() != 10 {
 		t.Errorf("counts %d bytes", d.beside())
 	}
-	if !st.keep(answerMax) || st.keep(1) || st.push("x", false) {
+	if !st.keep(100) || st.keep(1) || st.push("x", false) {
 		t.Error("takes more than an answer may have")
 	}
 	if !st.pristine() {

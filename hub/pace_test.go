@@ -190,7 +190,7 @@ func TestAReaderWithoutNewsHoldsUpNobody(t *testing.T) {
 			streams := make([]*stream, n)
 			for i := range streams {
 				id := MessageID(itoa(int64(i)))
-				streams[i] = &stream{id: id, epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: id, SessionID: "s"})}
+				streams[i] = &stream{limit: AnswerMax, id: id, epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: id, SessionID: "s"})}
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			var running sync.WaitGroup

@@ -28,7 +28,30 @@ const (
 	answerRoom = 8192
 	// imageTokens is what an image counts for when a conversation is cut.
 	imageTokens = 1500
+	// promptMin is the text that is read of a conversation, in bytes, if it has
+	// as much, however little the model can take; promptMax of one for a model
+	// whose context is not known, and promptMost for any.
+	promptMin  = 1 << 20
+	promptMax  = 4 << 20
+	promptMost = 8 << 20
+	// bytesPerToken is what a token has at most, as estimate counts them.
+	bytesPerToken = 4
 )
+
+// Of all prompts of one user, and of all there are: bytes that they hold at a
+// time. A prompt is in memory several times over while it is sent.
+const (
+	promptsEach = 64 << 20
+	promptsAll  = 256 << 20
+)
+
+// textMax is how much text of a conversation a model is asked with, in bytes.
+func textMax(model Model) int64 {
+	if model.Context == 0 {
+		return promptMax
+	}
+	return min(max(bytesPerToken*model.Context, promptMin), promptMost)
+}
 
 // prompt is what a model is asked: the branch that is shown, cut to what the
 // model can take, and what the person should know of that.
@@ -52,7 +75,13 @@ func (h *Hub) prompt(ctx context.Context, user UserID, o order, model Model) (Pr
 	if system == "" {
 		system = o.asked.Settings.SystemPrompt
 	}
-	branch, notices := cut(o.asked.Branch, system, model, p.MaxTokens)
+	branch, left, err := h.branch(ctx, user, o.asked.Answer, textMax(model))
+	if err != nil {
+		return p, nil, fmt.Errorf("read the conversation: %w", err)
+	}
+	branch, notices := cut(branch, left, system, model, p.MaxTokens)
+	sees := model.Vision == nil || *model.Vision
+	skip, skipped := h.leaveOut(branch, textMax(model), sees)
 	if system != "" {
 		p.Turns = append(p.Turns, Turn{Role: RoleOfSystem, Content: system})
 	}
@@ -62,11 +91,11 @@ func (h *Hub) prompt(ctx context.Context, user UserID, o order, model Model) (Pr
 		if m.Role == RoleOfAssistant && m.Model == model.ID {
 			turn.Reasoning, turn.Opaque = m.Reasoning, m.Opaque
 		}
-		left, err := h.attach(ctx, user, &turn, m.Files, model.Vision == nil || *model.Vision)
+		blind, err := h.attach(ctx, user, &turn, m.Files, sees, skip)
 		if err != nil {
 			return p, notices, err
 		}
-		unseen += left
+		unseen += blind
 		if turn.Content != "" || len(turn.Images) > 0 {
 			p.Turns = append(p.Turns, turn)
 		}
@@ -74,6 +103,7 @@ func (h *Hub) prompt(ctx context.Context, user UserID, o order, model Model) (Pr
 	if unseen > 0 {
 		notices = append(notices, Notice{Code: NoticeImagesLeft, Detail: "This model cannot see images: it was told their names only."})
 	}
+	notices = append(notices, skipped...)
 	p.Turns = alternate(p.Turns)
 	if n := len(p.Turns); n > 0 && p.Turns[n-1].Role == RoleOfAssistant {
 		p.Turns = append(p.Turns, Turn{Role: RoleOfUser, Content: continueText})
@@ -116,13 +146,58 @@ func (t *Turn) join(more Turn) {
 	t.Images = append(slices.Clip(t.Images), more.Images...)
 }
 
-// attach adds a message's files to its turn, and says how many images the
-// model cannot see.
-func (h *Hub) attach(ctx context.Context, user UserID, turn *Turn, files []File, sees bool) (unseen int, err error) {
-	for _, f := range files {
-		if f.IsImage() && !sees {
-			turn.Content += fmt.Sprintf("\n\n[image: %s]", f.Name)
+// branch reads the newest of what was said before an answer, however long the
+// database is away, and says how many older messages are left out.
+func (h *Hub) branch(ctx context.Context, user UserID, answer Message, most int64) (newest []Message, left int, err error) {
+	if answer.ParentID == nil {
+		return nil, 0, nil
+	}
+	err = h.patiently(ctx, func(ctx context.Context) (err error) {
+		newest, left, err = h.store.Branch(ctx, user, *answer.ParentID, most)
+		return err
+	})
+	return newest, left, err
+}
+
+// leaveOut says which files a prompt has no room for, the newest first: images
+// that are more than one prompt may have, and text beyond so many bytes.
+func (h *Hub) leaveOut(branch []Message, text int64, sees bool) (skip map[*File]bool, notices []Notice) {
+	skip = map[*File]bool{}
+	images, noImage, noText := h.opt.PromptImageBytes, false, false
+	for _, m := range slices.Backward(branch) {
+		for i := range m.Files {
+			f, room, left := &m.Files[i], &text, &noText
+			if f.IsImage() {
+				room, left = &images, &noImage
+			}
+			*left = *left || f.Size > *room // then all that is older is left out, too
+			if skip[f] = *left; !*left {
+				*room -= f.Size
+			}
+		}
+	}
+	if noImage && sees {
+		notices = append(notices, Notice{Code: NoticeImagesLeft, Detail: "The images of this conversation are over " + sizeOf(h.opt.PromptImageBytes) + " together: of the older ones, the model was told the names only."})
+	}
+	if noText {
+		notices = append(notices, Notice{Code: NoticeContextCut, Detail: "The attached files are longer than this model can read: of the older ones, it was told the names only."})
+	}
+	return skip, notices
+}
+
+// attach adds a message's files to its turn, but for the names of those to
+// skip, and says how many images the model cannot see.
+func (h *Hub) attach(ctx context.Context, user UserID, turn *Turn, files []File, sees bool, skip map[*File]bool) (unseen int, err error) {
+	for i, f := range files {
+		switch {
+		case f.IsImage() && !sees:
 			unseen++
+			fallthrough
+		case f.IsImage() && skip[&files[i]]:
+			turn.Content += fmt.Sprintf("\n\n[image: %s]", f.Name)
+			continue
+		case skip[&files[i]]:
+			turn.Content += fmt.Sprintf("\n\n[file: %s]", f.Name)
 			continue
 		}
 		data, err := h.fileData(ctx, user, f.ID)
@@ -143,22 +218,47 @@ func (h *Hub) attach(ctx context.Context, user UserID, turn *Turn, files []File,
 }
 
 // fileData reads a file's bytes, however long the database is away.
-func (h *Hub) fileData(ctx context.Context, user UserID, id FileID) ([]byte, error) {
+func (h *Hub) fileData(ctx context.Context, user UserID, id FileID) (data []byte, err error) {
+	err = h.patiently(ctx, func(ctx context.Context) (err error) {
+		_, data, err = h.store.File(ctx, user, id)
+		return err
+	})
+	return data, err
+}
+
+// patiently repeats a read for as long as the database is away.
+func (h *Hub) patiently(ctx context.Context, read func(ctx context.Context) error) error {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		limit, cancel := context.WithTimeout(ctx, 15*time.Second)
-		_, data, err := h.store.File(limit, user, id)
+		err := read(limit)
 		cancel()
 		if CodeOf(err) != CodeUnavailable || !pause(ctx, h.commits.jitter(wait)) {
-			return data, err
+			return err
 		}
 	}
 }
 
-// cut leaves out the oldest messages of a branch until the rest fits into the
-// model's context. The last one stays.
-func cut(branch []Message, system string, model Model, maxTokens *int) ([]Message, []Notice) {
-	if model.Context == 0 {
+// cut leaves out the oldest messages of a branch, of which left are left out
+// already, until the rest fits into the model's context. The last one stays.
+func cut(branch []Message, left int, system string, model Model, maxTokens *int) ([]Message, []Notice) {
+	from := fitting(branch, system, model, maxTokens)
+	if from == 0 && left > 0 {
+		from = fromPerson(branch, 0)
+	}
+	if from+left == 0 {
 		return branch, nil
+	}
+	noun := "messages do"
+	if from+left == 1 {
+		noun = "message does"
+	}
+	return branch[from:], []Notice{{Code: NoticeContextCut, Detail: fmt.Sprintf("The conversation is longer than this model can read: its oldest %d %s not count for this answer.", from+left, noun)}}
+}
+
+// fitting is where what fits into the model's context begins.
+func fitting(branch []Message, system string, model Model, maxTokens *int) int {
+	if model.Context == 0 {
+		return 0
 	}
 	room := min(answerRoom, model.Context/4)
 	if maxTokens != nil {
@@ -172,17 +272,19 @@ func cut(branch []Message, system string, model Model, maxTokens *int) ([]Messag
 		}
 		from--
 	}
-	for from > 0 && from < len(branch)-1 && branch[from].Role != RoleOfUser {
-		from++ // models want a person to begin
-	}
 	if from == 0 {
-		return branch, nil
+		return 0
 	}
-	noun := "messages do"
-	if from == 1 {
-		noun = "message does"
+	return fromPerson(branch, from)
+}
+
+// fromPerson is the first message of a person from there on, or the last one:
+// models want a person to begin.
+func fromPerson(branch []Message, from int) int {
+	for from < len(branch)-1 && branch[from].Role != RoleOfUser {
+		from++
 	}
-	return branch[from:], []Notice{{Code: NoticeContextCut, Detail: fmt.Sprintf("The conversation is longer than this model can read: its oldest %d %s not count for this answer.", from, noun)}}
+	return from
 }
 
 func estimateMessage(m Message) int64 {
@@ -217,4 +319,19 @@ func estimatePrompt(p Prompt) int64 {
 		n += estimate(t.Content) + 4 + int64(len(t.Images))*imageTokens
 	}
 	return n
+}
+
+// size is the bytes that a prompt holds.
+func (p Prompt) size() int64 {
+	n := 0
+	for _, t := range p.Turns {
+		n += len(t.Content) + len(t.Reasoning)
+		for _, o := range t.Opaque {
+			n += len(o)
+		}
+		for _, img := range t.Images {
+			n += len(img.Data)
+		}
+	}
+	return int64(n)
 }

@@ -26,6 +26,7 @@ func TestCutLeavesOutTheOldest(t *testing.T) {
 	limit := 100
 	tests := map[string]struct {
 		branch    []Message
+		left      int // older ones that were not read
 		system    string
 		context   int64
 		maxTokens *int
@@ -39,11 +40,13 @@ func TestCutLeavesOutTheOldest(t *testing.T) {
 		"a system prompt takes room":   {branch: talk(9, 100), system: strings.Repeat("word", 300), context: 1000, keep: 3, notice: true},
 		"a short answer leaves more":   {branch: talk(9, 100), context: 1000, maxTokens: &limit, keep: 7, notice: true},
 		"the last stays, fit or not":   {branch: talk(3, 5000), context: 1000, keep: 1, notice: true},
+		"not all was read":             {branch: talk(9, 100), left: 1000, keep: 9, notice: true},
+		"nor from a person on":         {branch: talk(9, 100)[1:], left: 1001, context: 4000, keep: 7, notice: true},
 		"one message that is too long": {branch: talk(1, 5000), context: 1000, keep: 1},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, notices := cut(tt.branch, tt.system, Model{Context: tt.context}, tt.maxTokens)
+			got, notices := cut(tt.branch, tt.left, tt.system, Model{Context: tt.context}, tt.maxTokens)
 			if len(got) != tt.keep || (len(notices) == 1) != tt.notice {
 				t.Fatalf("%d messages and notices %v, want %d, %v", len(got), notices, tt.keep, tt.notice)
 			}

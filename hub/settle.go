@@ -128,7 +128,7 @@ func (h *Hub) settle(ctx context.Context, o *claimed) error {
 func (h *Hub) billOrphan(ctx context.Context, o Orphan, end *AnswerEnd) error {
 	var input int64
 	if o.Message.ParentID != nil {
-		branch, err := h.store.Branch(ctx, o.User, *o.Message.ParentID)
+		branch, _, err := h.store.Branch(ctx, o.User, *o.Message.ParentID, promptMax)
 		if err != nil && CodeOf(err) != CodeNotFound { // deleted meanwhile, and the answer with it
 			return err
 		}

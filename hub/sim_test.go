@@ -255,7 +255,14 @@ func (*simStore) UserSettings(context.Context, UserID) (UserSettings, error) {
 
 func (*simStore) Prices(context.Context) ([]ModelPrice, error) { return nil, nil }
 
-func (*simStore) Branch(context.Context, UserID, MessageID) ([]Message, error) { return nil, nil }
+func (s *simStore) Branch(_ context.Context, _ UserID, id MessageID, _ int64) ([]Message, int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.messages[id]; m != nil {
+		return []Message{*m}, 0, nil
+	}
+	return nil, 0, NotFound("message")
+}
 
 // simDB is a replica's connection to it.
 type simDB struct {
@@ -331,7 +338,7 @@ func (d simDB) Ask(ctx context.Context, q StoredQuestion) (Asked, error) {
 	m := &Message{ID: q.AnswerID, SessionID: s.ID, ParentID: &u.ID, Role: RoleOfAssistant, Status: StatusStreaming, Provider: "sim", Model: q.Model, Version: s.Version, Added: s.Version, Epoch: 1}
 	d.messages[u.ID], d.messages[m.ID], d.owners[m.ID] = u, m, q.Owner
 	question := *u
-	return Asked{Session: *s, Question: &question, Answer: *m, Branch: []Message{question}}, nil
+	return Asked{Session: *s, Question: &question, Answer: *m}, nil
 }
 
 func (d simDB) RequestStop(ctx context.Context, _ UserID, id MessageID) (Message, error) {

@@ -75,8 +75,10 @@ type AnswerStore interface {
 	// Answers returns the streaming answers of a session, and those in ids that
 	// are in it.
 	Answers(ctx context.Context, session SessionID, ids []MessageID) ([]Message, error)
-	// Branch returns the conversation from its root up to and with a message.
-	Branch(ctx context.Context, user UserID, id MessageID) ([]Message, error)
+	// Branch returns the conversation up to and with a message, root first: of
+	// long ones the newest messages, as many as have most bytes together and one
+	// at least, and how many older ones are left out.
+	Branch(ctx context.Context, user UserID, id MessageID, most int64) (newest []Message, left int, err error)
 	// ClaimOrphans finds the streaming answers of dead owners, makes owner their
 	// owner, raises their epoch, and returns some with what the journal has of
 	// them. Repeating it is safe: what owner holds already is not returned
@@ -117,7 +119,6 @@ type Asked struct {
 	Settings    UserSettings // the asker's; not if Found
 	Question    *Message     // nil if no user message was made
 	Answer      Message
-	Branch      []Message // root first, up to and with the answer's parent; empty if Found
 }
 
 // AnswerEnd is the one end of an answer.

@@ -7,8 +7,12 @@ import (
 	"time"
 )
 
-// answerMax bounds an answer, in bytes; a longer one is cut with reason length.
-const answerMax = 64 << 20
+// AnswerMax is the most that [Options.AnswerBytes] may be.
+const AnswerMax = 64 << 20
+
+// answerLump is what an answer takes of the user's room at a time, in bytes. The
+// first one is everybody's.
+const answerLump = 64 << 10
 
 // A stream is an answer that this replica owns, from before its question is
 // stored until a while after its end.
@@ -18,6 +22,8 @@ type stream struct {
 	cancel  context.CancelCauseFunc
 	ready   chan struct{} // closed once log is set or the stream is given up
 	commits *committer
+	limit   int64 // bytes that the answer may have
+	held    *room // of all answers
 
 	// Set before ready is closed, and not changed later. log's contents are
 	// guarded by feed.mu.
@@ -43,6 +49,7 @@ type stream struct {
 	pushed   int64         // seq of the newest delta that was taken
 	size     int           // bytes of text that were pushed
 	beside   int           // bytes that the answer has beside it
+	lent     int64         // of held
 	input    int64         // about how many tokens the prompt has
 	closed   bool          // nothing more is pushed
 	quiet    chan struct{} // closed when nothing is pending or in flight; nil if nobody waits
@@ -56,7 +63,7 @@ func (st *stream) push(text string, reasoning bool) bool {
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.closed || st.size+st.beside+len(text) > answerMax {
+	if st.closed || !st.fits(len(text)) {
 		return false
 	}
 	st.size += len(text)
@@ -75,11 +82,36 @@ func (st *stream) push(text string, reasoning bool) bool {
 func (st *stream) keep(n int) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.size+st.beside+n > answerMax {
+	if !st.fits(n) {
 		return false
 	}
 	st.beside += n
 	return true
+}
+
+// fits says whether an answer may have n bytes more: it is held for a while after
+// its end, and several times over. What it may not ends it with reason length. The
+// caller holds st.mu.
+func (st *stream) fits(n int) bool {
+	size := int64(st.size + st.beside + n)
+	if size > st.limit {
+		return false
+	}
+	for size > st.lent+answerLump {
+		if !st.held.try(st.user, answerLump) {
+			return false
+		}
+		st.lent += answerLump
+	}
+	return true
+}
+
+// giveBack returns what the answer has taken of the user's room.
+func (st *stream) giveBack() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.held.leave(st.user, st.lent)
+	st.lent = 0
 }
 
 // pristine says that nothing was pushed.
@@ -212,7 +244,7 @@ func (h *Hub) reserve(id MessageID) *stream {
 	if st == nil || st.log != nil {
 		opened := st != nil
 		h.reserved++
-		st = &stream{id: id, ready: make(chan struct{}), commits: h.commits}
+		st = &stream{id: id, ready: make(chan struct{}), commits: h.commits, limit: h.opt.AnswerBytes, held: h.held}
 		st.ctx, st.cancel = context.WithCancelCause(withTurns(h.base, h.commits.turns, h.reserved))
 		if !opened {
 			h.streams[id] = st

@@ -231,19 +231,14 @@ func (r *Repo) ask(ctx context.Context, tx bun.Tx, q hub.StoredQuestion, session
 	if len(rows) == 2 {
 		m := rows[0].message()
 		out.Question = &m
-		if m.ParentID == nil {
-			out.Branch = []hub.Message{m}
-			return out, nil
-		}
 	}
-	out.Branch, err = branch(ctx, tx, q.User, *parentID)
-	return out, err
+	return out, nil
 }
 
 // findParent returns the message that the new one follows, nil for a root.
 func findParent(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (*messageRow, error) {
 	var row messageRow
-	sel := tx.NewSelect().Model(&row).Where("session_id = ?", q.Session)
+	sel := tx.NewSelect().Model(&row).Column("id", "status").Where("session_id = ?", q.Session) // not its text, which may be long
 	switch {
 	case q.ParentGiven && q.Parent == nil, q.NewSession:
 		return nil, nil
@@ -270,23 +265,64 @@ func findParent(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (*messageR
 	return &row, nil
 }
 
-// branch is the conversation from its root to a message of the user.
-func branch(ctx context.Context, db bun.IDB, user hub.UserID, id hub.MessageID) ([]hub.Message, error) {
-	var rows []messageRow
-	err := db.NewRaw(`WITH RECURSIVE branch (id, parent_id) AS (
-		SELECT m.id, m.parent_id FROM messages AS m JOIN sessions AS s ON s.id = m.session_id WHERE m.id = ? AND s.user_id = ?
-		UNION ALL
-		SELECT m.id, m.parent_id FROM messages AS m JOIN branch AS b ON m.id = b.parent_id
-	) SELECT m.* FROM messages AS m JOIN branch AS b ON b.id = m.id ORDER BY m.added`, id, user).Scan(ctx, &rows)
-	if err == nil && len(rows) == 0 {
-		err = hub.NotFound("message")
-	}
-	return messagesOf(rows), fail(err)
+// Branch is hub.AnswerStore's. The sizes are read first, which neither database
+// reads the texts for.
+func (r *Repo) Branch(ctx context.Context, user hub.UserID, id hub.MessageID, most int64) (out []hub.Message, left int, err error) {
+	err = r.snapshot(ctx, func(ctx context.Context, tx bun.Tx) error {
+		var ids []hub.MessageID
+		if ids, left, err = r.newestOf(ctx, tx, user, id, most); err != nil {
+			return err
+		}
+		for part := range slices.Chunk(ids, rowsMax) {
+			var rows []messageRow
+			if err := tx.NewSelect().Model(&rows).Where("id IN (?)", bun.List(part)).OrderExpr("added DESC").Scan(ctx); err != nil {
+				return err
+			}
+			out = append(out, messagesOf(rows)...)
+		}
+		slices.Reverse(out)
+		return nil
+	})
+	return out, left, err
 }
 
-// Branch is hub.AnswerStore's.
-func (r *Repo) Branch(ctx context.Context, user hub.UserID, id hub.MessageID) ([]hub.Message, error) {
-	return branch(ctx, r.db, user, id)
+// newestOf walks up from a message of the user: the ids of those that have most
+// bytes together, and how many are above them.
+func (r *Repo) newestOf(ctx context.Context, tx bun.Tx, user hub.UserID, id hub.MessageID, most int64) (ids []hub.MessageID, left int, err error) {
+	rows, err := tx.QueryContext(ctx, `WITH RECURSIVE branch (id, parent_id, added, size) AS (
+		SELECT m.id, m.parent_id, m.added, `+sizeOf("m")+` FROM messages AS m JOIN sessions AS s ON s.id = m.session_id WHERE m.id = ? AND s.user_id = ?
+		UNION ALL
+		SELECT m.id, m.parent_id, m.added, `+sizeOf("m")+` FROM messages AS m JOIN branch AS b ON m.id = b.parent_id
+	) SELECT id, size FROM branch ORDER BY added DESC`, id, user)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var above hub.MessageID
+		var size int64
+		if err := rows.Scan(&above, &size); err != nil {
+			return nil, 0, err
+		}
+		if most -= size; left > 0 || most < 0 && len(ids) > 0 {
+			left++
+			continue
+		}
+		ids = append(ids, above)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, 0, err
+	}
+	if len(ids) == 0 {
+		return nil, 0, hub.NotFound("message")
+	}
+	return ids, left, nil
+}
+
+// sizeOf is an expression for the bytes of a message's texts, which it does not
+// read.
+func sizeOf(m string) string {
+	return "octet_length(" + m + ".content) + octet_length(" + m + ".reasoning) + coalesce(octet_length(" + m + ".opaque), 0)"
 }
 
 // RequestStop is hub.AnswerStore's.

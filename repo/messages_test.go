@@ -21,7 +21,7 @@ func TestAnswerComesBackWithAllThatItEndedWith(t *testing.T) {
 			change(&e)
 			v, err := s.r.EndAnswer(ctx, e)
 			s.ok(err)
-			branch, err := s.r.Branch(ctx, s.alice, a.Answer.ID)
+			branch, _, err := s.r.Branch(ctx, s.alice, a.Answer.ID, 1<<20)
 			s.ok(err)
 			m, err := s.r.Message(ctx, s.alice, a.Answer.ID)
 			s.ok(err)
@@ -74,7 +74,7 @@ func TestBranchIsTheUsersOwn(t *testing.T) {
 		s.end(a, "1")
 		b := s.ask(s.follow(q, "two"))
 		var texts []string
-		branch, err := s.r.Branch(t.Context(), s.alice, b.Question.ID)
+		branch, _, err := s.r.Branch(t.Context(), s.alice, b.Question.ID, 1<<20)
 		s.ok(err)
 		for _, m := range branch {
 			texts = append(texts, m.Content)
@@ -82,9 +82,20 @@ func TestBranchIsTheUsersOwn(t *testing.T) {
 		if got := strings.Join(texts, " "); got != "one 1 two" {
 			t.Errorf("branch %s", got)
 		}
-		_, err = s.r.Branch(t.Context(), s.bob, b.Question.ID)
+		for most, want := range map[int64]string{9: "one 1 two", 4: "1 two", 3: "two", 0: "two"} {
+			texts = nil
+			branch, left, err := s.r.Branch(t.Context(), s.alice, b.Question.ID, most)
+			s.ok(err)
+			for _, m := range branch {
+				texts = append(texts, m.Content)
+			}
+			if got := strings.Join(texts, " "); got != want || left != 3-len(branch) {
+				t.Errorf("of %d bytes: %q and %d more, want %q", most, got, left, want)
+			}
+		}
+		_, _, err = s.r.Branch(t.Context(), s.bob, b.Question.ID, 1)
 		s.code(err, hub.CodeNotFound)
-		_, err = s.r.Branch(t.Context(), s.alice, hub.MessageID(hub.NewID()))
+		_, _, err = s.r.Branch(t.Context(), s.alice, hub.MessageID(hub.NewID()), 1)
 		s.code(err, hub.CodeNotFound)
 	})
 }

@@ -46,6 +46,8 @@ type Config struct {
 	TitleModel string        `env:"OMNICHAT_TITLE_MODEL" envDefault:"auto" help:"provider/model that makes titles; off; or auto: the small model of the vendor that is asked, at its own address"`
 	FileBytes  int64         `env:"OMNICHAT_FILE_BYTES" envDefault:"10485760" help:"size of an attached file at most"`
 	FilesEach  int           `env:"OMNICHAT_FILES_PER_MESSAGE" envDefault:"8" help:"attached files of one message at most"`
+	ImageBytes int64         `env:"OMNICHAT_PROMPT_IMAGE_BYTES" envDefault:"20971520" help:"size of the images of one prompt together; of more, the oldest are left out"`
+	AnswerMax  int64         `env:"OMNICHAT_ANSWER_BYTES" envDefault:"4194304" help:"size of an answer at most, thinking and all; a longer one ends there"`
 	FilesDir   string        `env:"OMNICHAT_FILES_DIR" help:"folder of attached files, which replicas must share; in the database if empty"`
 	DayTokens  int64         `env:"OMNICHAT_DAILY_TOKENS" envDefault:"0" help:"tokens that one user may use in a day, UTC; 0: no limit"`
 	DayCost    float64       `env:"OMNICHAT_DAILY_COST" envDefault:"0" help:"US dollars that one user may spend in a day, UTC; 0: no limit"`
@@ -159,6 +161,12 @@ func parseConfig(args []string, out io.Writer) (Config, error) {
 	if cfg.FileBytes < 1 || cfg.FileBytes > fileBytesMax {
 		bad("OMNICHAT_FILE_BYTES: must be from 1 to %d", fileBytesMax)
 	}
+	if cfg.ImageBytes < 1 || cfg.ImageBytes > fileBytesMax {
+		bad("OMNICHAT_PROMPT_IMAGE_BYTES: must be from 1 to %d", fileBytesMax)
+	}
+	if cfg.AnswerMax < answerBytesMin || cfg.AnswerMax > hub.AnswerMax {
+		bad("OMNICHAT_ANSWER_BYTES: must be from %d to %d", answerBytesMin, hub.AnswerMax)
+	}
 	if cfg.FilesEach < 1 {
 		bad("OMNICHAT_FILES_PER_MESSAGE: must be at least 1")
 	}
@@ -193,6 +201,9 @@ func parseConfig(args []string, out io.Writer) (Config, error) {
 
 // fileBytesMax bounds the setting: a file is held in memory.
 const fileBytesMax = 100 << 20
+
+// answerBytesMin bounds the setting: less is no answer.
+const answerBytesMin = 1 << 10
 
 // Bounds of a day's dollars, which are counted in billionths: less would be
 // none, and so no limit, and much more would not fit.

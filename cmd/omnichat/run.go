@@ -50,6 +50,7 @@ func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 	vendors.added = db
 	options := hub.Options{
 		DefaultModel: cfg.Model, MaxRunning: cfg.MaxRunning, FileBytes: cfg.FileBytes, FilesPerPrompt: cfg.FilesEach,
+		AnswerBytes: cfg.AnswerMax, PromptImageBytes: cfg.ImageBytes,
 		DailyTokens: cfg.DayTokens, DailyCost: hub.Dollars(cfg.DayCost), Builtin: vendors.infos, Logger: log,
 	}
 	if cfg.TitleModel != "off" {
