@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,7 +57,8 @@ func (h *Hub) whole(st *stream, end *AnswerEnd) bool {
 // bill completes the usage of an answer that is about to end.
 func (h *Hub) bill(st *stream, model string, end *AnswerEnd) {
 	failed := end.Reason == ReasonError && end.Content == "" && end.Reasoning == ""
-	if end.Usage == nil && (failed || st.input == 0) {
+	none := end.Usage == nil || *end.Usage == (Usage{})
+	if none && (failed || st.input == 0) {
 		return
 	}
 	if end.Model != "" {
@@ -198,8 +200,8 @@ func addToolCall(calls []ToolCall, d ToolDelta) []ToolCall {
 		calls = append(calls, ToolCall{})
 	}
 	c := &calls[d.Index]
-	c.ID += clean(d.ID)
-	c.Name += clean(d.Name)
+	// Some servers repeat both with each piece.
+	c.ID, c.Name = cmp.Or(c.ID, clean(d.ID)), cmp.Or(c.Name, clean(d.Name))
 	c.Arguments += clean(d.Arguments)
 	return calls
 }

@@ -217,7 +217,7 @@ func TestCatalogIsSortedIntoFamilies(t *testing.T) {
 
 func TestToolCallsGrowByTheirParts(t *testing.T) {
 	var calls []ToolCall
-	for _, d := range []ToolDelta{{Index: 0, ID: "a", Name: "f", Arguments: `{"x"`}, {Index: 1, ID: "b", Name: "g"}, {Index: 0, Arguments: `:1}`}, {Index: -1}, {Index: 1 << 40}} {
+	for _, d := range []ToolDelta{{Index: 0, ID: "a", Name: "f", Arguments: `{"x"`}, {Index: 1, ID: "b", Name: "g"}, {Index: 0, ID: "a", Name: "f", Arguments: `:1`}, {Index: 0, ID: "a", Name: "f", Arguments: `}`}, {Index: -1}, {Index: 1 << 40}} {
 		calls = addToolCall(calls, d)
 	}
 	if want := []ToolCall{{"a", "f", `{"x":1}`}, {"b", "g", ""}}; !slices.Equal(calls, want) {

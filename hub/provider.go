@@ -129,7 +129,7 @@ func (d *Delta) beside() int {
 // ToolDelta is a part of a call of a tool that the model wants made.
 type ToolDelta struct {
 	Index     int    // which of the answer's calls
-	ID        string // "" if it came before
-	Name      string // "" if it came before
+	ID        string // the first one counts
+	Name      string // the first one counts
 	Arguments string // added to what came before
 }

@@ -15,6 +15,7 @@ func (h *Hub) account(ctx context.Context, v Vendor, model string, u *Usage, who
 	case !whole: // what came last was of a moment before the end
 		u.OutputTokens, u.Estimated = max(u.OutputTokens, output), true
 	}
+	u.complete(input, output)
 	u.bound()
 	p := priceOf(h.customPrices(ctx), v, model)
 	if p == nil {
@@ -25,6 +26,17 @@ func (h *Hub) account(ctx context.Context, v Vendor, model string, u *Usage, who
 		u.Cost = &cost
 	}
 	return u
+}
+
+// complete estimates what is reported as nothing, as some servers do for every
+// answer: no question is without a token, and no text.
+func (u *Usage) complete(input, output int64) {
+	if u.InputTokens <= 0 && input > 0 {
+		u.InputTokens, u.Estimated = input, true
+	}
+	if u.OutputTokens <= 0 && output > 0 {
+		u.OutputTokens, u.Estimated = output, true
+	}
 }
 
 // tokensMax is more than any answer uses.

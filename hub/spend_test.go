@@ -25,3 +25,21 @@ func TestNoUsageSpoilsTheBooks(t *testing.T) {
 		}
 	}
 }
+
+func TestUsageOfNothingIsEstimated(t *testing.T) {
+	for name, tt := range map[string]struct{ told, want Usage }{
+		"both zero":     {Usage{}, Usage{InputTokens: 9, OutputTokens: 4, Estimated: true}},
+		"no input":      {Usage{OutputTokens: 5}, Usage{InputTokens: 9, OutputTokens: 5, Estimated: true}},
+		"no output":     {Usage{InputTokens: 7, CachedTokens: 3}, Usage{InputTokens: 7, OutputTokens: 4, CachedTokens: 3, Estimated: true}},
+		"below nothing": {Usage{InputTokens: -1, OutputTokens: -1}, Usage{InputTokens: 9, OutputTokens: 4, Estimated: true}},
+		"as it is":      {Usage{InputTokens: 7, OutputTokens: 5}, Usage{InputTokens: 7, OutputTokens: 5}},
+	} {
+		if tt.told.complete(9, 4); tt.told != tt.want {
+			t.Errorf("%s: %+v, want %+v", name, tt.told, tt.want)
+		}
+	}
+	u := Usage{InputTokens: 7}
+	if u.complete(9, 0); u.Estimated {
+		t.Error("an answer without text was estimated")
+	}
+}

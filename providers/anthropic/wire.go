@@ -3,7 +3,6 @@ package anthropic
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"regexp"
 	"strings"
 
@@ -168,46 +167,50 @@ func newMessage(t hub.Turn) message {
 	return m
 }
 
-// event is any event of an answer.
+// event is any event of an answer, or an answer that came whole.
 type event struct {
-	Type    string `json:"type"`
-	Index   int    `json:"index"`
-	Message struct {
-		Usage usage `json:"usage"`
-	} `json:"message"`
+	wire.Head
+	Index        wire.Count      `json:"index"`
+	Message      whole           `json:"message"`
 	ContentBlock json.RawMessage `json:"content_block"`
 	Delta        struct {
-		Type        string `json:"type"`
-		Text        string `json:"text"`
-		Thinking    string `json:"thinking"`
-		Signature   string `json:"signature"`
-		PartialJSON string `json:"partial_json"`
-		StopReason  string `json:"stop_reason"`
+		Type        string         `json:"type"`
+		Text        wire.Text      `json:"text"`
+		Thinking    wire.Text      `json:"thinking"`
+		Signature   string         `json:"signature"`
+		PartialJSON wire.Arguments `json:"partial_json"`
+		StopReason  string         `json:"stop_reason"`
 	} `json:"delta"`
-	Usage usage           `json:"usage"`
-	Error json.RawMessage `json:"error"`
+	whole
+}
+
+// whole is a message. That of message_start has nothing but the usage.
+type whole struct {
+	Content    json.RawMessage `json:"content"`
+	StopReason string          `json:"stop_reason"`
+	Usage      usage           `json:"usage"`
 }
 
 // usage counts from the start; what an event leaves out is unchanged.
 type usage struct {
-	Input         *int64 `json:"input_tokens"`
-	CacheCreation *int64 `json:"cache_creation_input_tokens"`
-	CacheRead     *int64 `json:"cache_read_input_tokens"`
-	Output        *int64 `json:"output_tokens"`
+	Input         wire.Count `json:"input_tokens"`
+	CacheCreation wire.Count `json:"cache_creation_input_tokens"`
+	CacheRead     wire.Count `json:"cache_read_input_tokens"`
+	Output        wire.Count `json:"output_tokens"`
 	Details       struct {
-		Thinking *int64 `json:"thinking_tokens"`
+		Thinking wire.Count `json:"thinking_tokens"`
 	} `json:"output_tokens_details"`
 }
 
-// started is the start of a content block.
+// started is the start of a content block, or all of it.
 type started struct {
-	Type      string          `json:"type"`
-	Text      string          `json:"text"`
-	Thinking  string          `json:"thinking"`
-	Signature string          `json:"signature"`
-	ID        string          `json:"id"`
-	Name      string          `json:"name"`
-	Input     json.RawMessage `json:"input"`
+	Type      string         `json:"type"`
+	Text      wire.Text      `json:"text"`
+	Thinking  wire.Text      `json:"thinking"`
+	Signature string         `json:"signature"`
+	ID        string         `json:"id"`
+	Name      string         `json:"name"`
+	Input     wire.Arguments `json:"input"`
 }
 
 // thought is a whole thinking block. Its text must come back as it was.
@@ -219,166 +222,160 @@ type thought struct {
 
 // decoder turns the events of one answer into deltas.
 type decoder struct {
-	same    wire.Same // of deltas of text
-	event   event
-	open    *thought        // the block that is being thought
-	hidden  json.RawMessage // the redacted block that is open
-	text    strings.Builder // of open
-	tools   int             // calls so far
-	args    bool            // the open call has arguments
-	input   json.RawMessage // of the open call, as its start has them
-	usage   usage
-	counted bool
-	stop    string
-	whole   bool // message_stop was seen
+	same   wire.Same // of deltas of text
+	event  event
+	open   *thought        // the block that is being thought
+	hidden json.RawMessage // the redacted block that is open
+	text   strings.Builder // of open
+	tools  int             // calls so far
+	call   bool            // one is open
+	args   bool            // it has arguments
+	input  string          // of it, as its start has them
+	usage  usage
+	whole  json.RawMessage // the content of an answer that came whole, in case that no deltas come
 }
 
 func newDecoder() wire.Decoder { return &decoder{} }
 
 // Event is wire.Decoder's.
-func (d *decoder) Event(e wire.Event, tell wire.Tell) (last bool, err error) {
+func (d *decoder) Event(e wire.Event, t *wire.Teller) (last bool, err error) {
 	if text, ok := d.same.Match(e); ok {
-		return !tell(hub.Delta{Text: text}), nil
+		t.Text(text)
+		return false, nil
 	}
 	d.event = event{}
 	v := &d.event
-	if err := e.Decode(v, &v.Error); err != nil {
+	if err := e.Decode(v, &v.Head); err != nil {
 		return false, err
 	}
-	switch v.Type {
+	d.usage.raise(&v.Message.Usage)
+	d.usage.raise(&v.Usage)
+	switch cmp.Or(v.Type, e.Name) {
 	case "message_start":
-		d.count(v.Message.Usage)
+		d.whole = v.Message.Content
+	case "message": // the request was answered as if it had asked for no stream
+		d.whole = v.Content
+		t.Finish(v.StopReason)
+		t.Done()
 	case "content_block_start":
-		return false, d.start(v.ContentBlock, tell)
+		d.start(v.ContentBlock, t)
 	case "content_block_delta":
-		if v.Delta.Type == "text_delta" && v.Delta.Text != "" {
-			d.same.Learn(e, "text", v.Delta.Text)
+		if v.Delta.Type == "text_delta" && v.Delta.Text.Said != "" {
+			d.same.Learn(e, "text", v.Delta.Text.Said)
 		}
-		d.delta(tell)
+		d.delta(t)
 	case "content_block_stop":
-		d.close(tell)
+		d.close(t)
 	case "message_delta":
-		d.count(v.Usage)
-		if v.Delta.StopReason != "" {
-			d.stop = v.Delta.StopReason
-		}
+		t.Finish(cmp.Or(v.Delta.StopReason, v.StopReason))
 	case "message_stop":
-		d.whole = true
 		return true, nil
 	}
 	return false, nil
 }
 
-func (d *decoder) start(raw json.RawMessage, tell wire.Tell) error {
+// start begins a block. The server's own tools are not the caller's to make.
+func (d *decoder) start(raw json.RawMessage, t *wire.Teller) {
 	var b started
-	if err := json.Unmarshal(raw, &b); err != nil {
-		return wire.Fail(hub.CodeProviderError, errors.New("a block without a start"))
+	if wire.Unmarshal(raw, &b) != nil {
+		return // a block of no type
 	}
 	switch b.Type {
 	case "text":
-		tell(hub.Delta{Text: b.Text})
+		t.Say(b.Text)
 	case "thinking":
 		d.open = &thought{Type: b.Type, Signature: b.Signature}
 		d.text.Reset()
-		d.text.WriteString(b.Thinking)
-		tell(hub.Delta{Reasoning: b.Thinking})
+		d.think(b.Thinking, t)
 	case "redacted_thinking":
 		d.hidden = raw
-	case "tool_use", "server_tool_use":
+	case "tool_use":
 		d.tools++
-		d.args, d.input = false, b.Input
-		tell(hub.Delta{Tool: &hub.ToolDelta{Index: d.tools - 1, ID: b.ID, Name: b.Name}})
+		d.call, d.args, d.input = true, false, string(b.Input)
+		t.Call(hub.ToolDelta{Index: d.tools - 1, ID: b.ID, Name: b.Name})
 	}
-	return nil
 }
 
-func (d *decoder) delta(tell wire.Tell) {
-	switch b := &d.event.Delta; b.Type {
-	case "text_delta":
-		tell(hub.Delta{Text: b.Text})
-	case "thinking_delta":
-		d.text.WriteString(b.Thinking)
-		tell(hub.Delta{Reasoning: b.Thinking})
-	case "signature_delta":
-		if d.open != nil {
-			d.open.Signature += b.Signature
-		}
-	case "input_json_delta":
-		if b.PartialJSON != "" && d.tools > 0 {
-			d.args = true
-			tell(hub.Delta{Tool: &hub.ToolDelta{Index: d.tools - 1, Arguments: b.PartialJSON}})
-		}
+func (d *decoder) think(x wire.Text, t *wire.Teller) {
+	d.text.WriteString(x.Said + x.Thought)
+	t.Think(x.Said + x.Thought)
+}
+
+// delta goes by what it has: some servers leave its type out.
+func (d *decoder) delta(t *wire.Teller) {
+	b := &d.event.Delta
+	t.Say(b.Text)
+	d.think(b.Thinking, t)
+	if d.open != nil {
+		d.open.Signature += b.Signature
+	}
+	if b.PartialJSON != "" && d.call {
+		d.args = true
+		t.Call(hub.ToolDelta{Index: d.tools - 1, Arguments: string(b.PartialJSON)})
 	}
 }
 
 // close ends a block. Thinking without a signature would be refused.
-func (d *decoder) close(tell wire.Tell) {
+func (d *decoder) close(t *wire.Teller) {
 	switch {
 	case d.open != nil:
 		if d.open.Signature != "" {
-			d.open.Thinking = d.text.String()
+			d.open.Thinking = wire.Whole(d.text.String())
 			if raw, err := json.Marshal(d.open); err == nil { // strings only
-				tell(hub.Delta{Opaque: raw})
+				t.Keep(raw)
 			}
 		}
 		d.open = nil
 	case d.hidden != nil:
-		tell(hub.Delta{Opaque: d.hidden})
+		t.Keep(d.hidden)
 		d.hidden = nil
-	case d.input != nil:
-		if !d.args && string(d.input) != "{}" {
-			tell(hub.Delta{Tool: &hub.ToolDelta{Index: d.tools - 1, Arguments: string(d.input)}})
+	case d.call:
+		if !d.args && d.input != "{}" {
+			t.Call(hub.ToolDelta{Index: d.tools - 1, Arguments: d.input})
 		}
-		d.input = nil
+		d.call = false
 	}
 }
 
-func (d *decoder) count(u usage) {
-	for _, c := range []struct{ have, got **int64 }{
-		{&d.usage.Input, &u.Input}, {&d.usage.CacheCreation, &u.CacheCreation}, {&d.usage.CacheRead, &u.CacheRead},
-		{&d.usage.Output, &u.Output}, {&d.usage.Details.Thinking, &u.Details.Thinking},
+// raise takes the greater of each count: some proxies end with zeros.
+func (u *usage) raise(v *usage) {
+	for _, c := range [][2]*wire.Count{
+		{&u.Input, &v.Input}, {&u.CacheCreation, &v.CacheCreation}, {&u.CacheRead, &v.CacheRead},
+		{&u.Output, &v.Output}, {&u.Details.Thinking, &v.Details.Thinking},
 	} {
-		if *c.got != nil {
-			*c.have = *c.got
-			d.counted = true
-		}
+		c[0].Raise(*c[1])
 	}
 }
 
 // End is wire.Decoder's.
-func (d *decoder) End(tell wire.Tell) error {
-	if d.stop == "" && !d.whole {
-		return wire.Fail(hub.CodeProviderTruncated, errors.New("no stop_reason and no message_stop"))
+func (d *decoder) End(t *wire.Teller) {
+	if d.whole == nil || t.Begun() {
+		return
 	}
-	finish := hub.Delta{Finish: reason(d.stop)}
-	if d.counted {
-		n := func(p *int64) int64 {
-			if p == nil {
-				return 0
-			}
-			return *p
+	var blocks []json.RawMessage
+	if wire.Unmarshal(d.whole, &blocks) != nil || len(blocks) == 0 {
+		var text wire.Text
+		if wire.Unmarshal(d.whole, &text) == nil {
+			t.Say(text)
 		}
-		u := &d.usage
-		finish.Usage = &hub.Usage{
-			InputTokens:  n(u.Input) + n(u.CacheCreation) + n(u.CacheRead),
-			OutputTokens: n(u.Output), CachedTokens: n(u.CacheRead), ReasoningTokens: n(u.Details.Thinking),
-		}
+		return
 	}
-	tell(finish)
-	return nil
+	for _, raw := range blocks {
+		d.start(raw, t)
+		d.close(t)
+	}
 }
 
-// reason maps stop_reason. What pauses may go on, as what is cut may.
-func reason(s string) hub.Reason {
-	switch s {
-	case "max_tokens", "model_context_window_exceeded", "pause_turn":
-		return hub.ReasonLength
-	case "refusal":
-		return hub.ReasonContentFilter
-	case "tool_use":
-		return hub.ReasonToolCalls
+// Usage is wire.Decoder's.
+func (d *decoder) Usage() *hub.Usage {
+	u := &d.usage
+	if !u.Input.Known && !u.CacheCreation.Known && !u.CacheRead.Known && !u.Output.Known {
+		return nil
 	}
-	return hub.ReasonStop
+	return &hub.Usage{
+		InputTokens:  u.Input.N + u.CacheCreation.N + u.CacheRead.N,
+		OutputTokens: u.Output.N, CachedTokens: u.CacheRead.N, ReasoningTokens: u.Details.Thinking.N,
+	}
 }
 
 // page is a part of the list of models.

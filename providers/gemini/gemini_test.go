@@ -48,12 +48,30 @@ func TestBlockedPromptIsTheFiltersWork(t *testing.T) {
 	}
 }
 
+// A reason that nobody knows ends an answer as any other does; one that says that
+// the model failed counts where there is none.
 func TestFinishReasonsThatAreFailures(t *testing.T) {
-	for _, reason := range []string{"MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "OTHER", "NEW_ONE"} {
+	for _, reason := range []string{"MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "OTHER", "NEW_ONE", "FUNCTION_CALL", "function_call"} {
 		text, finish, err := decode(string(fake.Render(fake.Gemini, fake.Script{Tokens: []string{"a"}, Finish: reason})))
-		if text != "a" || finish != "" || hub.CodeOf(err) != hub.CodeProviderError {
-			t.Errorf("%s: %q, %q, %v", reason, text, finish, err)
+		if text != "a" || finish != hub.ReasonStop || err != nil {
+			t.Errorf("%s after a text: %q, %q, %v", reason, text, finish, err)
 		}
+	}
+	for reason, want := range map[string]hub.Code{"MALFORMED_FUNCTION_CALL": hub.CodeProviderError, "UNEXPECTED_TOOL_CALL": hub.CodeProviderError, "OTHER": "", "FUNCTION_CALL": ""} {
+		if _, _, err := decode(string(fake.Render(fake.Gemini, fake.Script{Finish: reason}))); hub.CodeOf(err) != want {
+			t.Errorf("%s alone: %v, want %q", reason, err, want)
+		}
+	}
+	if _, finish, err := decode(string(fake.Render(fake.Gemini, fake.Script{Finish: "FUNCTION_CALL", Tools: []fake.Tool{{Name: "f", Arguments: []string{"{}"}}}}))); finish != hub.ReasonToolCalls || err != nil {
+		t.Errorf("with a call: %q, %v", finish, err)
+	}
+}
+
+// An answer without a word is one: the reason is kept.
+func TestAnswerWithoutParts(t *testing.T) {
+	text, finish, err := decode("data: {\"candidates\":[{\"content\":{\"role\":\"model\"},\"finishReason\":\"STOP\",\"index\":0}]}\n\n")
+	if text != "" || finish != hub.ReasonStop || err != nil {
+		t.Errorf("got %q, %q, %v", text, finish, err)
 	}
 }
 

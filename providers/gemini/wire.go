@@ -157,7 +157,7 @@ func parts(t hub.Turn) []any {
 	for _, raw := range t.Opaque {
 		var k kept
 		var p received
-		if json.Unmarshal(raw, &k) != nil || json.Unmarshal(k.Part, &p) != nil {
+		if json.Unmarshal(raw, &k) != nil || wire.Unmarshal(k.Part, &p) != nil {
 			continue
 		}
 		switch {
@@ -165,10 +165,10 @@ func parts(t hub.Turn) []any {
 			// A call must be followed by its result, and calls are not replayed.
 		case p.Thought:
 			out = append(out, k.Part)
-		case k.At >= said && k.At <= len(t.Content) && strings.HasPrefix(t.Content[k.At:], p.Text):
+		case k.At >= said && k.At <= len(t.Content) && strings.HasPrefix(t.Content[k.At:], p.Text.Said):
 			upTo(k.At)
 			out = append(out, k.Part)
-			said += len(p.Text)
+			said += len(p.Text.Said)
 		}
 	}
 	upTo(len(t.Content))
@@ -177,6 +177,7 @@ func parts(t hub.Turn) []any {
 
 // chunk is one event of an answer.
 type chunk struct {
+	wire.Head
 	Candidates [1]struct { // an array: we ask for one, and a slice would be made anew for each
 		Content struct {
 			Parts []received `json:"parts"`
@@ -187,89 +188,85 @@ type chunk struct {
 		BlockReason        string `json:"blockReason"`
 		BlockReasonMessage string `json:"blockReasonMessage"`
 	} `json:"promptFeedback"`
-	UsageMetadata *usage          `json:"usageMetadata"`
-	Error         json.RawMessage `json:"error"`
+	UsageMetadata *usage `json:"usageMetadata"`
 }
 
 // received is one part of an answer.
 type received struct {
-	Text             string `json:"text"`
-	Thought          bool   `json:"thought"`
-	ThoughtSignature string `json:"thoughtSignature"`
+	Text             wire.Text `json:"text"`
+	Thought          bool      `json:"thought"`
+	ThoughtSignature string    `json:"thoughtSignature"`
 	FunctionCall     *struct {
-		ID   string          `json:"id"`
-		Name string          `json:"name"`
-		Args json.RawMessage `json:"args"`
+		ID   string         `json:"id"`
+		Name string         `json:"name"`
+		Args wire.Arguments `json:"args"`
 	} `json:"functionCall"`
 }
 
 type usage struct {
-	Prompt     int64 `json:"promptTokenCount"`
-	Cached     int64 `json:"cachedContentTokenCount"`
-	Candidates int64 `json:"candidatesTokenCount"`
-	Thoughts   int64 `json:"thoughtsTokenCount"`
-	ToolUse    int64 `json:"toolUsePromptTokenCount"`
+	Prompt     wire.Count `json:"promptTokenCount"`
+	Cached     wire.Count `json:"cachedContentTokenCount"`
+	Candidates wire.Count `json:"candidatesTokenCount"`
+	Thoughts   wire.Count `json:"thoughtsTokenCount"`
+	ToolUse    wire.Count `json:"toolUsePromptTokenCount"`
 }
 
 // decoder turns the events of one answer into deltas.
 type decoder struct {
-	chunk  chunk
-	said   int // bytes of text so far
-	tools  int // calls so far
-	finish string
-	usage  *hub.Usage
+	chunk chunk
+	tools int // calls so far
+	usage usage
 }
 
 func newDecoder() wire.Decoder { return &decoder{} }
 
 // Event is wire.Decoder's. No event is known to be the last: usage may follow.
-func (d *decoder) Event(e wire.Event, tell wire.Tell) (last bool, err error) {
+func (d *decoder) Event(e wire.Event, t *wire.Teller) (last bool, err error) {
 	d.chunk = chunk{}
 	c := &d.chunk
-	if err := e.Decode(c, &c.Error); err != nil {
+	if err := e.Decode(c, &c.Head); err != nil {
 		return false, err
+	}
+	if u := c.UsageMetadata; u != nil {
+		d.usage.raise(u)
 	}
 	if c.PromptFeedback.BlockReason != "" {
 		return false, wire.Fail(hub.CodeContentFilter, errors.New("the prompt was blocked: "+c.PromptFeedback.BlockReason+" "+c.PromptFeedback.BlockReasonMessage))
 	}
-	if u := c.UsageMetadata; u != nil {
-		d.usage = &hub.Usage{
-			InputTokens: u.Prompt + u.ToolUse, OutputTokens: u.Candidates + u.Thoughts,
-			CachedTokens: u.Cached, ReasoningTokens: u.Thoughts,
-		}
-	}
-	for i, p := range c.Candidates[0].Content.Parts {
-		at := d.said
-		d.part(p, tell)
+	for i := range c.Candidates[0].Content.Parts {
+		p := &c.Candidates[0].Content.Parts[i]
+		at := t.Length()
+		d.part(p, t)
 		if p.ThoughtSignature != "" {
-			if err := keep(e.Data, i, at, tell); err != nil {
-				return false, err
-			}
+			keep(e.Data, i, at, t)
 		}
 	}
-	if reason := c.Candidates[0].FinishReason; reason != "" && reason != "FINISH_REASON_UNSPECIFIED" {
-		d.finish = reason
+	switch reason := c.Candidates[0].FinishReason; strings.ToUpper(reason) {
+	case "FINISH_REASON_UNSPECIFIED":
+	case "FUNCTION_CALL", "TOOL_CALL", "TOOL_CALLS": // what proxies write: calls end with STOP here
+		t.Finish("STOP")
+	default:
+		t.Finish(reason)
 	}
 	return false, nil
 }
 
-func (d *decoder) part(p received, tell wire.Tell) {
+func (d *decoder) part(p *received, t *wire.Teller) {
 	switch {
 	case p.FunctionCall != nil:
 		args := string(p.FunctionCall.Args)
-		tell(hub.Delta{Tool: &hub.ToolDelta{Index: d.tools, ID: p.FunctionCall.ID, Name: p.FunctionCall.Name, Arguments: cmp.Or(args, "{}")}})
+		t.Call(hub.ToolDelta{Index: d.tools, ID: p.FunctionCall.ID, Name: p.FunctionCall.Name, Arguments: cmp.Or(args, "{}")})
 		d.tools++
 	case p.Thought:
-		tell(hub.Delta{Reasoning: p.Text})
+		t.Think(p.Text.Said + p.Text.Thought)
 	default:
-		tell(hub.Delta{Text: p.Text})
-		d.said += len(p.Text)
+		t.Say(p.Text)
 	}
 }
 
 // keep tells the i-th part of a chunk as it came. Few parts have a signature,
 // so that only they are read twice.
-func keep(chunk []byte, i, at int, tell wire.Tell) error {
+func keep(chunk []byte, i, at int, t *wire.Teller) {
 	var raw struct {
 		Candidates [1]struct {
 			Content struct {
@@ -277,47 +274,36 @@ func keep(chunk []byte, i, at int, tell wire.Tell) error {
 			} `json:"content"`
 		} `json:"candidates"`
 	}
-	err := json.Unmarshal(chunk, &raw)
-	if err != nil || i >= len(raw.Candidates[0].Content.Parts) {
-		return wire.Fail(hub.CodeProviderError, errors.New("a part is gone"))
+	if wire.Unmarshal(chunk, &raw) != nil || i >= len(raw.Candidates[0].Content.Parts) {
+		return
 	}
-	opaque, err := json.Marshal(kept{At: at, Part: raw.Candidates[0].Content.Parts[i]})
-	if err != nil {
-		return wire.Fail(hub.CodeProviderError, err)
+	if opaque, err := json.Marshal(kept{At: at, Part: raw.Candidates[0].Content.Parts[i]}); err == nil {
+		t.Keep(opaque)
 	}
-	tell(hub.Delta{Opaque: opaque})
-	return nil
 }
 
-// End is wire.Decoder's.
-func (d *decoder) End(tell wire.Tell) error {
-	why, ok := reasons[d.finish]
-	switch {
-	case d.finish == "":
-		return wire.Fail(hub.CodeProviderTruncated, errors.New("no finishReason"))
-	case !ok:
-		return wire.Fail(hub.CodeProviderError, errors.New("finishReason "+d.finish))
-	case why == hub.ReasonStop && d.tools > 0:
-		why = hub.ReasonToolCalls
+// raise takes the greater of each count.
+func (u *usage) raise(v *usage) {
+	for _, c := range [][2]*wire.Count{
+		{&u.Prompt, &v.Prompt}, {&u.Cached, &v.Cached}, {&u.Candidates, &v.Candidates}, {&u.Thoughts, &v.Thoughts}, {&u.ToolUse, &v.ToolUse},
+	} {
+		c[0].Raise(*c[1])
 	}
-	tell(hub.Delta{Finish: why, Usage: d.usage})
-	return nil
 }
 
-// reasons maps finishReason. Those not named are failures of the model, such
-// as MALFORMED_FUNCTION_CALL.
-var reasons = map[string]hub.Reason{
-	"STOP":                     hub.ReasonStop,
-	"MAX_TOKENS":               hub.ReasonLength,
-	"SAFETY":                   hub.ReasonContentFilter,
-	"RECITATION":               hub.ReasonContentFilter,
-	"PROHIBITED_CONTENT":       hub.ReasonContentFilter,
-	"BLOCKLIST":                hub.ReasonContentFilter,
-	"SPII":                     hub.ReasonContentFilter,
-	"LANGUAGE":                 hub.ReasonContentFilter,
-	"IMAGE_SAFETY":             hub.ReasonContentFilter,
-	"IMAGE_PROHIBITED_CONTENT": hub.ReasonContentFilter,
-	"IMAGE_RECITATION":         hub.ReasonContentFilter,
+// End is wire.Decoder's: there is nothing that waits for it.
+func (d *decoder) End(*wire.Teller) {}
+
+// Usage is wire.Decoder's.
+func (d *decoder) Usage() *hub.Usage {
+	u := &d.usage
+	if !u.Prompt.Known && !u.Candidates.Known && !u.Thoughts.Known {
+		return nil
+	}
+	return &hub.Usage{
+		InputTokens: u.Prompt.N + u.ToolUse.N, OutputTokens: u.Candidates.N + u.Thoughts.N,
+		CachedTokens: u.Cached.N, ReasoningTokens: u.Thoughts.N,
+	}
 }
 
 // page is a part of the list of models.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -30,6 +31,10 @@ func Fuzz(f *testing.F, d fake.Dialect, decoder func() wire.Decoder) {
 		f.Add([]byte(d.Frame(d.Error(429, kind))))
 	}
 	f.Add([]byte("event: error\ndata: {}\n\nplain text"))
+	f.Add([]byte(d.Whole(rich)))
+	f.Add([]byte("data: [" + d.Whole(rich) + "]\n\nerror: " + d.Error(400, fake.ContextTooLong) + "\n"))
+	f.Add([]byte(signs[2] + strings.ReplaceAll(string(fake.Render(d, rich)), "}\n\n", "}\n") + "[DONE]\n"))
+	f.Add(bytes.ReplaceAll(fake.Render(d, fake.Script{Tokens: []string{"<think>FIRST", "SECOND</think>", "FIRST"}}), []byte("FIRST"), []byte(`\ud83d`)))
 	read := func(r io.Reader) (said []string, code hub.Code) {
 		err := wire.Decode(r, decoder(), func(d hub.Delta) bool {
 			said = append(said, describe(d))

@@ -40,6 +40,11 @@ func Run(t *testing.T, d fake.Dialect, open Open) {
 	s := suite{d, open}
 	t.Run("answers", s.answers)
 	t.Run("streams", s.streams)
+	t.Run("strange servers", s.strange)
+	t.Run("thinking in the text", s.tags)
+	t.Run("halves of characters", s.halves)
+	t.Run("answers that come whole", s.comesWhole)
+	t.Run("usage in odd places", s.oddUsage)
 	t.Run("failures", s.failures)
 	t.Run("finish reasons", s.finishes)
 	t.Run("opaque parts are replayed", s.replay)
@@ -207,7 +212,7 @@ func (s suite) streams(t *testing.T) {
 		"lines that end in CRLF":      {script: fake.Script{Before: strings.ReplaceAll(s.d.Chunk("old "), "\n", "\r\n"), Tokens: ten}, text: "old " + whole, finish: hub.ReasonStop},
 		"unknown events":              {script: fake.Script{Before: "event: news\nid: 7\nretry: 10\ndata: {\"type\":\"news\"}\n\n", Tokens: ten}, text: whole, finish: hub.ReasonStop},
 		"malformed chunk":             {script: fake.Script{Tokens: ten, BreakAfter: 5, Inject: "data: {\"a\":[{\n\n"}, text: half, code: hub.CodeProviderError},
-		"chunk of another type":       {script: fake.Script{Tokens: ten, BreakAfter: 5, Inject: "data: 17\n\n"}, text: half, code: hub.CodeProviderError},
+		"chunk of another type":       {script: fake.Script{Before: "data: 17\n\ndata: \"x\"\n\ndata: null\n\ndata: true\n\ndata: {}\n\ndata: []\n\n", Tokens: ten}, text: whole, finish: hub.ReasonStop},
 		"error in band":               {script: fake.Script{Tokens: ten, BreakAfter: 5, Inject: s.d.Frame(busy)}, text: half, code: hub.CodeProviderOverloaded},
 		"error in band with spaces":   {script: fake.Script{Tokens: ten, BreakAfter: 5, Inject: s.d.Frame(strings.Replace(busy, "{", "{ ", 1))}, text: half, code: hub.CodeProviderOverloaded},
 		"error first":                 {script: fake.Script{Before: s.d.Frame(busy)}, code: hub.CodeProviderOverloaded, calls: 3},
@@ -282,7 +287,12 @@ func (s suite) failures(t *testing.T) {
 func (s suite) finishes(t *testing.T) {
 	rows := map[string]row{}
 	for word, meaning := range s.d.Finishes() {
-		rows[word] = row{script: fake.Script{Tokens: ten, Finish: word}, text: whole, finish: hub.Reason(meaning)}
+		for _, word := range []string{word, strings.ToUpper(word), strings.ToLower(word), "FinishReason." + word} {
+			rows[word] = row{script: fake.Script{Tokens: ten, Finish: word}, text: whole, finish: hub.Reason(meaning)}
+		}
+	}
+	for _, word := range []string{"EOS", "stop_sequence_limit", "OTHER", "a new one"} { // nobody wrote them down
+		rows[word] = row{script: fake.Script{Tokens: ten, Finish: word}, text: whole, finish: hub.ReasonStop}
 	}
 	s.rows(t, rows)
 }

@@ -17,18 +17,15 @@ import (
 	"github.com/omnichat/omnichat/hub"
 )
 
-// Tell takes the deltas of an answer. It does nothing for one that is empty,
-// and returns false when no more are wanted.
-type Tell func(hub.Delta) bool
-
-// Decoder turns the events of one answer into deltas.
+// Decoder turns the events of one answer into what a [Teller] is told.
 type Decoder interface {
 	// Event tells what an event says. It returns true after the last event of
 	// an answer; vendors without one leave that to the end of the response.
-	Event(e Event, tell Tell) (last bool, err error)
-	// End tells what is known only when all has come, and at last the finish,
-	// or fails because the answer is not whole.
-	End(tell Tell) error
+	Event(e Event, t *Teller) (last bool, err error)
+	// End tells what is known only when all has come.
+	End(t *Teller)
+	// Usage is what the events so far have counted, nil if nothing.
+	Usage() *hub.Usage
 }
 
 // Answer posts a request to a path below the base URL until an answer begins,
@@ -46,8 +43,7 @@ func (c *Client) Answer(ctx context.Context, path string, header http.Header, po
 		}
 		run, stop := context.WithTimeoutCause(ctx, c.run, errEndless)
 		defer stop()
-		t := teller{yield: yield}
-		tell := t.tell // once: it is an allocation
+		var t Teller
 		err = c.mended(path, body, func(body []byte) (bool, error) {
 			return c.retry(run, func() (bool, error) {
 				req, err := http.NewRequestWithContext(run, http.MethodPost, c.base+path, bytes.NewReader(body))
@@ -57,14 +53,8 @@ func (c *Client) Answer(ctx context.Context, path string, header http.Header, po
 				req.Header = header.Clone()
 				req.Header.Set("Content-Type", "application/json")
 				req.Header.Set("Accept", "text/event-stream")
-				d := decoder()
-				err = c.stream(run, req, func(e Event) (bool, error) {
-					last, err := d.Event(e, tell)
-					return last || t.left, err
-				})
-				if err == nil && !t.left {
-					err = d.End(tell)
-				}
+				t = Teller{yield: yield}
+				err = c.read(run, req, decoder(), &t)
 				return t.shown, err
 			})
 		})
@@ -75,49 +65,56 @@ func (c *Client) Answer(ctx context.Context, path string, header http.Header, po
 	}
 }
 
-// teller yields deltas while they are wanted.
-type teller struct {
-	yield func(hub.Delta, error) bool
-	shown bool
-	left  bool // the caller wants no more
-}
-
-func (t *teller) tell(d hub.Delta) bool {
-	if t.left {
-		return false
+// read sends a request and tells the answer to its end.
+func (c *Client) read(ctx context.Context, req *http.Request, d Decoder, t *Teller) error {
+	asked := ctx
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var late *time.Timer // from the reason for the end on
+	defer func() {
+		if late != nil {
+			late.Stop()
+		}
+	}()
+	err := c.stream(ctx, req, func(e Event) (last bool, err error) {
+		last, err = t.event(e, d)
+		if t.finish != "" && late == nil {
+			late = time.AfterFunc(lateMax, func() { cancel(errSilent) })
+		} else if late != nil {
+			late.Reset(lateMax)
+		}
+		return last, err
+	})
+	if cause := context.Cause(asked); cause != nil && !errors.Is(cause, errEndless) {
+		return err // nobody waits for it any more
 	}
-	if d.Text == "" && d.Reasoning == "" && d.Tool == nil && d.Opaque == nil && d.Usage == nil && d.Finish == "" {
-		return true
-	}
-	if d.Opaque != nil {
-		d.Opaque = bytes.ToValidUTF8(d.Opaque, []byte("\ufffd"))
-	}
-	t.shown = true
-	t.left = !t.yield(d, nil)
-	return !t.left
+	return t.end(d, err)
 }
 
 // Decode reads a whole response, as Answer does with one from the network.
-func Decode(r io.Reader, d Decoder, tell Tell) error {
+func Decode(r io.Reader, d Decoder, tell func(hub.Delta) bool) error {
 	events := NewReader(r)
-	t := teller{yield: func(d hub.Delta, _ error) bool { return tell(d) }}
+	t := Teller{yield: func(d hub.Delta, _ error) bool { return tell(d) }}
 	for {
 		e, err := events.Next()
-		if errors.Is(err, io.EOF) {
-			return d.End(t.tell)
-		}
-		if err != nil {
-			return explain(context.Background(), err)
-		}
-		last, err := d.Event(e, t.tell)
+		last := errors.Is(err, io.EOF)
 		switch {
-		case err != nil || t.left:
-			return err
 		case last:
-			return d.End(t.tell)
+			err = nil
+		case err != nil:
+			err = explain(context.Background(), err)
+		default:
+			last, err = t.event(e, d)
+		}
+		if last || err != nil {
+			return t.end(d, err)
 		}
 	}
 }
+
+// lateMax is how long usage and the mark of the end may take after the reason for
+// it, whatever else comes: some servers keep such a connection open for ever.
+const lateMax = 15 * time.Second
 
 const (
 	retries  = 2

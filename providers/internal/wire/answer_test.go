@@ -14,11 +14,14 @@ import (
 // lines is a Decoder of events that are text.
 type lines struct{}
 
-func (lines) Event(e Event, tell Tell) (bool, error) {
-	return !tell(hub.Delta{Text: string(e.Data)}), nil
+func (lines) Event(e Event, t *Teller) (bool, error) {
+	t.Text(string(e.Data))
+	return false, nil
 }
 
-func (lines) End(tell Tell) error { return errors.New("never whole") }
+func (lines) End(*Teller) {}
+
+func (lines) Usage() *hub.Usage { return nil }
 
 func TestAnswerThatNeverEndsIsEnded(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -239,12 +239,11 @@ type echo struct{}
 
 func newEcho() Decoder { return echo{} }
 
-func (echo) Event(e Event, tell Tell) (bool, error) {
-	tell(hub.Delta{Text: string(e.Data)})
+func (echo) Event(e Event, t *Teller) (bool, error) {
+	t.Text(string(e.Data))
 	return false, nil
 }
 
-func (echo) End(tell Tell) error {
-	tell(hub.Delta{Finish: hub.ReasonStop})
-	return nil
-}
+func (echo) End(t *Teller) { t.Done() }
+
+func (echo) Usage() *hub.Usage { return nil }

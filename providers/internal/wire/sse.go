@@ -3,15 +3,11 @@ package wire
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-
-	fast "github.com/go-json-experiment/json" // encoding/json/v2 of Go 1.27: half the CPU of encoding/json
-	"github.com/go-json-experiment/json/jsontext"
-	jsonv1 "github.com/go-json-experiment/json/v1"
+	"strings"
 
 	"github.com/omnichat/omnichat/hub"
 )
@@ -29,8 +25,10 @@ type Event struct {
 }
 
 // Reader reads Server-Sent Events by the WHATWG specification (section 9.2.6),
-// with two differences: the last event counts although no empty line follows
-// it, and text that is no field at all is an error, since some servers write
+// with these differences: the last event counts although no empty line follows
+// it; JSON that stands between events, or in their place, is an event for each
+// object, however it is spread over lines; a field "error" is an event of that
+// name; and text that is no field at all is an error, since some servers write
 // plain-text errors into a stream.
 type Reader struct {
 	r     *bufio.Reader
@@ -38,7 +36,9 @@ type Reader struct {
 	name  string // the last event's: most are called like the one before
 	long  []byte // a line that came in several reads
 	first bool
-	skip  bool // a line ended in CR: a LF that follows belongs to it
+	skip  bool   // a line ended in CR: a LF that follows belongs to it
+	again []byte // a line that is to be read once more, nil for none
+	bare  bare
 }
 
 // NewReader reads from r.
@@ -52,6 +52,11 @@ func (r *Reader) Next() (Event, error) {
 	some := false
 	r.data = r.data[:0]
 	for {
+		if r.bare.open {
+			if some, err := r.json(); some || err != nil {
+				return Event{Data: r.data}, err
+			}
+		}
 		line, err := r.line()
 		if err != nil && (!errors.Is(err, io.EOF) || len(line) == 0) {
 			if errors.Is(err, io.EOF) && some {
@@ -86,9 +91,27 @@ func (r *Reader) Next() (Event, error) {
 			e.Name = r.name
 		case "id", "retry":
 		default:
-			if !colon || bytes.ContainsAny(field, " \t{[<\"") {
-				return Event{}, r.text(line)
+			isError := bytes.EqualFold(field, []byte("error")) && colon
+			if !isError && colon && !bytes.ContainsAny(field, " \t{[<\"") {
+				continue // a field that nobody knows
 			}
+			if some { // the event before it has no empty line at its end
+				r.again = bytes.Clone(line)
+				return e, nil
+			}
+			start := bytes.TrimLeft(line, " \t")
+			switch {
+			case isError:
+				r.data = append(r.data, value...)
+				return Event{Name: "error", Data: r.data}, nil
+			case isDone(start):
+				r.data = append(r.data, start...)
+				return Event{Data: r.data}, nil
+			case len(start) > 0 && (start[0] == '{' || start[0] == '['):
+				r.bare = bare{open: true, rest: bytes.Clone(start)}
+				continue
+			}
+			return Event{}, text(line)
 		}
 	}
 }
@@ -96,6 +119,11 @@ func (r *Reader) Next() (Event, error) {
 // line returns a line without its end: LF, CR or CRLF. It is valid until the
 // next call.
 func (r *Reader) line() ([]byte, error) {
+	if r.again != nil {
+		line := r.again
+		r.again = nil
+		return line, nil
+	}
 	r.long = r.long[:0]
 	for {
 		if _, err := r.r.Peek(1); err != nil {
@@ -140,20 +168,11 @@ func (r *Reader) line() ([]byte, error) {
 // drop forgets n bytes that were looked at.
 func (r *Reader) drop(n int) { _, _ = r.r.Discard(n) } // never fails: they are there
 
-// text is the error that a line is which no event stream has. A JSON object may
-// go on over many lines.
-func (r *Reader) text(line []byte) error {
-	start := bytes.TrimLeft(line, " \t")
-	if len(start) > 0 && (start[0] == '{' || start[0] == '[') {
-		var whole json.RawMessage
-		rest := io.MultiReader(bytes.NewReader(bytes.Clone(line)), bytes.NewReader([]byte("\n")), io.LimitReader(r.r, bodyMax))
-		if json.NewDecoder(rest).Decode(&whole) == nil {
-			if e, ok := parseError(whole); ok {
-				return inBand(e)
-			}
-		}
-	}
-	return Fail(hub.CodeProviderError, fmt.Errorf("text between events: %.80q", line))
+// text is the error that a line is which no event stream has.
+func text(line []byte) error {
+	said := inBand(apiError{Message: fmt.Sprintf("text between events: %.80q", line), words: strings.ToLower(string(line[:min(len(line), 1000)]))})
+	said.Err = fmt.Errorf("%w: %w", errMalformed, said.Err)
+	return said
 }
 
 // inBand is the error that a vendor sent inside of a stream.
@@ -162,26 +181,4 @@ func inBand(e apiError) *hub.Error {
 		return e.fail(0, &StatusError{Status: e.status, Detail: e.Message, Param: e.param})
 	}
 	return e.fail(0, errors.New(e.Message))
-}
-
-// lenient takes what encoding/json takes of strange servers.
-var lenient = fast.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), jsonv1.UnmarshalArrayFromAnyLength(true))
-
-// Decode reads the event into v, whose member "error" is failed. It returns the
-// error that the event is instead, if it is one.
-func (e Event) Decode(v any, failed *json.RawMessage) error {
-	err := fast.Unmarshal(e.Data, v, lenient)
-	if err == nil && e.Name != "error" && (len(*failed) == 0 || string(*failed) == "null") {
-		return nil
-	}
-	if parsed, ok := parseError(e.Data); ok {
-		return inBand(parsed)
-	}
-	if e.Name == "error" {
-		return Fail(hub.CodeProviderError, fmt.Errorf("an error event without an error object: %.200q", e.Data))
-	}
-	if err == nil { // an error member that says nothing, like ""
-		return nil
-	}
-	return Fail(hub.CodeProviderError, fmt.Errorf("malformed chunk: %w", err))
 }

@@ -39,6 +39,38 @@ func (anthropic) Chunk(token string) string {
 	return anthropicEvent("content_block_delta", object{"index": 0, "delta": object{"type": "text_delta", "text": token}})
 }
 
+func (anthropic) Whole(sc Script) string {
+	blocks := []object{}
+	if len(sc.Reasoning) > 0 {
+		blocks = append(blocks, object{"type": "thinking", "thinking": join(sc.Reasoning), "signature": sc.Signature})
+	}
+	if len(sc.Tokens) > 0 {
+		blocks = append(blocks, object{"type": "text", "text": join(sc.Tokens)})
+	}
+	for _, t := range sc.Tools {
+		blocks = append(blocks, object{"type": "tool_use", "id": t.ID, "name": t.Name, "input": json.RawMessage(join(t.Arguments))})
+	}
+	answer := object{"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": blocks, "stop_reason": anthropicReason(sc)}
+	if sc.Usage {
+		answer["usage"] = object{
+			"input_tokens": 2, "cache_creation_input_tokens": 2, "cache_read_input_tokens": 3,
+			"output_tokens": len(sc.Tokens) + len(sc.Reasoning), "output_tokens_details": object{"thinking_tokens": len(sc.Reasoning)},
+		}
+	}
+	return text(answer)
+}
+
+func (anthropic) Zeros() string {
+	return anthropicEvent("message_delta", object{"delta": object{}, "usage": object{"input_tokens": 0, "output_tokens": 0, "cache_read_input_tokens": 0}})
+}
+
+func anthropicReason(sc Script) string {
+	if reason := map[string]string{"": "end_turn", "stop": "end_turn", "length": "max_tokens", "content_filter": "refusal", "tool_calls": "tool_use"}[sc.Finish]; reason != "" {
+		return reason
+	}
+	return sc.Finish
+}
+
 func (anthropic) Finishes() map[string]string {
 	return map[string]string{
 		"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "model_context_window_exceeded": "length",
@@ -181,13 +213,9 @@ func (e *anthropicEncoder) calls() string {
 }
 
 func (e *anthropicEncoder) finish() string {
-	reason := map[string]string{"": "end_turn", "stop": "end_turn", "length": "max_tokens", "content_filter": "refusal", "tool_calls": "tool_use"}[e.sc.Finish]
-	if reason == "" {
-		reason = e.sc.Finish
-	}
 	delta, fields := object{"stop_sequence": nil}, object{}
 	if !e.sc.NoFinish {
-		delta["stop_reason"] = reason
+		delta["stop_reason"] = anthropicReason(e.sc)
 	}
 	if e.sc.Usage {
 		fields["usage"] = object{"output_tokens": len(e.sc.Tokens) + len(e.sc.Reasoning), "output_tokens_details": object{"thinking_tokens": len(e.sc.Reasoning)}}

@@ -19,6 +19,10 @@ type Dialect interface {
 	Frame(body string) string
 	// Chunk is an event with text.
 	Chunk(text string) string
+	// Whole is a script's answer to a request for no stream.
+	Whole(sc Script) string
+	// Zeros is an event that counts nothing used, as some servers end with.
+	Zeros() string
 	// Finishes are the vendor's reasons to end: their meaning, by their names.
 	Finishes() map[string]string
 	// Signed is what must be replayed after a script's answer: what each

@@ -31,7 +31,7 @@ type Script struct {
 	Every time.Duration   // between tokens
 	Gate  <-chan struct{} // if set, each token waits for one receive; closed: none waits
 
-	Status     int           // an error instead of an answer
+	Status     int           // an error instead of an answer, or 200 for a body as it is
 	Body       string        // its body; the vendor's error object if empty
 	Header     http.Header   // with it
 	RetryAfter time.Duration // its header
@@ -46,6 +46,7 @@ type Script struct {
 	NoFinish   bool   // the answer ends without a reason
 	NoDone     bool   // the answer ends without the vendor's last event
 	NoNewline  bool   // the last line has no end
+	Torn       bool   // the connection is cut after all that, in place of its end
 	Bytewise   bool   // every byte is a write of its own
 }
 

@@ -45,6 +45,25 @@ func (gemini) Frame(body string) string { return "data: " + body + "\n\n" }
 
 func (gemini) Chunk(token string) string { return geminiChunk(object{"text": token}) }
 
+// Whole is a list of the chunks, each over several lines.
+func (gemini) Whole(sc Script) string {
+	var chunks []json.RawMessage
+	for _, line := range strings.Split(string(Render(Gemini, sc)), "\n") {
+		if data, ok := strings.CutPrefix(line, "data: "); ok {
+			chunks = append(chunks, json.RawMessage(data))
+		}
+	}
+	list, err := json.MarshalIndent(chunks, "", "  ")
+	if err != nil {
+		panic(err) // ours alone
+	}
+	return strings.ReplaceAll(string(list), "\n  {", "{") + "\n"
+}
+
+func (gemini) Zeros() string {
+	return event(object{"usageMetadata": object{"promptTokenCount": 0, "candidatesTokenCount": 0, "totalTokenCount": 0}})
+}
+
 func (gemini) Finishes() map[string]string {
 	return map[string]string{
 		"STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "content_filter", "RECITATION": "content_filter",

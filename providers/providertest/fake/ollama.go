@@ -30,6 +30,12 @@ func (ollama) Finishes() map[string]string {
 	return map[string]string{"stop": "stop", "length": "length", "tool_calls": "tool_calls"}
 }
 
+// Whole has the thinking in Ollama's field.
+func (d ollama) Whole(sc Script) string {
+	sc.ThinkKey = "reasoning"
+	return d.openAI.Whole(sc)
+}
+
 // encode sends the thinking in Ollama's field.
 func (d ollama) encode(sc Script, req Request) encoder {
 	if sc.ThinkKey == "" {

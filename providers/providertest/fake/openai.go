@@ -41,6 +41,45 @@ func (openAI) Frame(body string) string { return "data: " + body + "\n\n" }
 
 func (openAI) Chunk(token string) string { return openAIDelta("content", token) }
 
+func (openAI) Whole(sc Script) string {
+	message := object{"role": "assistant", "content": join(sc.Tokens)}
+	if len(sc.Reasoning) > 0 {
+		key := sc.ThinkKey
+		if key == "" {
+			key = "reasoning_content"
+		}
+		message[key] = join(sc.Reasoning)
+	}
+	var calls []object
+	for _, t := range sc.Tools {
+		calls = append(calls, object{"id": t.ID, "type": "function", "function": object{"name": t.Name, "arguments": join(t.Arguments)}})
+	}
+	if len(calls) > 0 {
+		message["tool_calls"] = calls
+	}
+	finish := sc.Finish
+	if finish == "" {
+		finish = "stop"
+	}
+	answer := object{"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m", "choices": []object{{"index": 0, "message": message, "finish_reason": finish}}}
+	if sc.Usage {
+		answer["usage"] = openAIUsage(sc)
+	}
+	return text(answer)
+}
+
+func openAIUsage(sc Script) object {
+	in, out := 7, len(sc.Tokens)+len(sc.Reasoning)
+	return object{
+		"prompt_tokens": in, "completion_tokens": out, "total_tokens": in + out,
+		"prompt_tokens_details": object{"cached_tokens": 3}, "completion_tokens_details": object{"reasoning_tokens": len(sc.Reasoning)},
+	}
+}
+
+func (openAI) Zeros() string {
+	return event(object{"choices": []any{}, "usage": object{"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}})
+}
+
 func (openAI) Finishes() map[string]string {
 	return map[string]string{
 		"stop": "stop", "length": "length", "content_filter": "content_filter", "tool_calls": "tool_calls",
@@ -199,11 +238,7 @@ func (e *openAIEncoder) finish() string {
 		s += openAIChunk(object{}, &reason)
 	}
 	if e.usage {
-		in, out := 7, len(e.sc.Tokens)+len(e.sc.Reasoning)
-		s += event(object{"choices": []any{}, "usage": object{
-			"prompt_tokens": in, "completion_tokens": out, "total_tokens": in + out,
-			"prompt_tokens_details": object{"cached_tokens": 3}, "completion_tokens_details": object{"reasoning_tokens": len(e.sc.Reasoning)},
-		}})
+		s += event(object{"choices": []any{}, "usage": openAIUsage(e.sc)})
 	}
 	return s
 }

@@ -95,6 +95,9 @@ func (o *writer) answer() {
 		tail = strings.TrimRight(tail, "\n")
 	}
 	o.raw(tail, true)
+	if o.sc.Torn {
+		panic(http.ErrAbortHandler) // net/http cuts the connection
+	}
 }
 
 // wait paces the tokens.
