@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"bytes"
 	"context"
 	"net/http/httptest"
 	"sync/atomic"
@@ -144,6 +145,39 @@ func TestDatabaseThatIsAwayLogsNobodyOut(t *testing.T) {
 				t.Errorf("a wrong token was closed with %d", code)
 			}
 		})
+	}
+}
+
+// TestSocketIsReadWhileACommandHangs has the renewal of a login wait for the
+// database, and uses the connection meanwhile.
+func TestSocketIsReadWhileACommandHangs(t *testing.T) {
+	s := open(t, transportDefaults).users()
+	accounts := &trouble{}
+	other := s.troubled(accounts, transport.Options{CallTimeout: time.Minute})
+	conn, renewed := other.connect(s.ann), s.another()
+	heard, release := make(chan struct{}, 1), make(chan struct{})
+	accounts.late = func() { heard <- struct{}{}; <-release }
+	if err := conn.Write(t.Context(), websocket.MessageText, []byte(`{"type":"auth","ref":1,"token":"`+renewed+`"}`)); err != nil {
+		t.Fatal(err)
+	}
+	<-heard
+	for command, want := range map[string]string{`{"type":"ping"}`: "pong", `{"type":"subscribe","ref":2,"session_id":"` + hub.NewID() + `"}`: "error"} {
+		if e := other.tell(conn, command); e["type"] != want {
+			t.Errorf("meanwhile %s got %v", command, e)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ponged := make(chan error, 1)
+	go func() {
+		ponged <- conn.Ping(ctx) // which the read below lets through
+		close(release)
+	}()
+	if _, data, err := conn.Read(ctx); err != nil || !bytes.Contains(data, []byte(`"ready"`)) {
+		t.Errorf("the renewal got %s, %v", data, err)
+	}
+	if err := <-ponged; err != nil {
+		t.Errorf("meanwhile a ping got %v", err)
 	}
 }
 

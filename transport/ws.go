@@ -37,6 +37,8 @@ type socket struct {
 	out    outlet
 	checks checks
 
+	commands commands // under way
+
 	mu       sync.Mutex
 	who      identity
 	nextPing time.Time
@@ -282,8 +284,11 @@ func (w *socket) pong(_ context.Context, payload []byte) {
 
 func (w *socket) expire() { w.end(closeUnauthenticated, "the login does not hold any more") }
 
-// takeCommands reads until the connection ends.
+// takeCommands reads until the connection ends, and then waits for the commands
+// that are under way.
 func (w *socket) takeCommands(v *hub.Viewer) {
+	defer w.commands.working.Wait()
+	defer w.commands.close(false)
 	pace := rate.NewLimiter(100, 400)
 	for {
 		kind, data, err := w.conn.Read(context.Background())
@@ -302,40 +307,38 @@ func (w *socket) takeCommands(v *hub.Viewer) {
 			v.Refuse(0, &hub.Error{Code: hub.CodeInvalid, Msg: "commands are text messages"})
 			continue
 		}
-		out := false
-		if !w.server.aside(func() { out = w.command(v, data) }) {
-			return
-		}
-		if out {
-			w.end(closeUnauthenticated, "not authenticated")
+		if !w.server.aside(func() { w.take(v, data) }) {
 			return
 		}
 	}
 }
 
-// command parses and carries out a command, and says whether it logs the client
-// out.
-func (w *socket) command(v *hub.Viewer, data []byte) (out bool) {
-	if w.server.logins.revoked(w.identity().family) {
-		return true
-	}
-	cmd, err := w.parse(data)
-	if err == nil {
+// command carries out a command.
+func (w *socket) command(v *hub.Viewer, cmd command) {
+	err := errLoggedOut
+	if !w.server.logins.revoked(w.identity().family) {
 		ctx, cancel := context.WithTimeout(w.server.ctx, w.server.opt.CallTimeout)
 		err = w.do(ctx, v, cmd)
 		cancel()
 	}
-	switch {
-	case err == nil:
-		return false
-	case errors.Is(err, errLoggedOut):
-		return true
-	case hub.CodeOf(err) == hub.CodeInternal:
+	if err != nil {
+		w.refuse(v, cmd, err)
+	}
+}
+
+// refuse tells why a command was not carried out. One that logs the client out
+// ends the connection.
+func (w *socket) refuse(v *hub.Viewer, cmd command, err error) {
+	if errors.Is(err, errLoggedOut) {
+		w.commands.close(true)
+		w.end(closeUnauthenticated, "not authenticated")
+		return
+	}
+	if hub.CodeOf(err) == hub.CodeInternal {
 		w.server.log.Error("WebSocket command failed", "type", cmd.Type, "err", err)
 	}
 	_, told := problemOf(err)
 	v.Refuse(cmd.Ref, told)
-	return false
 }
 
 // parse reads a client's message within the limit.
@@ -460,8 +463,7 @@ func (w *socket) do(ctx context.Context, v *hub.Viewer, cmd command) error {
 		}
 		return v.Stop(ctx, cmd.Ref, id)
 	}
-	v.Pong()
-	return nil
+	return hub.Invalid("type", "is not a command")
 }
 
 func parsePositions(in map[string]int64) (map[hub.MessageID]int64, error) {
