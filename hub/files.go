@@ -40,7 +40,7 @@ func (h *Hub) Limits(ctx context.Context, user UserID) (Limits, error) {
 func today(at time.Time) time.Time { return at.UTC().Truncate(24 * time.Hour) }
 
 // CreateFile keeps a file until a question binds it. What it is, its content
-// says.
+// says. A text is kept in UTF-8, whatever it was written in.
 func (h *Hub) CreateFile(ctx context.Context, user UserID, name string, data []byte) (File, error) {
 	f := File{ID: FileID(NewID()), Name: path.Base(strings.ReplaceAll(clean(name), "\\", "/")), Size: int64(len(data))}
 	switch {
@@ -51,8 +51,17 @@ func (h *Hub) CreateFile(ctx context.Context, user UserID, name string, data []b
 	case f.Size > h.opt.FileBytes:
 		return f, &Error{Code: CodeTooLarge, Field: "file", Msg: "the file is over " + sizeOf(h.opt.FileBytes)}
 	}
-	if f.MediaType = mediaTypeOf(data); f.MediaType == "" {
-		return f, Invalid("file", "must be a PNG, JPEG, GIF or WebP image, or text in UTF-8")
+	f.MediaType = mediaTypeOf(data)
+	if f.IsImage() {
+		if err := checkPicture(f.MediaType, data); err != nil {
+			return f, Invalid("file", err.Error())
+		}
+	} else {
+		text, ok := textOf(data)
+		if !ok {
+			return f, Invalid("file", "must be a PNG, JPEG, GIF or WebP image, or text in UTF-8, UTF-16 or Windows-1252")
+		}
+		data, f.MediaType, f.Size = text, "text/plain", int64(len(text))
 	}
 	if err := h.store.DropUnboundFiles(ctx, time.Now().Add(-unboundKeep)); err != nil {
 		return f, err

@@ -112,7 +112,7 @@ func (h *Hub) read(st *stream, o order, model string, v Vendor, end *AnswerEnd) 
 		return err
 	}
 	defer func() { h.prompts.leave(st.user, held) }()
-	p, notices, err := h.prompt(st.ctx, st.user, o, asked)
+	p, notices, err := h.prompt(st.ctx, st.user, o, asked, v.Images)
 	if err != nil {
 		return err
 	}

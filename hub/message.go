@@ -81,7 +81,7 @@ type Notice struct {
 // Codes of notices.
 const (
 	NoticeContextCut   Code = "context_cut"   // the oldest messages were left out
-	NoticeImagesLeft   Code = "images_left"   // earlier images were left out: the model sees none, or they are too many
+	NoticeImagesLeft   Code = "images_left"   // images were left out: the model or its provider cannot take them, or they are too many
 	NoticeFallback     Code = "fallback"      // the model asked for failed; another one answered
 	NoticeFallbackFail Code = "fallback_fail" // and the other one failed, too
 	NoticeLoading      Code = "model_loading" // the model had to be loaded first

@@ -55,7 +55,7 @@ func textMax(model Model) int64 {
 
 // prompt is what a model is asked: the branch that is shown, cut to what the
 // model can take, and what the person should know of that.
-func (h *Hub) prompt(ctx context.Context, user UserID, o order, model Model) (Prompt, []Notice, error) {
+func (h *Hub) prompt(ctx context.Context, user UserID, o order, model Model, images ImageLimit) (Prompt, []Notice, error) {
 	_, name, _ := strings.Cut(model.ID, "/")
 	q, s := o.question, o.asked.Session
 	p := Prompt{Model: name, Temperature: q.Temperature, TopP: q.TopP, MaxTokens: q.MaxTokens, ReasoningEffort: q.ReasoningEffort}
@@ -85,25 +85,23 @@ func (h *Hub) prompt(ctx context.Context, user UserID, o order, model Model) (Pr
 	if system != "" {
 		p.Turns = append(p.Turns, Turn{Role: RoleOfSystem, Content: system})
 	}
-	unseen := 0
-	for _, m := range branch {
+	var out leftOut
+	for i, m := range branch {
 		turn := Turn{Role: m.Role, Content: m.Content}
 		if m.Role == RoleOfAssistant && m.Model == model.ID {
 			turn.Reasoning, turn.Opaque = m.Reasoning, m.Opaque
 		}
-		blind, err := h.attach(ctx, user, &turn, m.Files, sees, skip)
-		if err != nil {
+		limit := images
+		limit.blind = !sees
+		limit.refused = i+1 < len(branch) && branch[i+1].refused()
+		if err := h.attach(ctx, user, &turn, m.Files, limit, skip, &out); err != nil {
 			return p, notices, err
 		}
-		unseen += blind
 		if turn.Content != "" || len(turn.Images) > 0 {
 			p.Turns = append(p.Turns, turn)
 		}
 	}
-	if unseen > 0 {
-		notices = append(notices, Notice{Code: NoticeImagesLeft, Detail: "This model cannot see images: it was told their names only."})
-	}
-	notices = append(notices, skipped...)
+	notices = append(append(notices, out.notices()...), skipped...)
 	p.Turns = alternate(p.Turns)
 	if n := len(p.Turns); n > 0 && p.Turns[n-1].Role == RoleOfAssistant {
 		p.Turns = append(p.Turns, Turn{Role: RoleOfUser, Content: continueText})
@@ -185,27 +183,61 @@ func (h *Hub) leaveOut(branch []Message, text int64, sees bool) (skip map[*File]
 	return skip, notices
 }
 
+// leftOut is which images a model is told the names of only, and why.
+type leftOut struct {
+	blind, refused []string
+	broken         []string // with their reasons
+}
+
+func (l leftOut) notices() []Notice {
+	var out []Notice
+	add := func(names []string, why string) {
+		if len(names) > 0 {
+			out = append(out, Notice{Code: NoticeImagesLeft, Detail: why})
+		}
+	}
+	add(l.blind, "This model cannot see images: it was told their names only.")
+	add(l.refused, "Left out, as the provider refused the question that had them: "+strings.Join(l.refused, ", ")+".")
+	add(l.broken, "Left out, as the provider would refuse them: "+strings.Join(l.broken, ", ")+".")
+	return out
+}
+
+// refused says whether an answer failed as the provider refused what it was
+// sent: it would do so again.
+func (m Message) refused() bool {
+	return m.Role == RoleOfAssistant && m.Status == StatusError && m.Error != nil && m.Error.Code == CodeProviderInvalid
+}
+
 // attach adds a message's files to its turn, but for the names of those to
-// skip, and says how many images the model cannot see.
-func (h *Hub) attach(ctx context.Context, user UserID, turn *Turn, files []File, sees bool, skip map[*File]bool) (unseen int, err error) {
+// skip. An image that the model cannot be sent is named, and told to left.
+func (h *Hub) attach(ctx context.Context, user UserID, turn *Turn, files []File, limit ImageLimit, skip map[*File]bool, left *leftOut) error {
 	for i, f := range files {
-		switch {
-		case f.IsImage() && !sees:
-			unseen++
-			fallthrough
-		case f.IsImage() && skip[&files[i]]:
+		if f.IsImage() && (limit.blind || limit.refused || skip[&files[i]]) {
 			turn.Content += fmt.Sprintf("\n\n[image: %s]", f.Name)
+			switch {
+			case limit.blind:
+				left.blind = append(left.blind, f.Name)
+			case limit.refused:
+				left.refused = append(left.refused, f.Name)
+			}
 			continue
-		case skip[&files[i]]:
+		}
+		if skip[&files[i]] {
 			turn.Content += fmt.Sprintf("\n\n[file: %s]", f.Name)
 			continue
 		}
 		data, err := h.fileData(ctx, user, f.ID)
 		if err != nil {
-			return unseen, fmt.Errorf("read attachment %s: %w", f.ID, err)
+			return fmt.Errorf("read attachment %s: %w", f.ID, err)
 		}
 		if f.IsImage() {
-			turn.Images = append(turn.Images, Image{MediaType: f.MediaType, Data: data})
+			img, err := limit.fit(Image{MediaType: f.MediaType, Data: data})
+			if err != nil {
+				turn.Content += fmt.Sprintf("\n\n[image: %s]", f.Name)
+				left.broken = append(left.broken, fmt.Sprintf("%s (%v)", f.Name, err))
+				continue
+			}
+			turn.Images = append(turn.Images, img)
 			continue
 		}
 		fence := "```"
@@ -214,7 +246,7 @@ func (h *Hub) attach(ctx context.Context, user UserID, turn *Turn, files []File,
 		}
 		turn.Content += fmt.Sprintf("\n\nAttached file %s:\n%s\n%s\n%s", f.Name, fence, data, fence)
 	}
-	return unseen, nil
+	return nil
 }
 
 // fileData reads a file's bytes, however long the database is away.

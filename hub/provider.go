@@ -31,6 +31,7 @@ type Vendor struct {
 	Provider
 	Owner   UserID // whose alone it is; "" if everyone may ask it
 	Address string // where it is asked; "" if nowhere
+	Images  ImageLimit
 }
 
 // at says whether a vendor is asked at a host, or at one of a region of it.

@@ -122,5 +122,8 @@ func vendor(p hub.Provider, owner hub.UserID) hub.Vendor {
 	if at, ok := p.(interface{ Address() string }); ok { // the demo is nowhere
 		v.Address = at.Address()
 	}
+	if l, ok := p.(hub.ImageLimiter); ok {
+		v.Images = l.ImageLimit()
+	}
 	return v
 }

@@ -49,6 +49,11 @@ func New(opt Options) *Provider {
 // Address is where the server is asked.
 func (p *Provider) Address() string { return p.client.Base() }
 
+// ImageLimit is hub.ImageLimiter's: 5 MiB in base64, and 8000 pixels a side.
+func (p *Provider) ImageLimit() hub.ImageLimit {
+	return hub.ImageLimit{Bytes: 5 << 20 / 4 * 3, Side: 8000}
+}
+
 // Stream answers a prompt. It asks again only while nothing has arrived.
 func (p *Provider) Stream(ctx context.Context, prompt hub.Prompt) iter.Seq2[hub.Delta, error] {
 	return p.client.Answer(ctx, "/v1/messages", p.header, newRequest(prompt), newDecoder)

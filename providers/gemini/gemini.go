@@ -45,6 +45,11 @@ func New(opt Options) *Provider {
 // Address is where the server is asked.
 func (p *Provider) Address() string { return p.client.Base() }
 
+// ImageLimit is hub.ImageLimiter's: a request holds 20 MB, and no GIF.
+func (p *Provider) ImageLimit() hub.ImageLimit {
+	return hub.ImageLimit{Bytes: 14 << 20, Still: true}
+}
+
 // Stream answers a prompt. It asks again only while nothing has arrived.
 func (p *Provider) Stream(ctx context.Context, prompt hub.Prompt) iter.Seq2[hub.Delta, error] {
 	path := "/models/" + url.PathEscape(prompt.Model) + ":streamGenerateContent?alt=sse"

@@ -49,6 +49,11 @@ func New(opt Options) *Provider {
 // Address is where the server is asked.
 func (p *Provider) Address() string { return p.client.Base() }
 
+// ImageLimit is hub.ImageLimiter's: no GIF.
+func (p *Provider) ImageLimit() hub.ImageLimit {
+	return hub.ImageLimit{Still: true}
+}
+
 // Stream answers a prompt. It asks again only while nothing has arrived. A model
 // that is not loaded yet is loaded first, which may take minutes without a byte.
 func (p *Provider) Stream(ctx context.Context, prompt hub.Prompt) iter.Seq2[hub.Delta, error] {

@@ -53,6 +53,11 @@ func New(opt Options) *Provider {
 // Address is where the server is asked.
 func (p *Provider) Address() string { return p.client.Base() }
 
+// ImageLimit is hub.ImageLimiter's: 20 MB an image, and no GIF that moves.
+func (p *Provider) ImageLimit() hub.ImageLimit {
+	return hub.ImageLimit{Bytes: 20 << 20, Still: true}
+}
+
 // Stream answers a prompt. It asks again only while nothing has arrived.
 func (p *Provider) Stream(ctx context.Context, prompt hub.Prompt) iter.Seq2[hub.Delta, error] {
 	return p.client.Answer(ctx, "/chat/completions", p.header, request(prompt, p.own), chat.NewDecoder)
