@@ -64,7 +64,6 @@ func (s *Server) getAttachment(c echo.Context, who identity) error {
 	h := c.Response().Header()
 	h.Set("Content-Security-Policy", filePolicy)
 	h.Set("Content-Disposition", disposition(f.Name))
-	h.Set("Cache-Control", "private, max-age=31536000, immutable") // a file never changes
 	return c.Blob(http.StatusOK, contentType(f), data)
 }
 

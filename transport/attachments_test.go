@@ -61,7 +61,7 @@ func TestAttachmentIsServedAsWhatItIs(t *testing.T) {
 			}
 			for header, want := range map[string]string{
 				"Content-Type": tt.as, "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'",
-				"Cache-Control": "private, max-age=31536000, immutable",
+				"Cache-Control": "no-store", "Vary": "Authorization, Cookie", // a browser must not have it after log-out or deletion
 			} {
 				if got := res.Header.Get(header); got != want {
 					t.Errorf("%s: %q", header, got)

@@ -193,6 +193,7 @@ func bearer(r *http.Request) string {
 // private wraps a handler that needs to know whose request it is.
 func (s *Server) private(f func(c echo.Context, who identity) error) echo.HandlerFunc {
 	return func(c echo.Context) error {
+		c.Response().Header().Add("Vary", "Authorization, Cookie")
 		token := bearer(c.Request())
 		if token == "" && c.Request().Method == http.MethodGet && strings.HasPrefix(c.Path(), accessPath) {
 			token = cookie(c, accessCookie)

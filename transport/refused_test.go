@@ -291,10 +291,21 @@ func TestAnswersAreLockedDown(t *testing.T) {
 	if got := page.Header.Get("X-Frame-Options"); got != "DENY" {
 		t.Errorf("the page's X-Frame-Options %q", got)
 	}
-	for _, path := range []string{"/users/me", "/sessions", "/nowhere", "/healthz"} {
+	for _, path := range []string{"/", "/users/me", "/sessions", "/nowhere", "/healthz"} {
 		res := s.send("GET", path, s.ann, "", nil)
 		res.Body.Close()
-		if csp := res.Header.Get("Content-Security-Policy"); csp != "default-src 'none'; frame-ancestors 'none'" || res.Header.Get("Cache-Control") != "no-store" {
+		for header, want := range map[string]string{
+			"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin", "X-Content-Type-Options": "nosniff",
+		} {
+			if got := res.Header.Get(header); got != want {
+				t.Errorf("%s: %s is %q", path, header, got)
+			}
+		}
+		if got := res.Header.Get("Permissions-Policy"); !strings.Contains(got, "geolocation=()") {
+			t.Errorf("%s: Permissions-Policy is %q", path, got)
+		}
+		csp, cache := res.Header.Get("Content-Security-Policy"), res.Header.Get("Cache-Control")
+		if path != "/" && (csp != "default-src 'none'; frame-ancestors 'none'" || cache != "no-store") {
 			t.Errorf("%s: %v", path, res.Header)
 		}
 	}

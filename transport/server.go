@@ -246,6 +246,9 @@ func (s *Server) common(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Content-Security-Policy", apiPolicy) // the page and files have others
 		h.Set("Cache-Control", "no-store")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin") // allowed origins fetch with CORS, which it does not concern
+		h.Set("Permissions-Policy", "camera=(), display-capture=(), geolocation=(), hid=(), microphone=(), midi=(), payment=(), serial=(), usb=()")
 		if s.https(c) {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}

@@ -72,7 +72,7 @@ func (s *Server) stream(c echo.Context, who identity, v *hub.Viewer) error {
 func eventHeaders(c echo.Context) http.Header {
 	h := c.Response().Header()
 	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-cache, no-transform")
+	h.Set("Cache-Control", "no-cache, no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no")
 	return h
 }
