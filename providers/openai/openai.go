@@ -104,7 +104,7 @@ func (p *Provider) elsewhere(ctx context.Context, err error) error {
 	}
 	there := p.client.Base() + "/v1"
 	if _, _, err := p.client.At(there).List(ctx, "/models", p.header, listKeys...); err == nil {
-		failed.Code = hub.CodeProviderAddress
+		failed.Code, failed.Said = hub.CodeProviderAddress, ""
 		failed.Msg, failed.Try = "There is no list of models at this address, but there is one with /v1 at its end.", there
 	}
 	return err

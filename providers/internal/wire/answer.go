@@ -130,6 +130,7 @@ const (
 // until the patience for a first byte ends.
 func (c *Client) retry(ctx context.Context, try func() (shown bool, err error)) (bool, error) {
 	began := time.Now()
+	told := false // that the model is being loaded
 	for n := 0; ; {
 		shown, err := try()
 		if err == nil || shown || !Retryable(err) || ctx.Err() != nil {
@@ -151,7 +152,10 @@ func (c *Client) retry(ctx context.Context, try func() (shown bool, err error)) 
 		} else if n++; n > retries {
 			return false, err
 		}
-		c.opt.Logger.Info("the provider failed and is asked again", "err", c.scrub(err), "wait", wait)
+		if waits := loading(err); !waits || !told {
+			c.opt.Logger.Info("the provider failed and is asked again", "err", c.scrub(err), "wait", wait)
+			told = waits
+		}
 		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():

@@ -275,7 +275,7 @@ func (c *Client) mended(path string, body []byte, try func(body []byte) (shown b
 		if bytes.Equal(next, body) {
 			return first
 		}
-		c.opt.Logger.Info("the provider refused a parameter and is asked without it", "parameter", m.field, "instead", m.name, "err", c.scrub(err))
+		c.opt.Logger.Info("the provider refused a parameter and is asked without it", "parameter", m.field, "instead", m.name)
 		body = next
 		if !tooLong { // which is of this conversation alone
 			made = append(made, m)

@@ -1,6 +1,6 @@
-import { Button, Combobox, Text, useCombobox } from '@mantine/core';
+import { Button, Combobox, Group, Text, useCombobox } from '@mantine/core';
 import { useHotkeys } from '@mantine/hooks';
-import { IconChevronDown } from '@tabler/icons-react';
+import { IconAlertCircle, IconChevronDown } from '@tabler/icons-react';
 import { useEffect, useState } from 'react';
 import { useAppSelector } from '../../app/hooks';
 import { ModelHints } from './ModelHints';
@@ -104,9 +104,12 @@ export function ModelPicker({ value, opened, onOpened, onChange }: Props) {
         {failed.length > 0 && (
           <Combobox.Footer>
             {failed.map(({ provider, error }) => (
-              <Text key={provider} size="xs" c="red" style={{ overflowWrap: 'anywhere' }}>
-                <b>{provider}</b> does not list its models. {error.detail}
-              </Text>
+              <Group key={provider} gap={6} wrap="nowrap" align="flex-start">
+                <IconAlertCircle size={16} color="var(--mantine-color-error)" style={{ flex: 'none' }} />
+                <Text size="xs" style={{ overflowWrap: 'anywhere' }}>
+                  <b>{provider}</b> does not list its models. {error.detail}
+                </Text>
+              </Group>
             ))}
           </Combobox.Footer>
         )}

@@ -83,7 +83,7 @@ function Form({ endpoint, admin, onSaved, onClose }: Props) {
           error={errorOf('base_url')}
         />
         {listed && better && (
-          <Alert color="yellow" role="alert">
+          <Alert variant="outline" color="red" role="alert">
             <ListFailureNote failure={listed} />
             <Button mt="xs" size="xs" variant="default" onClick={() => setURL(better)}>
               Use {better}
