@@ -64,7 +64,13 @@ func (s suite) strange(t *testing.T) {
 	}
 	long := s.d.Error(400, fake.ContextTooLong)
 	start := s.d.Chunk("begun")
+	var inner struct{ Error json.RawMessage }
+	if err := json.Unmarshal([]byte(long), &inner); err != nil {
+		t.Fatal(err)
+	}
 	for name, sc := range map[string]fake.Script{
+		"an error field without the object around": events("error: " + string(inner.Error) + "\n\ndata: [DONE]\n\n"),
+		"an error event without the object around": events("event: error\ndata: " + string(inner.Error) + "\n\n"),
 		"an error field":               events("error: " + long + "\n\ndata: [DONE]\n\n"),
 		"an error field in capitals":   events("Error:" + long + "\n\n"),
 		"an error as the body":         body("application/json", long),

@@ -114,7 +114,7 @@ func Decode(r io.Reader, d Decoder, tell func(hub.Delta) bool) error {
 
 // lateMax is how long usage and the mark of the end may take after the reason for
 // it, whatever else comes: some servers keep such a connection open for ever.
-const lateMax = 15 * time.Second
+const lateMax = 10 * time.Second
 
 const (
 	retries  = 2

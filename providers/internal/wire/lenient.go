@@ -63,10 +63,16 @@ func (e Event) Decode(v any, head *Head) error {
 	if parsed, ok := parseError(e.Data); ok {
 		return inBand(parsed)
 	}
+	if named { // llama.cpp's has no more than the inside of an error object
+		if parsed, ok := parseError(slices.Concat([]byte(`{"error":`), e.Data, []byte("}"))); ok && parsed.Message != "" {
+			return inBand(parsed)
+		}
+	}
 	switch {
 	case named: // its words must do
-		text := strings.TrimSpace(string(e.Data))
-		return inBand(apiError{Message: fmt.Sprintf("an error event without an error object: %.200q", text), words: strings.ToLower(text)})
+		text := strings.ToValidUTF8(strings.TrimSpace(string(e.Data)), "")
+		said := apiError{Message: text, words: strings.ToLower(text)}
+		return said.fail(0, fmt.Errorf("an error event without an error object: %.200q", text))
 	case err == nil: // an error member that says nothing, like ""
 		return nil
 	}

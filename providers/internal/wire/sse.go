@@ -170,9 +170,12 @@ func (r *Reader) drop(n int) { _, _ = r.r.Discard(n) } // never fails: they are 
 
 // text is the error that a line is which no event stream has.
 func text(line []byte) error {
-	said := inBand(apiError{Message: fmt.Sprintf("text between events: %.80q", line), words: strings.ToLower(string(line[:min(len(line), 1000)]))})
-	said.Err = fmt.Errorf("%w: %w", errMalformed, said.Err)
-	return said
+	e := apiError{Message: strings.ToValidUTF8(string(line[:min(len(line), 1000)]), "")}
+	e.words = strings.ToLower(e.Message)
+	if strings.HasPrefix(e.Message, "<") {
+		e.Message = "" // a page tells a person nothing
+	}
+	return e.fail(0, fmt.Errorf("%w: text between events: %.80q", errMalformed, line))
 }
 
 // inBand is the error that a vendor sent inside of a stream.

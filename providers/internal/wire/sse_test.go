@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/omnichat/omnichat/hub"
 )
 
 func TestReaderFollowsTheSpecification(t *testing.T) {
@@ -75,4 +77,24 @@ func FuzzReader(f *testing.F) {
 			t.Errorf("whole: %q %v; in parts: %q %v", whole, failed, parts, failedToo)
 		}
 	})
+}
+
+// What an error event says is what its server said, whatever is around it.
+func TestErrorEventsSayWhatTheServerSaid(t *testing.T) {
+	for _, in := range []string{
+		"error: {\"code\":400,\"message\":\"it exceeds the available context size\",\"type\":\"exceed_context_size_error\"}\n\n",
+		"event: error\ndata: {\"error\":{\"message\":\"it exceeds the available context size\"}}\n\n",
+		"data: {\"error\":\"it exceeds the available context size\"}\n\n",
+		"{\"error\":{\"message\":\"it exceeds the available context size\"}}",
+	} {
+		var v struct{ Head }
+		e, err := NewReader(strings.NewReader(in)).Next()
+		if err == nil {
+			err = e.Decode(&v, &v.Head)
+		}
+		var told *hub.Error
+		if !errors.As(err, &told) || told.Code != hub.CodeContextLength || told.Said != "it exceeds the available context size" {
+			t.Errorf("%q: %#v", in, err)
+		}
+	}
 }
