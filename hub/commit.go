@@ -31,7 +31,7 @@ const (
 // bus does not answer for a second the database keeps what it has not taken, as
 // checkpoints, until it has caught up; when the journal does not, events are
 // shown first. What the bus has is kept as well, now and then, since it may lose
-// it.
+// it. A stream whose own log refuses goes on so by itself, [behind] the others.
 type committer struct {
 	journal Journal
 	bus     Bus // nil: the journal is the log
@@ -41,8 +41,11 @@ type committer struct {
 	// With a bus only.
 	mayShow func() bool                                            // showing first is safe
 	owned   func(ctx context.Context) (map[MessageID]int64, error) // epochs that the database confirms
-	save    func(ctx context.Context, batch []*chunk) error        // stores a checkpoint
+	// save stores a checkpoint: of all running streams with what a batch adds, or of
+	// the batch's streams alone.
+	save    func(ctx context.Context, batch []*chunk, running bool) error
 	late    atomic.Bool
+	refused chan struct{} // holds one: the log may be gone with its server
 	turns   *turns
 	jitter  func(time.Duration) time.Duration // of waits before another try
 
@@ -64,7 +67,10 @@ type chunk struct {
 }
 
 func newCommitter(j Journal, bus Bus, log *slog.Logger) *committer {
-	return &committer{journal: j, bus: bus, log: log, bell: make(chan struct{}, 1), turns: newTurns(), mayShow: func() bool { return true }, jitter: jitter}
+	return &committer{
+		journal: j, bus: bus, log: log, bell: make(chan struct{}, 1), refused: make(chan struct{}, 1), turns: newTurns(),
+		mayShow: func() bool { return true }, jitter: jitter,
+	}
 }
 
 // mark says that st has something pending.
@@ -95,17 +101,31 @@ func (c *committer) gather(into []*chunk) []*chunk {
 	return into
 }
 
+// shipment is a batch on its way to the log.
+type shipment struct {
+	ctx     context.Context // ends when it is given up
+	batch   []*chunk
+	given   bool              // given up: nothing is known of it
+	refused map[*stream]error // those whose own logs did not take theirs
+}
+
+// checkpoint is one that was stored, or could not be.
+type checkpoint struct {
+	batch  []*chunk
+	failed bool
+}
+
 // run works until ctx ends and its last append has returned.
 func (c *committer) run(ctx context.Context) {
-	ship := make(chan []*chunk)
-	shipped := make(chan struct{}, 1) // the shipper never waits for a run that has ended
-	saved := make(chan []*chunk, 1)   // nil: they could not be
+	ship := make(chan shipment)
+	shipped := make(chan shipment, 1) // the shipper never waits for a run that has ended
+	saved := make(chan checkpoint, 1)
+	tried := make(chan *trial, 1)
 	var workers sync.WaitGroup
-	refused := make(chan struct{}, 1)
 	workers.Go(func() {
-		for batch := range ship {
-			if c.append(ctx, batch, refused) {
-				shipped <- struct{}{}
+		for s := range ship {
+			if c.append(&s); ctx.Err() == nil {
+				shipped <- s
 			}
 		}
 	})
@@ -113,28 +133,45 @@ func (c *committer) run(ctx context.Context) {
 
 	var inflight, next []*chunk
 	var handed time.Time // inflight, to the shipper
+	giveUp := func() {}
+	apart := newBehind(c.jitter)
 	saving := false
-	save := func(batch []*chunk) {
+	save := func(batch []*chunk, running bool) {
 		saving = true
 		workers.Go(func() {
-			if err := c.save(ctx, batch); err != nil {
+			err := guarded(c.log, "storing a checkpoint", func() error { return c.save(ctx, batch, running) })
+			if err != nil {
 				c.log.Debug("store a checkpoint", "err", err)
-				batch = nil
 			}
-			saved <- batch
+			saved <- checkpoint{batch, err != nil}
 		})
 	}
-	stand := func() { // the log is late: keep what it has not taken some other way, and show it
-		switch batch := unshown(inflight, next); {
+	stand := func() { // keep what the log has not taken some other way, and show it
+		switch {
 		case c.bus == nil:
-			show(batch)
-		case !saving && c.mayShow():
-			save(batch)
+			show(unshown(inflight, next))
+			next = joined(next)
+		case saving || !c.mayShow():
+		case c.late.Load():
+			save(unshown(inflight, next, apart.chunks), true)
+		case len(apart.chunks) > 0:
+			save(unshown(apart.chunks), false)
 		}
 	}
-	deadline, rest, turn := time.NewTimer(showAfter), time.NewTimer(0), time.NewTimer(0)
+	deadline, rest, turn, again := time.NewTimer(showAfter), time.NewTimer(0), time.NewTimer(0), time.NewTimer(0)
+	answers := func(took time.Duration) { // the log does
+		if !c.late.Load() || len(next) > 0 && took >= showAfter/4 {
+			return
+		}
+		c.late.Store(false)
+		c.log.Info("the log has caught up")
+		if deadline.Stop(); inflight != nil {
+			deadline.Reset(showAfter)
+		}
+	}
 	deadline.Stop()
 	turn.Stop()
+	again.Stop()
 	resting := true // until its timer, which is set, fires
 	paced := false  // readers take turns, one at each tick of its timer
 	idle := 0       // turns since something came
@@ -151,7 +188,9 @@ func (c *committer) run(ctx context.Context) {
 		if inflight == nil && len(next) > 0 && !resting {
 			inflight, next, handed = next, nil, time.Now()
 			resting = paced // until the next readers have read
-			ship <- inflight
+			s := shipment{batch: inflight}
+			s.ctx, giveUp = context.WithCancel(ctx)
+			ship <- s
 			if !c.late.Load() {
 				deadline.Reset(showAfter)
 			}
@@ -162,6 +201,7 @@ func (c *committer) run(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
+			giveUp()
 			return
 		case <-rest.C:
 			resting = false
@@ -180,11 +220,12 @@ func (c *committer) run(ctx context.Context) {
 				c.turns.stop()
 			}
 		case <-bell:
-			next = c.gather(next)
-			if c.late.Load() {
+			next = apart.take(c.gather(next))
+			if c.late.Load() || len(apart.chunks) > 0 {
 				stand()
 			}
-		case <-shipped:
+		case s := <-shipped:
+			giveUp()
 			long, turns := c.turns.rest(len(inflight), each)
 			switch {
 			case !turns:
@@ -196,32 +237,62 @@ func (c *committer) run(ctx context.Context) {
 				resting = true
 			}
 			paced = turns
-			show(inflight)
+			for _, k := range inflight {
+				if s.given || s.refused[k.stream] != nil {
+					apart.add(k)
+				} else if !k.shown {
+					k.stream.show(k)
+				}
+			}
 			inflight, idle = nil, 0
-			if c.late.Load() && (len(next) == 0 || time.Since(handed) < showAfter/4) {
-				c.late.Store(false)
-				c.log.Info("the log has caught up")
+			next = apart.take(next)
+			if !s.given {
+				answers(time.Since(handed))
 			}
 			if !c.late.Load() {
 				deadline.Stop()
 			}
-		case batch := <-saved:
-			saving = false
-			if batch == nil || !c.mayShow() {
-				continue // tried again at the deadline
-			}
-			show(batch)
-			if c.late.Load() && len(unshown(inflight, next)) > 0 {
+			if len(apart.chunks) > 0 {
 				stand()
 			}
-		case <-refused:
-			// The log may be gone with its server: what was shown is kept at once.
+		case s := <-saved:
+			saving = false
+			if s.failed || !c.mayShow() { // it is tried again at the deadline
+				if c.late.Load() {
+					next = joined(next)
+				}
+				apart.join()
+				break
+			}
+			show(s.batch)
+			apart.drop()
+			if c.late.Load() {
+				next = apart.instead(next)
+				if inflight != nil && len(unshown(inflight)) == 0 {
+					giveUp()
+				}
+			}
+			if c.late.Load() && len(unshown(inflight, next)) > 0 || len(apart.chunks) > 0 {
+				stand()
+			}
+		case now := <-again.C:
+			if t := apart.due(now); t != nil {
+				workers.Go(func() { tried <- c.tryAgain(ctx, t) })
+			}
+			if len(apart.chunks) > 0 && apart.rested(now) {
+				stand()
+			}
+		case t := <-tried:
+			if next = append(next, apart.came(t)...); t.answered() {
+				answers(t.took)
+			}
+		case <-c.refused: // what was shown is kept at once
 			if c.bus != nil && !saving && !c.late.Load() {
-				save([]*chunk{})
+				save([]*chunk{}, true)
 			}
 		case <-calm: // one that fails is tried again at the next beat
 			if !saving && !c.late.Load() {
-				save([]*chunk{})
+				save([]*chunk{}, true)
 			}
 		case <-deadline.C:
 			if c.bus != nil {
@@ -231,128 +302,169 @@ func (c *committer) run(ctx context.Context) {
 				c.log.Warn("the log does not answer: going on without it")
 			}
 			stand()
+			if c.bus != nil && inflight == nil && len(next) == 0 && !apart.some() && c.bus.Up() == nil {
+				answers(0) // those that it had nothing of have ended
+			}
+		}
+		if apart.some() && !apart.awaited {
+			apart.awaited = true
+			again.Reset(againEach)
 		}
 	}
 }
 
-// append puts a batch into the log, however often it takes, and says so when it
-// is refused. It returns false if ctx ended before.
-func (c *committer) append(ctx context.Context, batch []*chunk, refused chan<- struct{}) bool {
-	try := c.toJournal(batch)
-	if c.bus != nil {
-		try = c.toBus(batch)
+// append puts a batch into the log, however often it takes, unless it is given
+// up, and says so when it fails. A stream whose own log refuses does not keep the
+// others.
+func (c *committer) append(s *shipment) {
+	try := func(ctx context.Context) (err error) {
+		if c.bus == nil {
+			return c.toJournal(ctx, s.batch)
+		}
+		s.refused, err = c.toBus(ctx, s.batch, nil)
+		return err
 	}
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		limit, cancel := context.WithTimeout(ctx, 10*time.Second)
-		err := try(limit)
+		limit, cancel := context.WithTimeout(s.ctx, 10*time.Second)
+		err := guarded(c.log, "appending to the log", func() error { return try(limit) })
 		cancel()
 		if err == nil {
-			return true
+			return
 		}
-		if ctx.Err() != nil {
-			return false
+		if s.given = s.ctx.Err() != nil; s.given {
+			return
 		}
-		c.log.Warn("append to the log", "err", err, "streams", len(batch))
-		select {
-		case refused <- struct{}{}:
-		default:
+		c.log.Warn("append to the log", "err", err, "streams", len(s.batch))
+		c.suspect()
+		if !pause(s.ctx, c.jitter(wait)) {
+			s.given = true
+			return
 		}
-		if !pause(ctx, c.jitter(wait)) {
-			return false
-		}
+	}
+}
+
+// suspect says that the log may have lost what it had.
+func (c *committer) suspect() {
+	select {
+	case c.refused <- struct{}{}:
+	default:
 	}
 }
 
 // batchKept bounds the memory that is kept from one append to the next.
 const batchKept = 1 << 13
 
-func (c *committer) toJournal(batch []*chunk) func(context.Context) error {
-	return func(ctx context.Context) error {
-		c.entries = c.entries[:0]
-		for _, k := range batch {
-			c.entries = append(c.entries, JournalEntry{Stream: k.stream.id, Epoch: k.stream.epoch, From: k.from, Seq: k.last, Runs: k.deltas})
-		}
-		err := c.journal.Append(ctx, c.entries)
-		if clear(c.entries); cap(c.entries) > batchKept { // after an outage
-			c.entries = nil
-		}
-		return err
+func (c *committer) toJournal(ctx context.Context, batch []*chunk) error {
+	c.entries = c.entries[:0]
+	for _, k := range batch {
+		c.entries = append(c.entries, JournalEntry{Stream: k.stream.id, Epoch: k.stream.epoch, From: k.from, Seq: k.last, Runs: k.deltas})
 	}
+	err := c.journal.Append(ctx, c.entries)
+	if clear(c.entries); cap(c.entries) > batchKept { // after an outage
+		c.entries = nil
+	}
+	return err
 }
 
-// toBus ships chunks, those of a stream in their order; what has been shipped or
-// fenced is not tried again. A log that is lost is opened once more with all
-// that its stream has, shown or in chunks, whether those were shipped before or
-// not.
-func (c *committer) toBus(chunks []*chunk) func(context.Context) error {
-	todo := chunks
-	of := map[*stream][]*chunk{}
-	for _, k := range chunks {
-		of[k.stream] = append(of[k.stream], k)
-	}
-	reopen := map[*stream]bool{}
-	return func(ctx context.Context) error {
-		batches := make([]Batch, len(todo))
-		opened := map[*stream]bool{}
-		for i, k := range todo {
-			st := k.stream
-			if (reopen[st] || k.open) && !opened[st] {
-				opened[st] = true
-				batches[i] = st.whole(of[st])
-				continue
-			}
-			batches[i] = Batch{
-				Session: st.session, Stream: st.id, Epoch: st.epoch, From: k.from, Seq: k.last,
-				Payload: encodeBatch(nil, st.id, st.epoch, k.from, k.deltas),
-			}
-		}
-		refused, err := c.bus.Ship(ctx, batches)
-		if err != nil {
-			return err
-		}
-		var again []*chunk
-		lost := map[*stream]bool{}
-		for i, k := range todo {
-			switch {
-			case refused[i] == nil:
-				if opened[k.stream] {
-					delete(reopen, k.stream)
+// toBus ships chunks, those of a stream in their order. It tells which streams'
+// logs did not take theirs, or, with err, that nothing is known. A log that is
+// lost is opened once more with all that its stream has, shown or in chunksOf,
+// which are those that are shipped if it is nil.
+func (c *committer) toBus(ctx context.Context, chunks []*chunk, chunksOf func(*stream) []*chunk) (map[*stream]error, error) {
+	if chunksOf == nil {
+		chunksOf = func(st *stream) (of []*chunk) {
+			for _, k := range chunks {
+				if k.stream == st {
+					of = append(of, k)
 				}
-			case errors.Is(refused[i], ErrFenced):
-				k.stream.fence()
-			case errors.Is(refused[i], ErrLogLost):
-				lost[k.stream] = true
-				again = append(again, k)
-			default:
-				err = refused[i]
-				again = append(again, k)
 			}
+			return of
 		}
-		todo = again
-		if len(lost) == 0 {
-			return err
-		}
-		epochs, err := c.owned(ctx)
-		if err != nil {
-			return fmt.Errorf("confirm what is owned: %w", err)
-		}
-		todo = slices.DeleteFunc(todo, func(k *chunk) bool {
-			st := k.stream
-			if !lost[st] {
-				return false
-			}
-			if epochs[st.id] != st.epoch {
-				st.fence()
-				return true
-			}
-			reopen[st] = true
-			return false
-		})
-		if len(todo) > 0 {
-			return fmt.Errorf("%d streams: %w", len(lost), ErrLogLost)
-		}
-		return nil
 	}
+	var refused map[*stream]error
+	refuse := func(st *stream, err error) {
+		if refused == nil {
+			refused = map[*stream]error{}
+		}
+		if refused[st] == nil {
+			refused[st] = err
+			c.log.Warn("the log of an answer refuses", "message", st.id, "err", err)
+		}
+	}
+	batches, sent := make([]Batch, 0, len(chunks)), make([]*stream, 0, len(chunks))
+	open := func(st *stream) {
+		err := guarded(c.log, "opening a log", func() error {
+			batches = append(batches, st.whole(chunksOf(st)))
+			return nil
+		})
+		if err != nil {
+			refuse(st, err)
+			return
+		}
+		sent = append(sent, st)
+	}
+	for _, k := range chunks {
+		st := k.stream
+		if k.open {
+			open(st)
+			continue
+		}
+		sent = append(sent, st)
+		batches = append(batches, Batch{
+			Session: st.session, Stream: st.id, Epoch: st.epoch, From: k.from, Seq: k.last,
+			Payload: encodeBatch(nil, st.id, st.epoch, k.from, k.deltas),
+		})
+	}
+	// take notes how the batches ended, and returns the streams whose logs are lost.
+	take := func(errs []error) (lost []*stream) {
+		for i, st := range sent {
+			switch err := errs[i]; {
+			case err == nil:
+			case errors.Is(err, ErrFenced):
+				st.fence()
+			case !errors.Is(err, ErrLogLost):
+				refuse(st, err)
+			case !slices.Contains(lost, st):
+				lost = append(lost, st)
+			}
+		}
+		return lost
+	}
+	errs, err := c.bus.Ship(ctx, batches)
+	if err != nil {
+		return nil, err
+	}
+	lost := take(errs)
+	if len(lost) == 0 {
+		return refused, nil
+	}
+	c.suspect()
+	epochs, err := c.owned(ctx)
+	if err != nil {
+		err = fmt.Errorf("confirm what is owned: %w", err)
+	}
+	batches, sent = batches[:0], sent[:0]
+	for _, st := range lost {
+		switch {
+		case err != nil:
+			refuse(st, err)
+		case epochs[st.id] != st.epoch:
+			st.fence()
+		default:
+			open(st)
+		}
+	}
+	if len(batches) == 0 {
+		return refused, nil
+	}
+	errs, err = c.bus.Ship(ctx, batches)
+	if err != nil {
+		errs = slices.Repeat([]error{err}, len(batches))
+	}
+	for _, st := range take(errs) {
+		refuse(st, ErrLogLost)
+	}
+	return refused, nil
 }
 
 // jitter is a wait of about d, so that replicas do not try again in step.

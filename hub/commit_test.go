@@ -174,20 +174,16 @@ func TestLostLogIsOpenedWithAllChunks(t *testing.T) {
 				}
 				chunks = append(chunks, st.takePending())
 			}
-			if err := c.toBus(chunks[:1])(t.Context()); err != nil {
-				t.Fatal(err)
+			if refused, err := c.toBus(t.Context(), chunks[:1], nil); err != nil || refused != nil {
+				t.Fatal(refused, err)
 			}
 			chunks[0].open = false // its batch is tried again, or was shown
 			if lose == 1 {
 				show(chunks[:1])
 			}
 			shared.Break(true)
-			try := c.toBus(chunks[lose:])
-			if err := try(t.Context()); !errors.Is(err, ErrLogLost) {
-				t.Fatalf("the loss went unseen: %v", err)
-			}
-			if err := try(t.Context()); err != nil {
-				t.Fatal(err)
+			if refused, err := c.toBus(t.Context(), chunks[lose:], nil); err != nil || refused != nil {
+				t.Fatal(refused, err)
 			}
 			show(chunks)
 			tail, err := bus.Read(t.Context(), "s", "m", FromStart)

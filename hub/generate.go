@@ -299,6 +299,7 @@ func (h *Hub) retire(st *stream) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	st.endedAt = time.Now()
+	st.over.Store(true)
 	h.ended = append(h.ended, st)
 }
 

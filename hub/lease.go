@@ -3,6 +3,8 @@ package hub
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -195,10 +197,10 @@ func (h *Hub) dropLostOf(ctx context.Context, running []*stream) error {
 	return nil
 }
 
-// saveCheckpoint stores what was shown of all running answers since the last
-// one, and what is about to be shown. What could not be stored is stored first,
+// saveCheckpoint stores what was shown of all running answers, or of a batch's
+// alone, since the last one, and what is about to be shown. What could not be stored is stored first,
 // as it was, by the next.
-func (h *Hub) saveCheckpoint(ctx context.Context, batch []*chunk) error {
+func (h *Hub) saveCheckpoint(ctx context.Context, batch []*chunk, running bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if err := h.storeUnsaved(ctx); err != nil {
@@ -208,10 +210,17 @@ func (h *Hub) saveCheckpoint(ctx context.Context, batch []*chunk) error {
 	for _, k := range batch {
 		chunks[k.stream] = append(chunks[k.stream], k)
 	}
-	for _, st := range h.runningStreams() {
-		if e, ok := st.checkpoint(chunks[st]); ok {
-			h.unsaved = append(h.unsaved, e)
-		}
+	streams := slices.Collect(maps.Keys(chunks))
+	if running {
+		streams = h.runningStreams()
+	}
+	for _, st := range streams {
+		// One that panics keeps none of the others.
+		h.guard("checkpoint of answer "+string(st.id), func() {
+			if e, ok := st.checkpoint(chunks[st]); ok {
+				h.unsaved = append(h.unsaved, e)
+			}
+		})
 	}
 	return h.storeUnsaved(ctx)
 }

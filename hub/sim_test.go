@@ -44,6 +44,7 @@ type sim struct {
 	traced   bool
 	trace    []simStep
 	busAway  bool
+	refuses  MessageID // whose log takes nothing
 }
 
 // simKey names what is decided: for which replica or viewer, and of which
@@ -203,6 +204,10 @@ func (b simBus) Ship(ctx context.Context, batches []Batch) ([]error, error) {
 	slices.SortStableFunc(order, func(i, k int) int { return cmp.Compare(batches[i].Stream, batches[k].Stream) })
 	refused := make([]error, len(batches))
 	for _, i := range order {
+		if b.r.sim.logRefuses(batches[i].Stream) {
+			refused[i] = errSimLog
+			continue
+		}
 		one, err := b.Bus.Ship(ctx, batches[i:i+1])
 		if err != nil {
 			return nil, err
@@ -219,7 +224,20 @@ func (b simBus) Read(ctx context.Context, s SessionID, id MessageID, after int64
 	if err := b.r.gate(ctx, toBus, "Read", id); err != nil {
 		return Tail{}, err
 	}
+	if b.r.sim.logRefuses(id) {
+		return Tail{}, errSimLog
+	}
 	return b.Bus.Read(ctx, s, id, after)
+}
+
+var errSimLog = errors.New("a key of a wrong type")
+
+// logRefuses says whether the log of a stream takes and gives nothing, while all
+// others do.
+func (s *sim) logRefuses(id MessageID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return id == s.refuses
 }
 
 func (b simBus) Takeover(ctx context.Context, s SessionID, id MessageID, epoch int64) (Tail, error) {
@@ -627,10 +645,11 @@ const (
 	simLogLost     = "the bus is emptied"
 	simStoreAway   = "the database is away"
 	simStop        = "a person stops an answer"
+	simLogRefuses  = "the log of one answer refuses, and is gone then"
 )
 
 var simFaults = []string{
-	simDies, simDiesWithLog, simDiesUnheard, simCutOff, simStoreCut, simBusCut, simBusAway, simBusEmptied, simLogLost, simStoreAway, simStop,
+	simDies, simDiesWithLog, simDiesUnheard, simCutOff, simStoreCut, simBusCut, simBusAway, simBusEmptied, simLogLost, simStoreAway, simStop, simLogRefuses,
 }
 
 // simFault is one of them.
@@ -684,6 +703,13 @@ func (s *sim) fault(ctx context.Context) simFault {
 		set(func() { s.store.away = false })
 	case simLogLost:
 		s.bus.Break(true)
+	case simLogRefuses:
+		set(func() { s.refuses = "a0" })
+		pause(ctx, f.lasts)
+		set(func() { s.refuses = "" })
+		s.bus.mu.Lock()
+		delete(s.bus.logs, "a0")
+		s.bus.mu.Unlock()
 	case simStop:
 		s.store.mu.Lock()
 		s.store.stops["a0"] = true

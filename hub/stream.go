@@ -35,6 +35,7 @@ type stream struct {
 	head    []byte      // of a payload that opens the log on the bus
 	saved   int64       // seq up to which checkpoints are stored; the saver's
 	ending  atomic.Bool // its end is being stored
+	over    atomic.Bool // it is stored, or somebody else's
 
 	refs    int       // guarded by Hub.mu: the asks that have reserved the id
 	endedAt time.Time // guarded by Hub.mu
@@ -147,18 +148,29 @@ func (st *stream) takePending() *chunk {
 // show appends a chunk's deltas to the log, where viewers see them, unless the
 // stream is fenced.
 func (st *stream) show(k *chunk) {
+	defer st.join()
 	st.mu.Lock()
 	fenced := st.fenced
 	st.mu.Unlock()
 	st.feed.mu.Lock()
+	defer st.feed.mu.Unlock()
 	k.shown = true
+	defer func() {
+		if r := recover(); r != nil {
+			st.cancel(panicked(st.commits.log, "showing an answer", r))
+		}
+	}()
 	if !fenced {
 		for _, d := range k.deltas {
 			st.log.append(d.Text, d.Reasoning)
 		}
 		st.feed.wake()
 	}
-	st.feed.mu.Unlock()
+}
+
+// join takes a chunk off the count, which was shown, or is a part of another one
+// from now on.
+func (st *stream) join() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.inflight--

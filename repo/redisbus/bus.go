@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,7 +35,8 @@ const (
 
 // ship opens logs or appends to them, and publishes: one round trip for many
 // streams, atomic for each. A batch that is there already changes nothing. It
-// returns for each 0, 1 if it is fenced, or 2 if its log is lost.
+// returns for each 0, 1 if it is fenced, 2 if its log is lost, or what is wrong
+// with its keys alone: of another type, say, which is no fault of the server.
 var ship = redis.NewScript(`
 local expiry = tonumber(ARGV[#ARGV])
 local function one(log, meta, channel, open, epoch, from, last, payload)
@@ -66,8 +68,13 @@ end
 local out = {}
 for i = 0, #KEYS / 3 - 1 do
   local k, a = i * 3, i * 5
-  out[i + 1] = one(KEYS[k + 1], KEYS[k + 2], KEYS[k + 3],
+  local ok, code = pcall(one, KEYS[k + 1], KEYS[k + 2], KEYS[k + 3],
     ARGV[a + 1], tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4]), ARGV[a + 5])
+  if not ok then
+    code = type(code) == 'table' and code['err'] or tostring(code)
+    if not (string.find(code, '^WRONGTYPE') or string.find(code, '^ERR')) then return redis.error_reply(code) end
+  end
+  out[i + 1] = code
 end
 return out
 `)
@@ -218,17 +225,77 @@ func topicOf(channel string) hub.Topic {
 
 // Publish is hub.Bus's.
 func (b *Bus) Publish(ctx context.Context, t hub.Topic, payload []byte) (int, error) {
-	n, err := b.servers.Load().SPublish(ctx, channel(t), payload).Result()
+	var n int64
+	err := b.unlessAway(ctx, channel(t), func() (err error) {
+		n, err = b.servers.Load().SPublish(ctx, channel(t), payload).Result()
+		return err
+	})
 	if err != nil {
 		return 0, fmt.Errorf("publish: %w", err)
 	}
 	return int(n), nil
 }
 
-// Ship is hub.Bus's.
+// unlessAway makes a call for a key, unless its node of a cluster failed a moment
+// ago: messages wait for one another, and those for a node that hangs may not hold
+// up all others.
+func (b *Bus) unlessAway(ctx context.Context, key string, call func() error) error {
+	if b.servers.Load().cluster == nil {
+		return call()
+	}
+	_, addr, err := b.nodeOf(ctx, key)
+	if err == nil {
+		err = b.failures.of(addr)
+	}
+	if err == nil {
+		err = call()
+		b.note(ctx, key, err)
+	}
+	return err
+}
+
+// shardLimit is how long a cluster's node may take for a call of Ship: one that
+// hangs may not hold up for long what the others have taken.
+const shardLimit = time.Second
+
+// Ship is hub.Bus's. On a cluster each node fails by itself.
 func (b *Bus) Ship(ctx context.Context, batches []hub.Batch) ([]error, error) {
 	refused := make([]error, len(batches))
-	todo := b.group(batches)
+	if b.servers.Load().cluster == nil {
+		return refused, b.shipTo(ctx, batches, b.group(batches), refused)
+	}
+	ctx, cancel := context.WithTimeout(ctx, shardLimit)
+	defer cancel()
+	byNode := map[string][][]int{}
+	for _, group := range b.group(batches) {
+		_, addr, err := b.nodeOf(ctx, channel(hub.Topic{Session: batches[group[0]].Session}))
+		if err == nil {
+			err = b.failures.of(addr)
+		}
+		if err == nil {
+			byNode[addr] = append(byNode[addr], group)
+			continue
+		}
+		for _, i := range group {
+			refused[i] = fmt.Errorf("append to a log: its node failed a moment ago: %w", err)
+		}
+	}
+	var nodes sync.WaitGroup
+	for _, groups := range byNode {
+		nodes.Go(func() {
+			if err := b.shipTo(ctx, batches, groups, refused); err != nil {
+				for _, i := range slices.Concat(groups...) {
+					refused[i] = err
+				}
+			}
+		})
+	}
+	nodes.Wait()
+	return refused, nil
+}
+
+// shipTo ships groups to one node.
+func (b *Bus) shipTo(ctx context.Context, batches []hub.Batch, todo [][]int, refused []error) error {
 	for loaded := false; ; loaded = true {
 		pipe := b.servers.Load().Pipeline()
 		results := make([]*redis.Cmd, len(todo))
@@ -239,7 +306,7 @@ func (b *Bus) Ship(ctx context.Context, batches []hub.Batch) ([]error, error) {
 		var missing [][]int
 		worked := false
 		for n, group := range todo {
-			codes, err := results[n].Int64Slice()
+			codes, err := results[n].Slice()
 			switch {
 			case redis.HasErrorPrefix(err, "NOSCRIPT"):
 				missing = append(missing, group)
@@ -250,28 +317,41 @@ func (b *Bus) Ship(ctx context.Context, batches []hub.Batch) ([]error, error) {
 			worked = worked || err == nil
 			b.note(ctx, channel(hub.Topic{Session: batches[group[0]].Session}), err)
 			for k, i := range group {
-				switch {
-				case err != nil:
+				if err == nil {
+					refused[i] = refusal(codes[k])
+				} else {
 					refused[i] = fmt.Errorf("append to a log: %w", err)
-				case codes[k] == 1:
-					refused[i] = hub.ErrFenced
-				case codes[k] == 2:
-					refused[i] = hub.ErrLogLost
 				}
 			}
 		}
 		switch {
 		case len(missing) == 0 && err != nil && !worked && !loaded, len(missing) > 0 && loaded:
-			return nil, fmt.Errorf("ship to Redis: %w", err)
+			return fmt.Errorf("ship to Redis: %w", err)
 		case len(missing) == 0:
-			return refused, nil
+			return nil
 		}
-		if err := b.load(ctx, ship); err != nil {
-			b.note(ctx, channel(hub.Topic{Session: batches[missing[0][0]].Session}), err)
-			return nil, fmt.Errorf("load a script: %w", err)
+		key := channel(hub.Topic{Session: batches[missing[0][0]].Session})
+		node, _, err := b.nodeOf(ctx, key)
+		if err == nil {
+			err = ship.Load(ctx, node).Err()
+		}
+		if err != nil {
+			b.note(ctx, key, err)
+			return fmt.Errorf("load a script: %w", err)
 		}
 		todo = missing
 	}
+}
+
+// refusal is what ship returned for a batch.
+func refusal(code any) error {
+	switch code := code.(type) {
+	case int64:
+		return [...]error{nil, hub.ErrFenced, hub.ErrLogLost}[code]
+	case string:
+		return fmt.Errorf("append to a log: %s", code)
+	}
+	return fmt.Errorf("append to a log: an answer %v", code)
 }
 
 // group says which batches go in one call: on a single server any, on a cluster
@@ -320,15 +400,6 @@ func shipArgs(batches []hub.Batch, group []int) []any {
 		out = append(out, open, x.Epoch, x.From, x.Seq, x.Payload)
 	}
 	return append(out, keepOpen.Milliseconds())
-}
-
-// load puts a script on every node.
-func (b *Bus) load(ctx context.Context, s *redis.Script) error {
-	to := b.servers.Load()
-	if to.cluster == nil {
-		return s.Load(ctx, to).Err()
-	}
-	return to.cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return s.Load(ctx, node).Err() })
 }
 
 // page is how many entries of a log are read at once.
@@ -384,7 +455,9 @@ func (b *Bus) Takeover(ctx context.Context, s hub.SessionID, id hub.MessageID, e
 
 // End is hub.Bus's.
 func (b *Bus) End(ctx context.Context, s hub.SessionID, id hub.MessageID, payload []byte) error {
-	if err := ended.Run(ctx, b.servers.Load(), keys(s, id), keepEnded.Milliseconds(), payload).Err(); err != nil {
+	k := keys(s, id)
+	err := b.unlessAway(ctx, k[2], func() error { return ended.Run(ctx, b.servers.Load(), k, keepEnded.Milliseconds(), payload).Err() })
+	if err != nil {
 		return fmt.Errorf("publish an end: %w", err)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -419,6 +420,90 @@ func BenchmarkShip(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*streams), "ns/batch")
+		})
+	}
+}
+
+// TestOneLogThatRefusesKeepsNoOther has keys of a wrong type: their stream alone
+// is refused, and comes back, and the server is not said to be away.
+func TestOneLogThatRefusesKeepsNoOther(t *testing.T) {
+	server := redistest.Start(t)
+	b, client := open(t, server.URL()), server.Client()
+	bustest.Start(t, b, bustest.NewClient())
+	waitUp(t, b, "")
+	for _, key := range []string{"l", "m"} {
+		s := hub.SessionID(hub.NewID())
+		batches := make([]hub.Batch, 70)
+		for i := range batches {
+			batches[i] = hub.Batch{Session: s, Stream: hub.MessageID(hub.NewID()), Epoch: 1, Open: true, Payload: []byte("o")}
+		}
+		if _, err := b.Ship(t.Context(), batches); err != nil {
+			t.Fatal(err)
+		}
+		const bad = 30
+		name := fmt.Sprintf("oc:{%s}:%s:%s", s, batches[bad].Stream, key)
+		client.Set(t.Context(), name, "a string", 0)
+		for i := range batches {
+			batches[i].Open, batches[i].Seq, batches[i].Payload = false, 1, []byte("1")
+		}
+		for _, some := range [][]hub.Batch{batches, batches[bad : bad+1]} {
+			refused, err := b.Ship(t.Context(), some)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, err := range refused {
+				if isBad := some[i].Stream == batches[bad].Stream; isBad != (err != nil) || errors.Is(err, hub.ErrLogLost) || errors.Is(err, hub.ErrFenced) {
+					t.Errorf("key %s of a wrong type: batch %d of %d ended with %v", key, i, len(some), err)
+				}
+			}
+		}
+		if err := b.Up(); err != nil {
+			t.Error(err)
+		}
+		client.Del(t.Context(), name)
+		if refused, err := b.Ship(t.Context(), batches[bad:bad+1]); err != nil || !errors.Is(refused[0], hub.ErrLogLost) {
+			t.Errorf("key %s is gone: %v, %v", key, refused, err)
+		}
+	}
+}
+
+// TestAShardThatIsAwayKeepsNoOther kills a node, and has another one hang: what
+// lives elsewhere is taken soon, and what a new stream has there is refused soon.
+func TestAShardThatIsAwayKeepsNoOther(t *testing.T) {
+	for name, begin := range map[string]func(s *redistest.Server){
+		"killed": (*redistest.Server).Kill,
+		"hangs":  func(s *redistest.Server) { s.Signal(syscall.SIGSTOP) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := redistest.Cluster(t)
+			b := open(t, c.URL)
+			var here, there []hub.Batch
+			for len(here) == 0 || len(there) == 0 {
+				x := hub.Batch{Session: hub.SessionID(hub.NewID()), Stream: hub.MessageID(hub.NewID()), Epoch: 1, Open: true, Payload: []byte("o")}
+				if c.Owner(t, fmt.Sprintf("oc:{%s}:c", x.Session)) == 2 {
+					there = append(there, x)
+				} else {
+					here = append(here, x)
+				}
+			}
+			begin(c.Nodes[2])
+			for try := range 3 { // the first loads the script
+				began := time.Now()
+				refused, err := b.Ship(t.Context(), append(here[:1:1], there[0]))
+				if err != nil || refused[0] != nil || refused[1] == nil {
+					t.Errorf("try %d: %v, %v", try, refused, err)
+				}
+				limit := 100 * time.Millisecond
+				if try == 0 {
+					limit = 1500 * time.Millisecond
+				}
+				if took := time.Since(began); took > limit {
+					t.Errorf("try %d took %s", try, took)
+				}
+			}
+			if refused, err := b.Ship(t.Context(), there[:1]); err != nil || refused[0] == nil {
+				t.Errorf("alone: %v, %v", refused, err)
+			}
 		})
 	}
 }

@@ -48,6 +48,19 @@ func (f *failures) last() error {
 	return newest.err
 }
 
+// restFor is for how long a cluster's node that failed is not asked.
+const restFor = 2 * time.Second
+
+// of is a node's failure, if it is so new that the node is better left alone.
+func (f *failures) of(addr string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e, ok := f.byNode[addr]; ok && time.Since(e.at) < restFor {
+		return e.err
+	}
+	return nil
+}
+
 // note takes how a script on a key ended.
 func (b *Bus) note(ctx context.Context, key string, err error) {
 	f := &b.failures
