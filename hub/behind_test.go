@@ -19,7 +19,7 @@ func (r *simReplica) watchFrom(ctx context.Context, t *testing.T, id MessageID) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	v = &simViewer{seq: NoPosition, upTo: lostJump}
+	v = &simViewer{seq: NoPosition, upTo: 2 * lostJump}
 	done := make(chan struct{})
 	go func() {
 		follow(ctx, x, v.Write)

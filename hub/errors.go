@@ -2,6 +2,7 @@ package hub
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -100,6 +101,13 @@ func Invalid(field, msg string) *Error {
 	}
 	return &Error{Code: CodeInvalid, Field: field, Msg: field + " " + msg}
 }
+
+// FencedError says which streams of a batch somebody else owns or has ended.
+type FencedError struct{ Streams []MessageID }
+
+func (e *FencedError) Error() string { return fmt.Sprintf("%d streams: %v", len(e.Streams), ErrFenced) }
+
+func (e *FencedError) Unwrap() error { return ErrFenced }
 
 // ErrFenced says that a stream has another owner or epoch by now, or has ended.
 var ErrFenced = errors.New("stream is no longer owned")

@@ -118,6 +118,7 @@ func New(store Store, journal Journal, vendors Vendors, opt Options) *Hub {
 	if opt.Bus != nil {
 		h.commits.mayShow, h.commits.owned, h.commits.save = h.leaseHolds, h.ownedEpochs, h.saveCheckpoint
 	}
+	h.lease.slept = sleptSince(time.Now())
 	h.base, h.cancel = context.WithCancelCause(context.Background())
 	return h
 }

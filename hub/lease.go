@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,13 +10,31 @@ import (
 	"time"
 )
 
-// lease is this replica's, by its own monotonic clock.
+// lease is this replica's, by its own clocks: the monotonic one, which nobody can
+// set, and, since that stands still while the machine is suspended, the wall clock
+// where it is ahead of it.
 type lease struct {
 	mu      sync.Mutex
-	renewed time.Time // just before the last renewal that succeeded
-	since   time.Time // of the first renewal of an unbroken row
-	broken  bool      // the last one failed
-	lapsed  bool      // it may have run out in between, and what was lost is not dropped yet
+	slept   func() time.Duration // how far the wall clock has got ahead since the start
+	renewed time.Time            // just before the last renewal that succeeded
+	by      time.Duration        // what slept was then
+	since   time.Time            // of the first renewal of an unbroken row
+	broken  bool                 // the last one failed
+	lapsed  bool                 // it may have run out in between, and what was lost is not dropped yet
+}
+
+// sleptSince returns how far the wall clock has got ahead of the monotonic one.
+func sleptSince(began time.Time) func() time.Duration {
+	return func() time.Duration {
+		now := time.Now()
+		return now.Round(0).Sub(began.Round(0)) - now.Sub(began) // without a monotonic reading, and with it
+	}
+}
+
+// age is how long ago the last renewal was, if it was at most that long. The
+// caller holds l.mu.
+func (l *lease) age() time.Duration {
+	return time.Since(l.renewed) + max(0, l.slept()-l.by)
 }
 
 // leaseHolds says whether nobody can have taken the answers over yet, with 2 s
@@ -23,7 +42,7 @@ type lease struct {
 func (h *Hub) leaseHolds() bool {
 	h.lease.mu.Lock()
 	defer h.lease.mu.Unlock()
-	return !h.lease.lapsed && time.Since(h.lease.renewed) < h.opt.LeaseTTL-h.opt.LeaseTTL/3
+	return !h.lease.lapsed && h.lease.age() < h.opt.LeaseTTL-h.opt.LeaseTTL/3
 }
 
 var (
@@ -49,7 +68,9 @@ func (h *Hub) Degraded() error {
 
 // renewLease renews once.
 func (h *Hub) renewLease(ctx context.Context) error {
-	began := time.Now()
+	h.lease.mu.Lock()
+	began, slept := time.Now(), h.lease.slept()
+	h.lease.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, h.opt.LeaseTTL/3)
 	defer cancel()
 	err := h.opt.Leases.Renew(ctx, h.opt.Replica, h.opt.LeaseTTL)
@@ -59,11 +80,11 @@ func (h *Hub) renewLease(ctx context.Context) error {
 		h.lease.broken = true
 		return fmt.Errorf("renew the lease: %w", err)
 	}
-	if h.lease.broken || began.Sub(h.lease.renewed) > h.opt.LeaseTTL {
+	if h.lease.broken || h.lease.age() > h.opt.LeaseTTL {
 		h.lease.since = began
 	}
-	h.lease.lapsed = h.lease.lapsed || time.Since(h.lease.renewed) >= h.opt.LeaseTTL
-	h.lease.renewed, h.lease.broken = began, false
+	h.lease.lapsed = h.lease.lapsed || h.lease.age() >= h.opt.LeaseTTL
+	h.lease.renewed, h.lease.by, h.lease.broken = began, slept, false
 	return nil
 }
 
@@ -124,7 +145,7 @@ func (h *Hub) reap(ctx context.Context) {
 func (h *Hub) mayReap() bool {
 	h.lease.mu.Lock()
 	defer h.lease.mu.Unlock()
-	return !h.lease.broken && time.Since(h.lease.renewed) < h.opt.LeaseTTL/2 && h.lease.renewed.Sub(h.lease.since) >= h.opt.LeaseTTL
+	return !h.lease.broken && h.lease.age() < h.opt.LeaseTTL/2 && h.lease.renewed.Sub(h.lease.since) >= h.opt.LeaseTTL
 }
 
 // releaseLease lets the others settle at once what is left.
@@ -229,7 +250,19 @@ func (h *Hub) storeUnsaved(ctx context.Context) error {
 	if len(h.unsaved) == 0 {
 		return nil
 	}
-	if err := h.commits.journal.Append(ctx, h.unsaved); err != nil {
+	err := h.commits.journal.Append(ctx, h.unsaved)
+	var fenced *FencedError
+	if errors.As(err, &fenced) {
+		// The rest is stored. What is shown first is what was stored: these show
+		// nothing more.
+		for _, id := range fenced.Streams {
+			if st := h.stream(id); st != nil && !st.ending.Load() {
+				st.fence()
+			}
+		}
+		err = nil
+	}
+	if err != nil {
 		return fmt.Errorf("append a checkpoint to the journal: %w", err)
 	}
 	h.unsaved = nil

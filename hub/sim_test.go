@@ -422,7 +422,17 @@ func (d simDB) Append(ctx context.Context, batch []JournalEntry) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.journal = append(d.journal, batch...)
+	fenced := &FencedError{}
+	for _, e := range batch {
+		if m := d.messages[e.Stream]; m.Epoch != e.Epoch || m.Status != StatusStreaming {
+			fenced.Streams = append(fenced.Streams, e.Stream)
+		} else {
+			d.journal = append(d.journal, e)
+		}
+	}
+	if len(fenced.Streams) > 0 {
+		return fenced
+	}
 	return nil
 }
 

@@ -158,7 +158,9 @@ type Orphan struct {
 type Journal interface {
 	// Append stores a batch of new events of many streams at once; when it
 	// returns nil they survive the process. A batch may be repeated after an
-	// error: what is there already (same stream, epoch and seq) is read once.
+	// error: what is there already (same stream, epoch and seq) is read once. Where
+	// there are several replicas, entries of answers that have another epoch or have
+	// ended are refused with a [FencedError], and the others stored.
 	// The batch is the caller's again afterwards.
 	Append(ctx context.Context, batch []JournalEntry) error
 }

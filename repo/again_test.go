@@ -4,7 +4,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/omnichat/omnichat/hub"
 )
@@ -101,6 +103,41 @@ func TestNobodyElseReadsTheDatabase(t *testing.T) {
 		s.ok(err)
 		if info.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%s has mode %s", f, info.Mode())
+		}
+	}
+}
+
+// TestJournalTakesNothingOfAFencedOwner has an answer be claimed by another
+// replica: the others of the batch are stored.
+func TestJournalTakesNothingOfAFencedOwner(t *testing.T) {
+	s := &suite{t: t, opt: databases["postgres"](t)}
+	s.opt.Shared = true
+	s.open()
+	defer func() { s.ok(s.r.Close()) }()
+	s.alice = s.user("alice")
+	mine, ended := s.ask(s.question("mine")), s.ask(s.question("ended"))
+	s.ok(s.r.Renew(t.Context(), "me", time.Minute))
+	lost := s.question("lost")
+	lost.Owner = "dead"
+	claimed := s.ask(lost)
+	s.end(ended, "done")
+	if orphans, err := s.r.ClaimOrphans(t.Context(), "other", 0); err != nil || len(orphans) != 1 {
+		t.Fatalf("%d orphans, %v", len(orphans), err)
+	}
+	var batch []hub.JournalEntry
+	for _, a := range []hub.Asked{mine, ended, claimed} {
+		batch = append(batch, hub.JournalEntry{Stream: a.Answer.ID, Epoch: a.Answer.Epoch, Seq: 1, Runs: []hub.Run{{Text: "text"}}})
+	}
+	var fenced *hub.FencedError
+	if err := s.r.Append(t.Context(), batch); !errors.As(err, &fenced) || len(fenced.Streams) != 2 || slices.Contains(fenced.Streams, mine.Answer.ID) {
+		t.Errorf("append: %v", err)
+	}
+	s.ok(s.r.Release(t.Context(), "me"))
+	orphans, err := s.r.ClaimOrphans(t.Context(), "third", 0)
+	s.ok(err)
+	for _, o := range orphans {
+		if want := map[bool]string{true: "text"}[o.Message.ID == mine.Answer.ID]; o.Content != want {
+			t.Errorf("the journal has %q of %s", o.Content, o.Message.ID)
 		}
 	}
 }

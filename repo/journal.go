@@ -90,6 +90,53 @@ func decodeJournal(b []byte) ([]journalEntry, error) {
 
 // Append is hub.Journal's.
 func (r *Repo) Append(ctx context.Context, batch []hub.JournalEntry) error {
+	batch, fenced, err := r.current(ctx, batch)
+	if err != nil {
+		return err
+	}
+	if err := r.appendRows(ctx, batch); err != nil {
+		return err
+	}
+	if len(fenced) > 0 {
+		return &hub.FencedError{Streams: fenced}
+	}
+	return nil
+}
+
+// current returns those entries whose answers stream still with their epoch, and
+// the streams of the others. One process alone has no others.
+func (r *Repo) current(ctx context.Context, batch []hub.JournalEntry) (current []hub.JournalEntry, fenced []hub.MessageID, err error) {
+	if !r.shared {
+		return batch, nil, nil
+	}
+	epochs := map[hub.MessageID]int64{}
+	for part := range slices.Chunk(batch, rowsMax) {
+		ids := make([]hub.MessageID, len(part))
+		for i, e := range part {
+			ids[i] = e.Stream
+		}
+		var rows []messageRow
+		// Without a lock: it would outlive the connection of a machine that is
+		// suspended. Who shows first looks at its lease once more after this.
+		err := r.db.NewSelect().Model(&rows).Column("id", "epoch").Where("id IN (?) AND status = ?", bun.List(ids), hub.StatusStreaming).Scan(ctx)
+		if err != nil {
+			return nil, nil, fail(err)
+		}
+		for _, m := range rows {
+			epochs[m.ID] = m.Epoch
+		}
+	}
+	for _, e := range batch {
+		if epochs[e.Stream] == e.Epoch {
+			current = append(current, e)
+		} else {
+			fenced = append(fenced, e.Stream)
+		}
+	}
+	return current, fenced, nil
+}
+
+func (r *Repo) appendRows(ctx context.Context, batch []hub.JournalEntry) error {
 	for len(batch) > 0 {
 		n, size := 0, 0
 		for n < len(batch) && (n == 0 || size < journalRowMax) {
