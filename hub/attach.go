@@ -146,35 +146,3 @@ func (v *Viewer) sessionOf(id MessageID) SessionID {
 	}
 	return ""
 }
-
-// lookUpLogs returns the logs of those in positions that have ended and of
-// which only the message is left. One that the bus has not told of yet is begun:
-// else its place would be forgotten until then. What is not in the session is left
-// out.
-func (h *Hub) lookUpLogs(ctx context.Context, user UserID, f *feed, positions map[MessageID]int64) ([]*log, error) {
-	var out []*log
-	for id, pos := range positions {
-		f.mu.Lock()
-		live := f.streams[id] != nil
-		f.mu.Unlock()
-		if live {
-			continue
-		}
-		m, err := h.store.Message(ctx, user, id)
-		if CodeOf(err) == CodeNotFound {
-			continue
-		}
-		switch {
-		case err != nil:
-			return nil, err
-		case m.SessionID != f.session || m.Role != RoleOfAssistant:
-		case m.Status != StatusStreaming:
-			if m.Seq != pos {
-				out = append(out, newEndedLog(m))
-			}
-		case h.opt.Bus != nil && h.stream(id) == nil:
-			f.elsewhere(m)
-		}
-	}
-	return out, nil
-}

@@ -167,6 +167,7 @@ func (f *feed) exit(s *sub) {
 	f.subs[s.at] = f.subs[last]
 	f.subs[last] = nil
 	f.subs = f.subs[:last]
+	s.at = -1
 	if last == 0 { // nobody comes back to what has been
 		f.base, f.entries = f.head(), nil
 	}
@@ -194,7 +195,7 @@ func (f *feed) versionEvent(v int64) []byte {
 type sub struct {
 	viewer *Viewer
 	feed   *feed
-	at     int    // its place in feed.subs
+	at     int    // its place in feed.subs; -1 once it has left
 	left   bool   // it follows the feed no more; guarded by viewer.mu
 	single bool   // follows one stream, as SSE does, and no changes
 	held   bool   // what is new waits until the answer to the subscribe is ready
@@ -203,6 +204,7 @@ type sub struct {
 	head   []byte // that answer
 	next   int    // the next entry
 	acked  int64  // changes up to this version are in the answer
+	owing  *owing // nil if it is owed nothing
 	places []place
 	first  [1]place // where places begins
 }
@@ -318,6 +320,10 @@ func (s *sub) take(dst []byte) (out []byte, p piece, more bool) {
 			i--
 		}
 	}
+	if len(s.places) == 0 {
+		s.places = nil
+	}
+	s.payOwed()
 	return dst, piece{}, false
 }
 

@@ -341,6 +341,16 @@ func (d simDB) Answers(ctx context.Context, session SessionID, ids []MessageID) 
 	return out, nil
 }
 
+func (d simDB) Standings(ctx context.Context, session SessionID, ids []MessageID) (out []Standing, err error) {
+	answers, err := d.Answers(ctx, session, ids)
+	for _, m := range answers {
+		if slices.Contains(ids, m.ID) {
+			out = append(out, Standing{ID: m.ID, Streaming: m.Status == StatusStreaming, Seq: m.Seq, Bytes: int64(len(m.Content))})
+		}
+	}
+	return out, err
+}
+
 func (d simDB) Ask(ctx context.Context, q StoredQuestion) (Asked, error) {
 	if err := d.r.gate(ctx, toStore, "Ask", q.AnswerID); err != nil {
 		return Asked{}, err

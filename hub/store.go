@@ -73,8 +73,11 @@ type AnswerStore interface {
 	// ErrFenced if the answer has another epoch, has ended or was deleted.
 	EndAnswer(ctx context.Context, e AnswerEnd) (int64, error)
 	// Answers returns the streaming answers of a session, and those in ids that
-	// are in it.
+	// are in it, without what only a provider reads.
 	Answers(ctx context.Context, session SessionID, ids []MessageID) ([]Message, error)
+	// Standings says in one query where those of ids stand that are answers of the
+	// session.
+	Standings(ctx context.Context, session SessionID, ids []MessageID) ([]Standing, error)
 	// Branch returns the conversation up to and with a message, root first: of
 	// long ones the newest messages, as many as have most bytes together and one
 	// at least, and how many older ones are left out.

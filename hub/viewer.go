@@ -329,8 +329,9 @@ func (v *Viewer) Subscribe(ctx context.Context, ref int64, id SessionID, positio
 		session, err = v.hub.store.Session(ctx, v.user, id)
 	}
 	var ended []*log
+	var rest owing
 	if err == nil {
-		ended, err = v.hub.lookUpLogs(ctx, v.user, s.feed, positions)
+		ended, rest, err = v.hub.lookUpLogs(ctx, s.feed, positions)
 	}
 	if err != nil {
 		v.done(s)
@@ -344,6 +345,10 @@ func (v *Viewer) Subscribe(ctx context.Context, ref int64, id SessionID, positio
 			if f.streams[l.id] == nil {
 				s.place(l, positions[l.id])
 			}
+		}
+		s.owing = nil
+		if len(rest.list) > 0 {
+			s.owing = &owing{list: rest.list}
 		}
 		for mid, pos := range positions {
 			if l := f.streams[mid]; l != nil && !even[mid] {

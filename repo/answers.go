@@ -385,7 +385,7 @@ func (r *Repo) ended(ctx context.Context, id hub.MessageID) bool {
 // Answers is hub.AnswerStore's.
 func (r *Repo) Answers(ctx context.Context, session hub.SessionID, ids []hub.MessageID) ([]hub.Message, error) {
 	var rows []messageRow
-	sel := r.db.NewSelect().Model(&rows).Where("session_id = ? AND role = ?", session, hub.RoleOfAssistant)
+	sel := r.db.NewSelect().Model(&rows).ExcludeColumn("opaque").Where("session_id = ? AND role = ?", session, hub.RoleOfAssistant)
 	if len(ids) > 0 {
 		sel.Where("status = ? OR id IN (?)", hub.StatusStreaming, bun.List(ids))
 	} else {
@@ -393,6 +393,16 @@ func (r *Repo) Answers(ctx context.Context, session hub.SessionID, ids []hub.Mes
 	}
 	err := sel.Order("added").Scan(ctx)
 	return messagesOf(rows), fail(err)
+}
+
+// Standings is hub.AnswerStore's.
+func (r *Repo) Standings(ctx context.Context, session hub.SessionID, ids []hub.MessageID) ([]hub.Standing, error) {
+	var out []hub.Standing
+	err := r.db.NewSelect().Model((*messageRow)(nil)).
+		Column("id", "seq").ColumnExpr("status = ? AS streaming", hub.StatusStreaming).
+		ColumnExpr("octet_length(content) + octet_length(reasoning) AS bytes").
+		Where("session_id = ? AND role = ? AND id IN (?)", session, hub.RoleOfAssistant, bun.List(ids)).Scan(ctx, &out)
+	return out, fail(err)
 }
 
 // ClaimOrphans is hub.AnswerStore's.

@@ -644,3 +644,23 @@ func BenchmarkAnswer(b *testing.B) {
 		})
 	}
 }
+
+func TestStandingsOfManyAreOneQuery(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		q := s.question("one")
+		ended := s.ask(q)
+		s.end(ended, "two é")
+		running, other := s.ask(s.follow(q, "three")), s.ask(s.question("four"))
+		ids := []hub.MessageID{ended.Question.ID, ended.Answer.ID, running.Answer.ID, other.Answer.ID}
+		for range 10_000 {
+			ids = append(ids, hub.MessageID(hub.NewID()))
+		}
+		got, err := s.r.Standings(t.Context(), q.Session, ids)
+		s.ok(err)
+		slices.SortFunc(got, func(a, b hub.Standing) int { return int(b.Seq - a.Seq) })
+		want := []hub.Standing{{ID: ended.Answer.ID, Seq: 9, Bytes: 6}, {ID: running.Answer.ID, Streaming: true}}
+		if !slices.Equal(got, want) {
+			t.Errorf("standings %+v, want %+v", got, want)
+		}
+	})
+}

@@ -1,0 +1,160 @@
+package hub
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+)
+
+const (
+	owedEach  = 256     // answers that are read from the database for one viewer at a time
+	owedBytes = 4 << 20 // of their text; a longer one is read alone
+	owedAgain = time.Second
+)
+
+// Standing says where a stored answer stands.
+type Standing struct {
+	ID        MessageID
+	Streaming bool
+	Seq       int64
+	Bytes     int64 // of its text
+}
+
+// owed is an answer that has ended and that a viewer has not got whole.
+type owed struct {
+	id    MessageID
+	pos   int64
+	bytes int64
+}
+
+// owing is what a viewer is to be sent of a session's ended answers when it has
+// taken all else: thousands are not held at once.
+type owing struct {
+	list    []owed
+	reading bool // a goroutine reads the next ones
+}
+
+// part cuts off the next answers that are read at a time.
+func (o *owing) part() []owed {
+	n, bytes := 0, int64(0)
+	for n < len(o.list) && n < owedEach && (n == 0 || bytes+o.list[n].bytes <= owedBytes) {
+		bytes += o.list[n].bytes
+		n++
+	}
+	part := o.list[:n:n]
+	o.list = o.list[n:]
+	return part
+}
+
+// lookUpLogs finds in one query those in positions that have ended and of which
+// only the message is left. It returns the logs of the first of them, and the
+// rest. One that the bus has not told of yet is begun: else its place would be
+// forgotten until then. What is not in the session is left out.
+func (h *Hub) lookUpLogs(ctx context.Context, f *feed, positions map[MessageID]int64) ([]*log, owing, error) {
+	var ids, elsewhere []MessageID
+	var o owing
+	f.mu.Lock()
+	for id := range positions {
+		if f.streams[id] == nil {
+			ids = append(ids, id)
+		}
+	}
+	f.mu.Unlock()
+	if len(ids) == 0 {
+		return nil, o, nil
+	}
+	standings, err := h.store.Standings(ctx, f.session, ids)
+	if err != nil {
+		return nil, o, err
+	}
+	for _, s := range standings {
+		switch {
+		case !s.Streaming && s.Seq != positions[s.ID]:
+			o.list = append(o.list, owed{s.ID, positions[s.ID], s.Bytes})
+		case s.Streaming && h.opt.Bus != nil && h.stream(s.ID) == nil:
+			elsewhere = append(elsewhere, s.ID)
+		}
+	}
+	slices.SortFunc(o.list, func(a, b owed) int { return cmp.Compare(a.id, b.id) })
+	part := o.part()
+	if len(part)+len(elsewhere) == 0 {
+		return nil, o, nil
+	}
+	messages, err := h.readOwed(ctx, f.session, part, elsewhere)
+	if err != nil {
+		return nil, o, err
+	}
+	var logs []*log
+	for _, m := range messages {
+		if m.Status != StatusStreaming {
+			logs = append(logs, newEndedLog(m))
+		} else if slices.Contains(elsewhere, m.ID) {
+			f.elsewhere(m)
+		}
+	}
+	return logs, o, nil
+}
+
+// readOwed reads answers of a session, and no others that have ended.
+func (h *Hub) readOwed(ctx context.Context, session SessionID, part []owed, more []MessageID) ([]Message, error) {
+	ids := slices.Clone(more)
+	for _, o := range part {
+		ids = append(ids, o.id)
+	}
+	return h.store.Answers(ctx, session, ids)
+}
+
+// payOwed has the next answers that the viewer is owed read, unless they are being
+// read. The caller holds the feed's lock.
+func (s *sub) payOwed() {
+	h, o := s.viewer.hub, s.owing
+	switch {
+	case o == nil, o.reading, h.base.Err() != nil:
+	case len(o.list) == 0:
+		s.owing = nil
+	default:
+		o.reading = true
+		part := o.part()
+		h.loops.Go(func() { h.readPart(s, o, part) })
+	}
+}
+
+// readPart gives a viewer its places in answers that it is owed. While the
+// database is away it tries again, until the viewer has left.
+func (h *Hub) readPart(s *sub, o *owing, part []owed) {
+	for {
+		ctx, cancel := context.WithTimeout(h.base, 5*time.Second)
+		messages, err := h.readOwed(ctx, s.feed.session, part, nil)
+		cancel()
+		if s.receiveOwed(o, part, messages, err) {
+			return
+		}
+		if !pause(h.base, owedAgain) {
+			return
+		}
+	}
+}
+
+// receiveOwed places the viewer in what was read, and says whether nothing is left
+// to do.
+func (s *sub) receiveOwed(o *owing, part []owed, messages []Message, err error) bool {
+	f := s.feed
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s.at < 0 || s.owing != o { // it has left, or asked again
+		return true
+	}
+	if err != nil {
+		return false
+	}
+	for _, m := range messages {
+		i := slices.IndexFunc(part, func(o owed) bool { return o.id == m.ID })
+		if i >= 0 && m.Status != StatusStreaming && f.streams[m.ID] == nil {
+			s.place(newEndedLog(m), part[i].pos)
+		}
+	}
+	o.reading = false
+	s.viewer.signal()
+	return true
+}
