@@ -27,4 +27,5 @@ type Grant struct {
 	Family    string   // a UUID; access tokens name it as "sid"
 	User      UserID
 	ExpiresAt time.Time
+	Reused    bool // it was refused and its family revoked, as an older token than the one just replaced was used
 }

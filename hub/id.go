@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -47,4 +48,14 @@ func ParseID(s string) (string, bool) {
 func formatID(b [16]byte) string {
 	h := hex.EncodeToString(b[:])
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+// TimeOf is when an id was made that [NewID] has made, to the millisecond.
+func TimeOf(id string) time.Time {
+	digits := strings.ReplaceAll(id, "-", "")
+	ms, err := strconv.ParseInt(digits[:min(12, len(digits))], 16, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
 }

@@ -70,9 +70,9 @@ func (r *Repo) SetPasswordHash(ctx context.Context, id hub.UserID, hash string) 
 	})
 }
 
-// StartGrant stores the first refresh token of a login, and forgets expired
-// ones of anybody.
-func (r *Repo) StartGrant(ctx context.Context, g hub.Grant) error {
+// StartGrant stores the first refresh token of a login and the place that it
+// came from, and forgets expired tokens of anybody.
+func (r *Repo) StartGrant(ctx context.Context, g hub.Grant, network string) error {
 	return r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
 		if _, err := tx.NewDelete().Model((*grantRow)(nil)).Where("expires_at < ?", now()).Exec(ctx); err != nil {
 			return err
@@ -80,15 +80,44 @@ func (r *Repo) StartGrant(ctx context.Context, g hub.Grant) error {
 		if _, err := tx.NewInsert().Model(&familyRow{ID: g.Family, UserID: g.User}).Exec(ctx); err != nil {
 			return err
 		}
+		if err := notePlace(ctx, tx, g.User, network); err != nil {
+			return err
+		}
 		_, err := tx.NewInsert().Model(&grantRow{Hash: g.Hash[:], FamilyID: g.Family, ExpiresAt: g.ExpiresAt}).Exec(ctx)
 		return err
 	})
 }
 
-// RotateGrant replaces a refresh token by the next one of its family. The token
-// just replaced is forgiven for grace: two tabs may refresh at once. Any older
-// one revokes the family. What is refused is CodeInvalidGrant.
-func (r *Repo) RotateGrant(ctx context.Context, old, next [32]byte, at time.Time, grace time.Duration, expires time.Time) (hub.Grant, error) {
+// placesMax is how many places of an account are kept, placeFor how long.
+const (
+	placesMax = 50
+	placeFor  = 180 * 24 * time.Hour
+)
+
+// notePlace keeps where an account was logged in from.
+func notePlace(ctx context.Context, tx bun.Tx, user hub.UserID, network string) error {
+	row := placeRow{UserID: user, Network: network, At: now()}
+	if _, err := tx.NewInsert().Model(&row).On("CONFLICT (user_id, network) DO UPDATE").Set("at = EXCLUDED.at").Exec(ctx); err != nil {
+		return err
+	}
+	newest := tx.NewSelect().Model((*placeRow)(nil)).Column("network").Where("user_id = ?", user).Order("at DESC").Limit(placesMax)
+	_, err := tx.NewDelete().Model((*placeRow)(nil)).Where("user_id = ? AND (at < ? OR network NOT IN (?))", user, now().Add(-placeFor), newest).Exec(ctx)
+	return err
+}
+
+// LoggedInFrom says whether an account was logged in from there before.
+func (r *Repo) LoggedInFrom(ctx context.Context, user hub.UserID, network string) (bool, error) {
+	ok, err := r.db.NewSelect().Model((*placeRow)(nil)).
+		Where("user_id = ? AND network = ? AND at > ?", user, network, now().Add(-placeFor)).Exists(ctx)
+	return ok, fail(err)
+}
+
+// RotateGrant replaces a refresh token by the next one of its family, which lasts
+// for idle, and no login for longer than lifetime. The token just replaced is
+// forgiven for grace, as two tabs may refresh at once: both get the same next
+// one. Any older one revokes the family. What is refused is CodeInvalidGrant,
+// and returned as far as it is known.
+func (r *Repo) RotateGrant(ctx context.Context, old, next [32]byte, at time.Time, grace, idle, lifetime time.Duration) (hub.Grant, error) {
 	var out hub.Grant
 	refused := false
 	err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
@@ -100,49 +129,57 @@ func (r *Repo) RotateGrant(ctx context.Context, old, next [32]byte, at time.Time
 		if err := tx.NewRaw("SELECT * FROM grant_families WHERE id = ?"+r.forUpdate(), row.FamilyID).Scan(ctx, &family); err != nil {
 			return found(err, "grant")
 		}
-		if family.RevokedAt != nil || row.ExpiresAt.Before(at) {
-			refused = true
+		end := hub.TimeOf(family.ID).Add(lifetime)
+		out = hub.Grant{Hash: next, Family: family.ID, User: family.UserID, ExpiresAt: at.Add(idle)}
+		if out.ExpiresAt.After(end) {
+			out.ExpiresAt = end
+		}
+		if refused = family.RevokedAt != nil || row.ExpiresAt.Before(at) || !at.Before(end); refused {
 			return nil
 		}
-		if row.ReplacedAt != nil {
-			older, err := tx.NewSelect().Model((*grantRow)(nil)).Where("parent_hash = ? AND replaced_at IS NOT NULL", old[:]).Exists(ctx)
-			if err != nil {
+		if row.ReplacedAt == nil {
+			if _, err := tx.NewUpdate().Model(&row).Set("replaced_at = ?", at).WherePK().Exec(ctx); err != nil {
 				return err
 			}
-			if older || at.Sub(*row.ReplacedAt) > grace {
-				refused = true
-				_, err := tx.NewUpdate().Model(&family).Set("revoked_at = ?", at).WherePK().Exec(ctx)
-				return err
-			}
-		} else if _, err := tx.NewUpdate().Model(&row).Set("replaced_at = ?", at).WherePK().Exec(ctx); err != nil {
+			_, err := tx.NewInsert().Model(&grantRow{Hash: next[:], FamilyID: family.ID, ParentHash: old[:], ExpiresAt: out.ExpiresAt}).Exec(ctx)
 			return err
 		}
-		out = hub.Grant{Hash: next, Family: family.ID, User: family.UserID, ExpiresAt: expires}
-		_, err := tx.NewInsert().Model(&grantRow{Hash: next[:], FamilyID: family.ID, ParentHash: old[:], ExpiresAt: expires}).Exec(ctx)
+		older, err := tx.NewSelect().Model((*grantRow)(nil)).Where("parent_hash = ? AND replaced_at IS NOT NULL", old[:]).Exists(ctx)
+		if err != nil {
+			return err
+		}
+		if older || at.Sub(*row.ReplacedAt) > grace {
+			refused, out.Reused = true, true
+			_, err := tx.NewUpdate().Model(&family).Set("revoked_at = ?", at).WherePK().Exec(ctx)
+			return err
+		}
+		// A next one that was made with another secret is known to nobody here.
+		same, err := tx.NewSelect().Model((*grantRow)(nil)).Where("hash = ? AND parent_hash = ?", next[:], old[:]).Exists(ctx)
+		refused = !same
 		return err
 	})
 	if refused || hub.CodeOf(err) == hub.CodeNotFound {
-		return hub.Grant{}, &hub.Error{Code: hub.CodeInvalidGrant, Msg: "the refresh token is not valid; log in again"}
+		return out, &hub.Error{Code: hub.CodeInvalidGrant, Msg: "the refresh token is not valid; log in again"}
 	}
 	return out, err
 }
 
-// RevokeGrant revokes a refresh token's family and returns it; "" for a token
+// RevokeGrant revokes a refresh token's family and returns it; none for a token
 // that is unknown.
-func (r *Repo) RevokeGrant(ctx context.Context, hash [32]byte) (family string, err error) {
+func (r *Repo) RevokeGrant(ctx context.Context, hash [32]byte) (g hub.Grant, err error) {
 	err = r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
-		var row grantRow
-		if err := tx.NewSelect().Model(&row).Where("hash = ?", hash[:]).Scan(ctx); err != nil {
+		var row familyRow
+		if err := tx.NewRaw("SELECT f.* FROM grant_families f JOIN grants g ON g.family_id = f.id WHERE g.hash = ?", hash[:]).Scan(ctx, &row); err != nil {
 			return found(err, "grant")
 		}
-		family = row.FamilyID
-		_, err := tx.NewUpdate().Model((*familyRow)(nil)).Set("revoked_at = ?", now()).Where("id = ? AND revoked_at IS NULL", family).Exec(ctx)
+		g = hub.Grant{Hash: hash, Family: row.ID, User: row.UserID}
+		_, err := tx.NewUpdate().Model((*familyRow)(nil)).Set("revoked_at = ?", now()).Where("id = ? AND revoked_at IS NULL", row.ID).Exec(ctx)
 		return err
 	})
 	if hub.CodeOf(err) == hub.CodeNotFound {
-		return "", nil
+		return hub.Grant{}, nil
 	}
-	return family, err
+	return g, err
 }
 
 // GrantActive says whether a family of refresh tokens is known and not revoked.

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -41,6 +42,36 @@ func (r *Repo) SharedSecret(ctx context.Context, name string, fresh []byte) (sec
 		return nil, fmt.Errorf("shared secret: %w", err)
 	}
 	return secret, nil
+}
+
+// SealedSecret is SharedSecret for one that the database does not show where
+// OMNICHAT_KEY_SECRET is set. One that lies there as it is gets sealed.
+func (r *Repo) SealedSecret(ctx context.Context, name string, fresh []byte) (secret []byte, err error) {
+	bound := []byte("shared secret " + name)
+	sealed := func(secret []byte) []byte {
+		if r.seal == nil {
+			return secret
+		}
+		return r.seal.Seal([]byte{sealVersion}, nil, secret, bound)
+	}
+	kept, err := r.SharedSecret(ctx, name, sealed(fresh))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(kept) > len(fresh) && r.seal == nil:
+		return nil, errors.New("it is encrypted, and OMNICHAT_KEY_SECRET is missing: all replicas need the same one")
+	case len(kept) > len(fresh):
+		if secret, err = r.seal.Open(nil, nil, kept[1:], bound); err != nil {
+			return nil, fmt.Errorf("OMNICHAT_KEY_SECRET is not the one that it was encrypted with: %w", err)
+		}
+		return secret, nil
+	case r.seal == nil:
+		return kept, nil
+	}
+	return kept, r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewRaw("UPDATE secrets SET value = ? WHERE name = ? AND value = ?", sealed(kept), name, kept).Exec(ctx)
+		return err
+	})
 }
 
 // Owned is hub.Leases's.

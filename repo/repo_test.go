@@ -1,6 +1,7 @@
 package repo_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -510,11 +511,12 @@ func TestRefreshTokensRotate(t *testing.T) {
 		hash := func(s string) [32]byte { return sha256.Sum256([]byte(s)) }
 		login := func(name string) string {
 			family := hub.NewID()
-			s.ok(s.r.StartGrant(ctx, hub.Grant{Hash: hash(name), Family: family, User: s.alice, ExpiresAt: expires}))
+			s.ok(s.r.StartGrant(ctx, hub.Grant{Hash: hash(name), Family: family, User: s.alice, ExpiresAt: expires}, "192.0.2.1"))
 			return family
 		}
+		const lifetime = 24 * time.Hour
 		rotate := func(old, next string, after time.Duration) error {
-			_, err := s.r.RotateGrant(ctx, hash(old), hash(next), at.Add(after), grace, expires)
+			_, err := s.r.RotateGrant(ctx, hash(old), hash(next), at.Add(after), grace, time.Hour, lifetime)
 			return err
 		}
 		active := func(family string) bool {
@@ -524,8 +526,8 @@ func TestRefreshTokensRotate(t *testing.T) {
 		}
 		f := login("a0")
 		s.ok(rotate("a0", "a1", 0))
-		s.ok(rotate("a0", "a1b", 9*time.Second)) // the other tab
-		s.ok(rotate("a1b", "a2b", time.Minute))
+		s.ok(rotate("a0", "a1", 9*time.Second))                          // the other tab
+		s.code(rotate("a0", "a1b", 9*time.Second), hub.CodeInvalidGrant) // no second branch
 		s.ok(rotate("a1", "a2", time.Minute))
 		if !active(f) {
 			t.Error("two tabs at once ended the login")
@@ -549,17 +551,125 @@ func TestRefreshTokensRotate(t *testing.T) {
 		f = login("d0")
 		got, err := s.r.RevokeGrant(ctx, hash("d0"))
 		s.ok(err)
-		if got != f || active(f) {
-			t.Errorf("log out: family %s of %s, active %v", got, f, active(f))
+		if got.Family != f || got.User != s.alice || active(f) {
+			t.Errorf("log out: family %s of %s, active %v", got.Family, f, active(f))
 		}
 		f = login("e0")
 		if got, err := s.r.ActiveGrants(ctx, []string{hub.NewID(), f, f}); err != nil || !slices.Equal(got, []string{f}) {
 			t.Errorf("of an unknown login and %s, these hold: %v, %v", f, got, err)
 		}
-		if got, err := s.r.RevokeGrant(ctx, hash("nobody's")); got != "" || err != nil {
-			t.Errorf("an unknown token: %q, %v", got, err)
+		if got, err := s.r.RevokeGrant(ctx, hash("nobody's")); got.Family != "" || err != nil {
+			t.Errorf("an unknown token: %+v, %v", got, err)
+		}
+
+		f = login("f0") // is used each half an hour, and ends all the same
+		after, n := time.Duration(0), 0
+		for ; n < 1000; n++ {
+			after += 30 * time.Minute
+			g, err := s.r.RotateGrant(ctx, hash(fmt.Sprint("f", n)), hash(fmt.Sprint("f", n+1)), at.Add(after), grace, time.Hour, lifetime)
+			if end := hub.TimeOf(f).Add(lifetime); g.ExpiresAt.After(end) {
+				t.Fatalf("a token lasts until %v, its login until %v", g.ExpiresAt, end)
+			}
+			if err != nil {
+				s.code(err, hub.CodeInvalidGrant)
+				break
+			}
+		}
+		if after < lifetime || after > lifetime+30*time.Minute {
+			t.Errorf("the login ended after %v", after)
+		}
+		if g, err := s.r.RotateGrant(ctx, hash("a0"), hash("a1"), at, grace, time.Hour, lifetime); g.Reused || err == nil {
+			t.Errorf("a token of a login that was revoked before: %+v, %v", g, err)
 		}
 	})
+}
+
+// TestTabsThatRefreshAtOnceGetTheSame holds that of many that bring one token,
+// over one database, none is refused and one token is made.
+func TestTabsThatRefreshAtOnceGetTheSame(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		ctx, at := t.Context(), time.Now().UTC().Truncate(time.Microsecond)
+		old, next := sha256.Sum256([]byte("old")), sha256.Sum256([]byte("next"))
+		s.ok(s.r.StartGrant(ctx, hub.Grant{Hash: old, Family: hub.NewID(), User: s.alice, ExpiresAt: at.Add(time.Hour)}, "192.0.2.1"))
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				if g, err := s.r.RotateGrant(ctx, old, next, at, 10*time.Second, time.Hour, time.Hour); err != nil || g.Hash != next {
+					t.Errorf("%+v, %v", g, err)
+				}
+			})
+		}
+		wg.Wait()
+		_, err := s.r.RotateGrant(ctx, next, sha256.Sum256([]byte("last")), at.Add(time.Minute), 10*time.Second, time.Hour, time.Hour)
+		s.ok(err)
+	})
+}
+
+func TestPlacesOfLoginsAreKept(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		from := func(user hub.UserID, network string) bool {
+			ok, err := s.r.LoggedInFrom(t.Context(), user, network)
+			s.ok(err)
+			return ok
+		}
+		place := func(i int) string { return fmt.Sprint("2001:db8:0:", i, "::/64") }
+		for i := range 60 {
+			for range 2 {
+				g := hub.Grant{Hash: sha256.Sum256([]byte(hub.NewID())), Family: hub.NewID(), User: s.alice, ExpiresAt: time.Now().Add(time.Hour)}
+				s.ok(s.r.StartGrant(t.Context(), g, place(i)))
+			}
+		}
+		kept := 0
+		for i := range 60 {
+			if from(s.alice, place(i)) {
+				kept++
+			}
+		}
+		if kept != 50 || !from(s.alice, place(59)) || from(s.alice, place(0)) {
+			t.Errorf("%d places are kept, the last %v, the first %v", kept, from(s.alice, place(59)), from(s.alice, place(0)))
+		}
+		if from(hub.UserID(hub.NewID()), place(59)) {
+			t.Error("another account was logged in from there, too")
+		}
+	})
+}
+
+func TestSharedSecretIsSealed(t *testing.T) {
+	dir, key, ctx := t.TempDir(), bytes.Repeat([]byte{7}, 32), t.Context()
+	with := func(seal []byte, f func(r *repo.Repo)) {
+		r, err := repo.Open(ctx, repo.Options{DataDir: dir, SealKey: seal})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f(r)
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	first, fresh := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
+	expect := func(seal, want []byte) {
+		t.Helper()
+		with(seal, func(r *repo.Repo) {
+			if got, err := r.SealedSecret(ctx, "jwt", fresh); !bytes.Equal(got, want) || (err == nil) != (want != nil) {
+				t.Errorf("%x, %v, want %x", got, err, want)
+			}
+		})
+	}
+	with(nil, func(r *repo.Repo) {
+		if got, err := r.SealedSecret(ctx, "jwt", first); !bytes.Equal(got, first) || err != nil {
+			t.Errorf("%x, %v", got, err)
+		}
+	})
+	expect(nil, first)
+	expect(key, first) // sealed from now on
+	expect(key, first)
+	with(key, func(r *repo.Repo) {
+		if kept, err := r.SharedSecret(ctx, "jwt", fresh); err != nil || bytes.Contains(kept, first) {
+			t.Errorf("the database shows %x, %v", kept, err)
+		}
+	})
+	expect(nil, nil)
+	expect(bytes.Repeat([]byte{8}, 32), nil)
 }
 
 func TestOneProcessForEachDatabase(t *testing.T) {

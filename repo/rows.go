@@ -37,6 +37,14 @@ type familyRow struct {
 	RevokedAt *time.Time
 }
 
+type placeRow struct {
+	bun.BaseModel `bun:"table:login_places"`
+
+	UserID  hub.UserID `bun:",pk"`
+	Network string     `bun:",pk"`
+	At      time.Time
+}
+
 type grantRow struct {
 	bun.BaseModel `bun:"table:grants"`
 

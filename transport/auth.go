@@ -62,13 +62,16 @@ func newLogins(secret []byte, ttl time.Duration, accounts Accounts) *logins {
 	}
 }
 
-// sign makes an access token.
-func (l *logins) sign(user hub.UserID, family string) (string, error) {
+// sign makes an access token, which lasts no longer than its login, and says for
+// how long.
+func (l *logins) sign(user hub.UserID, family string, end time.Time) (token string, ttl time.Duration, err error) {
 	at := time.Now()
-	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims{Family: family, RegisteredClaims: jwt.RegisteredClaims{
+	ttl = max(0, min(l.ttl, end.Sub(at)))
+	token, err = jwt.NewWithClaims(jwt.SigningMethodHS256, claims{Family: family, RegisteredClaims: jwt.RegisteredClaims{
 		Subject: string(user), Issuer: issuer, Audience: jwt.ClaimStrings{audience}, ID: hub.NewID(),
-		IssuedAt: jwt.NewNumericDate(at), ExpiresAt: jwt.NewNumericDate(at.Add(l.ttl)),
+		IssuedAt: jwt.NewNumericDate(at), ExpiresAt: jwt.NewNumericDate(at.Add(ttl)),
 	}}).SignedString(l.secret)
+	return token, ttl, err
 }
 
 // verify returns whose token it is.
@@ -195,7 +198,7 @@ func (s *Server) private(f func(c echo.Context, who identity) error) echo.Handle
 	return func(c echo.Context) error {
 		c.Response().Header().Add("Vary", "Authorization, Cookie")
 		token := bearer(c.Request())
-		if token == "" && c.Request().Method == http.MethodGet && strings.HasPrefix(c.Path(), accessPath) {
+		if token == "" && c.Request().Method == http.MethodGet && strings.HasPrefix(c.Path(), accessPath) && ofOwnPage(c.Request()) {
 			token = cookie(c, accessCookie)
 		}
 		if token == "" {
@@ -224,6 +227,7 @@ func (s *Server) admin(f func(c echo.Context, who identity) error) echo.HandlerF
 func (s *Server) checkAdmin(ctx context.Context, who identity) error {
 	u, err := s.accounts.User(ctx, who.user)
 	if err == nil && u.Role != hub.RoleAdmin {
+		s.log.Warn("security", "event", "admin_refused", "user_id", who.user)
 		err = &hub.Error{Code: hub.CodeForbidden, Msg: "only an admin may do this"}
 	}
 	return err

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"log/slog"
 	"net/http"
 	"strings"
 	"unicode/utf8"
@@ -34,7 +35,7 @@ func pricedModel(c echo.Context) (string, bool) {
 }
 
 // putPrice is PUT /prices/{model}.
-func (s *Server) putPrice(c echo.Context, _ identity) error {
+func (s *Server) putPrice(c echo.Context, who identity) error {
 	var in struct {
 		Input       *float64 `json:"input"`
 		CachedInput *float64 `json:"cached_input"`
@@ -64,11 +65,12 @@ func (s *Server) putPrice(c echo.Context, _ identity) error {
 	if err := s.hub.PutPrice(c.Request().Context(), p); err != nil {
 		return err
 	}
+	s.audit(c, slog.LevelInfo, "price_changed", "user_id", who.user, "model", model)
 	return c.NoContent(http.StatusNoContent)
 }
 
 // deletePrice is DELETE /prices/{model}.
-func (s *Server) deletePrice(c echo.Context, _ identity) error {
+func (s *Server) deletePrice(c echo.Context, who identity) error {
 	model, ok := pricedModel(c)
 	if !ok {
 		return hub.NotFound("price")
@@ -76,5 +78,6 @@ func (s *Server) deletePrice(c echo.Context, _ identity) error {
 	if err := s.hub.DeletePrice(c.Request().Context(), model); err != nil {
 		return err
 	}
+	s.audit(c, slog.LevelInfo, "price_deleted", "user_id", who.user, "model", model)
 	return c.NoContent(http.StatusNoContent)
 }

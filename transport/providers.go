@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"log/slog"
 	"net/http"
 	"strings"
 	"unicode"
@@ -75,6 +76,7 @@ func (s *Server) putProvider(c echo.Context, who identity) error {
 	if err := s.hub.PutEndpoint(c.Request().Context(), e); err != nil {
 		return err
 	}
+	s.audit(c, slog.LevelInfo, "provider_changed", "user_id", who.user, "provider", e.Name, "shared", in.Shared)
 	return c.NoContent(http.StatusNoContent)
 }
 
@@ -104,5 +106,6 @@ func (s *Server) deleteProvider(c echo.Context, who identity) error {
 	if err := s.hub.DeleteEndpoint(c.Request().Context(), owner, name); err != nil {
 		return err
 	}
+	s.audit(c, slog.LevelInfo, "provider_deleted", "user_id", who.user, "provider", name, "shared", shared)
 	return c.NoContent(http.StatusNoContent)
 }

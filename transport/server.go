@@ -26,7 +26,8 @@ type Options struct {
 	TrustedProxies []string                        // networks or addresses whose X-Forwarded headers are believed
 	Hosts          []string                        // names it answers to, beside addresses, names without a dot and those of Origins
 	AccessTTL      time.Duration                   // 15 min
-	RefreshTTL     time.Duration                   // 30 days
+	RefreshTTL     time.Duration                   // of a refresh token that is not used; 30 days
+	LoginLifetime  time.Duration                   // of a login, however much it is used; 30 days
 	Grace          time.Duration                   // for a refresh token just replaced; 10 s
 	BodyLimit      int64                           // bytes; 1 MiB
 	FileLimit      int64                           // bytes of an attached file, the hub's; 10 MiB
@@ -58,7 +59,10 @@ type Server struct {
 	hasher     *hasher
 	csrf       *http.CrossOriginProtection
 	perIP      *throttle
-	perAccount *throttle
+	perAccount *throttle // by account, for who is a stranger to it; by device, for who is none
+	perPlace   *throttle // by account and address that it was logged in from
+	rightIP    *throttle // logins that succeed: each costs hashing
+	rightOne   *throttle // the same, by account
 	signUps    *throttle // by address
 	origins    map[string]bool
 	proxies    []netip.Prefix
@@ -82,6 +86,7 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 	}
 	set(&opt.AccessTTL, 15*time.Minute)
 	set(&opt.RefreshTTL, 30*24*time.Hour)
+	set(&opt.LoginLifetime, 30*24*time.Hour)
 	set(&opt.Grace, 10*time.Second)
 	set(&opt.Heartbeat, 20*time.Second)
 	set(&opt.AuthTimeout, 5*time.Second)
@@ -113,8 +118,9 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 		hasher: newHasher(opt.passwords), csrf: http.NewCrossOriginProtection(), origins: map[string]bool{}, clients: newClients(),
 		proxies: parseNetworks(opt.TrustedProxies), hosts: newHosts(opt.Hosts, opt.Origins), warnings: warnings{list: opt.Warnings},
 		perIP: newThrottle(time.Second, 60, opt.now), perAccount: newThrottle(3*time.Second, 10, opt.now),
-		signUps: newThrottle(2*time.Second, 30, opt.now),
-		bell:    make(chan struct{}, 1),
+		perPlace: newThrottle(time.Second, 10, opt.now), signUps: newThrottle(2*time.Second, 30, opt.now),
+		rightIP: newThrottle(time.Second/2, 120, opt.now), rightOne: newThrottle(time.Second, 40, opt.now),
+		bell: make(chan struct{}, 1),
 	}
 	for _, o := range opt.Origins {
 		s.origins[o] = true

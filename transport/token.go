@@ -5,7 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	refreshCookie = "omnichat_refresh"
+	refreshCookie = "omnichat_refresh" // over TLS their names begin with securePrefix
 	accessCookie  = "omnichat_access"
 	refreshPath   = "/token"
 	accessPath    = "/chat/stream"
@@ -30,9 +30,10 @@ type Accounts interface {
 	UserByName(ctx context.Context, username string) (hub.User, string, error)
 	User(ctx context.Context, id hub.UserID) (hub.User, error)
 	SetPasswordHash(ctx context.Context, id hub.UserID, hash string) error
-	StartGrant(ctx context.Context, g hub.Grant) error
-	RotateGrant(ctx context.Context, old, next [32]byte, now time.Time, grace time.Duration, expires time.Time) (hub.Grant, error)
-	RevokeGrant(ctx context.Context, hash [32]byte) (family string, err error)
+	StartGrant(ctx context.Context, g hub.Grant, network string) error
+	LoggedInFrom(ctx context.Context, user hub.UserID, network string) (bool, error)
+	RotateGrant(ctx context.Context, old, next [32]byte, now time.Time, grace, idle, lifetime time.Duration) (hub.Grant, error)
+	RevokeGrant(ctx context.Context, hash [32]byte) (hub.Grant, error)
 	GrantActive(ctx context.Context, family string) (bool, error)
 	ActiveGrants(ctx context.Context, families []string) ([]string, error)
 }
@@ -75,6 +76,7 @@ func (s *Server) readForm(c echo.Context, fields ...string) (url.Values, error) 
 // cookie, or leave its own: the user would write into somebody else's account.
 func (s *Server) checkSite(c echo.Context) error {
 	if err := s.csrf.Check(c.Request()); err != nil {
+		s.audit(c, slog.LevelWarn, "site_refused", "origin", cut(c.Request().Header.Get("Origin"), 200))
 		return &hub.Error{Code: hub.CodeForbidden, Msg: "a cookie is for the server's own page alone"}
 	}
 	return nil
@@ -113,33 +115,29 @@ func (s *Server) logIn(c echo.Context, form url.Values, withCookie bool) error {
 		return hub.Invalid("password", "is required")
 	}
 	password = first(password, passwordMax+1) // nobody has one of so many characters
-	wrong := false
-	// The account's own limit goes first: what it refuses costs its neighbours,
-	// who share an address, nothing. A name that nobody can have has none: it may
-	// be long, and would be remembered.
-	if validName(name) {
-		done, err := s.perAccount.enter(ctx, strings.ToLower(name))
-		if err != nil {
-			return err
-		}
-		defer func() { done(wrong) }()
-	}
-	doneIP, err := s.perIP.enter(ctx, s.networkOf(c))
-	if err != nil {
-		return err
-	}
-	defer func() { doneIP(wrong) }()
 	u, hash, missing, err := s.credentials(ctx, name)
 	if err != nil {
 		return err
 	}
+	device := s.deviceOf(c, name)
+	try, err := s.tryLogin(c, name, u.ID, device)
+	if err != nil {
+		if hub.CodeOf(err) == hub.CodeRateLimited {
+			s.audit(c, slog.LevelWarn, "login_throttled", "user_id", accountOf(u, missing))
+		}
+		return err
+	}
+	defer try.leave()
 	ok, old, err := s.hasher.check(ctx, password, hash)
 	if err != nil {
 		return err
 	}
-	if wrong = !ok || missing; wrong {
+	if !ok || missing {
+		try.wrong = true
+		s.audit(c, slog.LevelWarn, "login_failed", "user_id", accountOf(u, missing))
 		return &hub.Error{Code: hub.CodeInvalidGrant, Msg: "wrong username or password"}
 	}
+	try.right = true
 	if old {
 		if hash, err = s.hasher.hash(ctx, normal(password)); err == nil {
 			err = s.accounts.SetPasswordHash(ctx, u.ID, hash)
@@ -149,9 +147,14 @@ func (s *Server) logIn(c echo.Context, form url.Values, withCookie bool) error {
 		}
 	}
 	token, sum := newToken()
-	g := hub.Grant{Hash: sum, Family: hub.NewID(), User: u.ID, ExpiresAt: s.refreshExpiry()}
-	if err := s.accounts.StartGrant(ctx, g); err != nil {
+	ends := time.Now().UTC().Truncate(time.Microsecond).Add(min(s.opt.RefreshTTL, s.opt.LoginLifetime))
+	g := hub.Grant{Hash: sum, Family: hub.NewID(), User: u.ID, ExpiresAt: ends}
+	if err := s.accounts.StartGrant(ctx, g, s.networkOf(c)); err != nil {
 		return err
+	}
+	s.audit(c, slog.LevelInfo, "login", "user_id", u.ID, "login", g.Family)
+	if withCookie {
+		s.setCookie(c, deviceCookie, refreshPath, s.deviceValue(device, name), deviceTTL)
 	}
 	return s.answerToken(c, g, token, withCookie)
 }
@@ -165,11 +168,7 @@ func (s *Server) credentials(ctx context.Context, name string) (u hub.User, hash
 			return u, hash, false, err
 		}
 	}
-	return hub.User{}, s.hasher.dummy, true, nil
-}
-
-func (s *Server) refreshExpiry() time.Time {
-	return time.Now().UTC().Truncate(time.Microsecond).Add(s.opt.RefreshTTL)
+	return hub.User{ID: nobody}, s.hasher.dummy, true, nil
 }
 
 // refresh rotates the refresh token of the form or of the cookie.
@@ -183,18 +182,28 @@ func (s *Server) refresh(c echo.Context, token string, withCookie bool) error {
 	if token == "" {
 		return hub.Invalid("refresh_token", "is required")
 	}
-	next, sum := newToken()
+	next, sum := s.nextToken(token)
 	at := time.Now().UTC().Truncate(time.Microsecond)
-	ctx, old := c.Request().Context(), sha256.Sum256([]byte(token))
-	g, err := s.accounts.RotateGrant(ctx, old, sum, at, s.opt.Grace, s.refreshExpiry())
-	if hub.CodeOf(err) == hub.CodeInvalidGrant {
-		// It may have revoked a family, whose access tokens end here at once.
-		return errors.Join(err, s.revokeFamily(ctx, old))
+	ctx := c.Request().Context()
+	g, err := s.accounts.RotateGrant(ctx, sha256.Sum256([]byte(token)), sum, at, s.opt.Grace, s.opt.RefreshTTL, s.opt.LoginLifetime)
+	if g.Reused {
+		s.audit(c, slog.LevelWarn, "refresh_reused", "user_id", g.User, "login", g.Family)
+		s.hub.Revoke(ctx, g.Family) // its access tokens end here at once
+	} else if hub.CodeOf(err) == hub.CodeInvalidGrant {
+		s.audit(c, slog.LevelInfo, "refresh_refused", "user_id", g.User, "login", g.Family)
 	}
 	if err != nil {
 		return err
 	}
 	return s.answerToken(c, g, next, withCookie)
+}
+
+// nextToken is the one refresh token that follows another, so that two tabs that
+// refresh at once get the same. Who has the one before or the secret, but not
+// both, cannot tell it.
+func (s *Server) nextToken(token string) (string, [32]byte) {
+	next := base64.RawURLEncoding.EncodeToString(s.mac("refresh token", token))
+	return next, sha256.Sum256([]byte(next))
 }
 
 func newToken() (string, [32]byte) {
@@ -205,16 +214,16 @@ func newToken() (string, [32]byte) {
 }
 
 func (s *Server) answerToken(c echo.Context, g hub.Grant, refresh string, withCookie bool) error {
-	access, err := s.logins.sign(g.User, g.Family)
+	access, ttl, err := s.logins.sign(g.User, g.Family, g.ExpiresAt)
 	if err != nil {
 		return err
 	}
 	s.logins.note(g.Family, true, time.Now())
-	res := tokenResponse{AccessToken: access, TokenType: "bearer", ExpiresIn: int(s.opt.AccessTTL / time.Second), RefreshToken: refresh}
+	res := tokenResponse{AccessToken: access, TokenType: "bearer", ExpiresIn: int(ttl / time.Second), RefreshToken: refresh}
 	if withCookie {
 		res.RefreshToken = ""
-		s.setCookie(c, refreshCookie, refreshPath, refresh, s.opt.RefreshTTL)
-		s.setCookie(c, accessCookie, accessPath, access, s.opt.AccessTTL)
+		s.setCookie(c, refreshCookie, refreshPath, refresh, time.Until(g.ExpiresAt))
+		s.setCookie(c, accessCookie, accessPath, access, ttl)
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
 	return c.JSON(http.StatusOK, res)
@@ -226,7 +235,7 @@ func (s *Server) revoke(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	token := form.Get("token")
+	token, own := form.Get("token"), s.csrf.Check(c.Request()) == nil
 	if token == "" {
 		if err := s.checkSite(c); err != nil {
 			return err
@@ -235,36 +244,18 @@ func (s *Server) revoke(c echo.Context) error {
 			return hub.Invalid("token", "is required")
 		}
 	}
-	if err := s.revokeFamily(c.Request().Context(), sha256.Sum256([]byte(token))); err != nil {
+	ctx := c.Request().Context()
+	g, err := s.accounts.RevokeGrant(ctx, sha256.Sum256([]byte(token)))
+	if err != nil {
 		return err
 	}
-	if cookie(c, refreshCookie) != "" {
-		s.setCookie(c, refreshCookie, refreshPath, "", -time.Second)
-		s.setCookie(c, accessCookie, accessPath, "", -time.Second)
+	if g.Family != "" {
+		s.audit(c, slog.LevelInfo, "logout", "user_id", g.User, "login", g.Family)
+		s.hub.Revoke(ctx, g.Family)
+	}
+	if own { // another page, be it on another port of this host, may not take the user's cookies away
+		s.clearCookie(c, refreshCookie, refreshPath)
+		s.clearCookie(c, accessCookie, accessPath)
 	}
 	return c.NoContent(http.StatusOK)
-}
-
-// revokeFamily ends the login that a refresh token is of, if it is known.
-func (s *Server) revokeFamily(ctx context.Context, token [32]byte) error {
-	family, err := s.accounts.RevokeGrant(ctx, token)
-	if err == nil && family != "" {
-		s.hub.Revoke(ctx, family)
-	}
-	return err
-}
-
-func (s *Server) setCookie(c echo.Context, name, path, value string, ttl time.Duration) {
-	c.SetCookie(&http.Cookie{
-		Name: name, Value: value, Path: path, MaxAge: int(ttl / time.Second), HttpOnly: true,
-		SameSite: http.SameSiteStrictMode, Secure: s.https(c),
-	})
-}
-
-func cookie(c echo.Context, name string) string {
-	k, err := c.Cookie(name)
-	if err != nil {
-		return ""
-	}
-	return k.Value
 }

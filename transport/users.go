@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"log/slog"
 	"net/http"
 	"strings"
 	"unicode/utf8"
@@ -40,6 +41,7 @@ func (s *Server) register(c echo.Context) error {
 	}
 	done, err := s.signUps.enter(c.Request().Context(), s.networkOf(c))
 	if err != nil {
+		s.audit(c, slog.LevelWarn, "registration_throttled")
 		return err
 	}
 	done(true) // each counts, also one that tells that a name is taken
@@ -51,6 +53,7 @@ func (s *Server) register(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	s.audit(c, slog.LevelInfo, "registered", "user_id", u.ID, "role", u.Role)
 	return c.JSON(http.StatusCreated, u)
 }
 

@@ -28,6 +28,7 @@ type Config struct {
 	Addr       string        `env:"OMNICHAT_ADDR" envDefault:"127.0.0.1:8080" help:"address to listen on"`
 	DataDir    string        `env:"OMNICHAT_DATA_DIR" envDefault:"data" help:"folder of the embedded database and the signing key"`
 	JWTSecret  string        `env:"OMNICHAT_JWT_SECRET" help:"key that signs access tokens, 32 bytes or more; made on first start and kept in the data folder if empty"`
+	LoginLife  time.Duration `env:"OMNICHAT_LOGIN_LIFETIME" envDefault:"720h" help:"how long a login lasts at most, however much it is used"`
 	Origins    []string      `env:"OMNICHAT_ORIGINS" help:"other origins whose pages may use this server, as https://chat.example.org, separated by commas"`
 	Hosts      []string      `env:"OMNICHAT_HOSTS" help:"names that the server answers to, as chat.example.org, *.example.org or *, separated by commas; always to addresses, names without a dot, this machine's own name and those of OMNICHAT_ORIGINS"`
 	Proxies    []string      `env:"OMNICHAT_TRUSTED_PROXIES" help:"networks or addresses whose X-Forwarded-For and -Proto are believed, as 10.0.0.0/8, separated by commas"`
@@ -51,7 +52,7 @@ type Config struct {
 	FilesDir   string        `env:"OMNICHAT_FILES_DIR" help:"folder of attached files, which replicas must share; in the database if empty"`
 	DayTokens  int64         `env:"OMNICHAT_DAILY_TOKENS" envDefault:"0" help:"tokens that one user may use in a day, UTC; 0: no limit"`
 	DayCost    float64       `env:"OMNICHAT_DAILY_COST" envDefault:"0" help:"US dollars that one user may spend in a day, UTC; 0: no limit"`
-	KeySecret  string        `env:"OMNICHAT_KEY_SECRET" help:"encrypts API keys that are added in the page, 32 bytes or more; made from the signing key if empty, but for replicas that share that in the database"`
+	KeySecret  string        `env:"OMNICHAT_KEY_SECRET" help:"encrypts API keys that are added in the page, and the signing key where replicas share it in the database, 32 bytes or more; made from the signing key if empty, but for replicas that share that in the database"`
 	LogLevel   slog.Level    `env:"OMNICHAT_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
 
 	DatabaseURL   string `env:"DATABASE_URL" help:"postgres://… ; the embedded SQLite if empty"`
@@ -114,7 +115,7 @@ func parseConfig(args []string, out io.Writer) (Config, error) {
 		value time.Duration
 	}{
 		{"OMNICHAT_DRAIN", cfg.Drain}, {"OMNICHAT_IDLE_TIMEOUT", cfg.Idle},
-		{"OMNICHAT_HEARTBEAT", cfg.Heartbeat}, {"OMNICHAT_AUTH_TIMEOUT", cfg.AuthWait},
+		{"OMNICHAT_HEARTBEAT", cfg.Heartbeat}, {"OMNICHAT_AUTH_TIMEOUT", cfg.AuthWait}, {"OMNICHAT_LOGIN_LIFETIME", cfg.LoginLife},
 	} {
 		if v.value <= 0 {
 			bad("%s: must be above 0", v.name)
@@ -255,7 +256,17 @@ func (cfg Config) warnings() (out []string) {
 	if len(newVendors(cfg, slog.New(slog.DiscardHandler)).settings) == 0 {
 		out = append(out, "no provider is turned on, so nothing can be asked until one is added in the page: set a vendor's key, or OMNICHAT_DEMO=on")
 	}
+	if cfg.keyInClear() {
+		out = append(out, keyInClear)
+	}
 	return out
+}
+
+// keyInClear is said where the signing key lies in the database for who reads it.
+const keyInClear = "the key that signs access tokens lies in the database as it is: set OMNICHAT_KEY_SECRET, the same for all replicas, to have it encrypted"
+
+func (cfg Config) keyInClear() bool {
+	return cfg.RedisURL != "" && cfg.JWTSecret == "" && cfg.KeySecret == ""
 }
 
 // unreadable says which settings could not be read, by the names that the

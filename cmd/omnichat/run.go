@@ -81,9 +81,14 @@ func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 		return err
 	}
 	defer metricsServed()
+	var warnings []transport.Warning
+	if cfg.keyInClear() {
+		warnings = append(warnings, transport.Warning{Code: "signing_key_in_clear", Detail: keyInClear})
+	}
 	server := transport.New(h, db, transport.Options{
 		Secret: key, Origins: cfg.Origins, TrustedProxies: cfg.Proxies, Hosts: cfg.hosts(), FileLimit: cfg.FileBytes, Web: web.Dist(), Logger: log,
 		BodyLimit: cfg.BodyLimit, Heartbeat: cfg.Heartbeat, AuthTimeout: cfg.AuthWait, MaxSockets: cfg.MaxSockets,
+		LoginLifetime: cfg.LoginLife, Warnings: warnings,
 		Metrics: metrics, MetricsToken: cfg.MetricsTok,
 		Ready: func(ctx context.Context) error {
 			if h.Draining() {

@@ -60,7 +60,11 @@ func secretOf(ctx context.Context, cfg Config, db *repo.Repo) ([]byte, error) {
 	}
 	fresh := make([]byte, 32)
 	_, _ = rand.Read(fresh) // never fails
-	return db.SharedSecret(ctx, "jwt", fresh)
+	key, err := db.SealedSecret(ctx, "jwt", fresh)
+	if err != nil {
+		return nil, fmt.Errorf("the signing key in the database: %w", err)
+	}
+	return key, nil
 }
 
 // sealKey is the key that encrypts API keys at rest; nil if the only secret

@@ -1,0 +1,116 @@
+package transport
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+// Whoever guesses at an account uses up what strangers may try. Its owner gets
+// in from where they got in before: a browser has a cookie that says so (OWASP's
+// device cookie), and the address counts for clients that keep no cookies.
+const (
+	deviceCookie = "omnichat_device"
+	deviceTTL    = 365 * 24 * time.Hour
+	deviceNonce  = 16 // bytes
+)
+
+// nobody is in the place of an account that is not there.
+const nobody hub.UserID = "00000000-0000-0000-0000-000000000000"
+
+// mac is a code that this server alone can make, for one purpose.
+func (s *Server) mac(purpose string, parts ...string) []byte {
+	h := hmac.New(sha256.New, s.opt.Secret)
+	for _, part := range append([]string{purpose}, parts...) {
+		_ = binary.Write(h, binary.BigEndian, int64(len(part))) // a hash takes all
+		h.Write([]byte(part))
+	}
+	return h.Sum(nil)
+}
+
+// deviceValue is the cookie of a browser that the account of that name was
+// logged in with: it keeps the device's number if it has one.
+func (s *Server) deviceValue(device, name string) string {
+	if device == "" {
+		var nonce [deviceNonce]byte
+		rand.Read(nonce[:]) // never fails, see crypto/rand
+		device = base64.RawURLEncoding.EncodeToString(nonce[:])
+	}
+	return device + "." + base64.RawURLEncoding.EncodeToString(s.mac("device", device, strings.ToLower(name)))
+}
+
+// deviceOf is the number of the device that a request comes from, "" if the
+// account of that name was not logged in there.
+func (s *Server) deviceOf(c echo.Context, name string) string {
+	value := cookie(c, deviceCookie)
+	device, _, ok := strings.Cut(value, ".")
+	if !ok || device == "" || !hmac.Equal([]byte(value), []byte(s.deviceValue(device, name))) {
+		return ""
+	}
+	return device
+}
+
+// loginTry is an attempt to log in that has begun. What it was is said before
+// leave; one that was neither wrong nor right counts nothing.
+type loginTry struct {
+	wrong, right bool
+	guesses      []func(failed bool)
+	rights       []func(failed bool)
+}
+
+func (t *loginTry) leave() {
+	for _, done := range t.guesses {
+		done(t.wrong)
+	}
+	for _, done := range t.rights {
+		done(t.right)
+	}
+}
+
+// tryLogin begins an attempt to log in, unless there were too many. A name
+// that nobody can have has no limit of its own: it may be long, and would be
+// remembered. The account's limit goes first: what it refuses costs its
+// neighbours, who share an address, nothing.
+func (s *Server) tryLogin(c echo.Context, name string, user hub.UserID, device string) (t *loginTry, err error) {
+	ctx, network, account := c.Request().Context(), s.networkOf(c), strings.ToLower(name)
+	t = &loginTry{}
+	defer func() {
+		if err != nil {
+			t.leave()
+		}
+	}()
+	enter := func(into *[]func(bool), by *throttle, key string) {
+		if err != nil {
+			return
+		}
+		var done func(bool)
+		if done, err = by.enter(ctx, key); err == nil {
+			*into = append(*into, done)
+		}
+	}
+	known, err := s.accounts.LoggedInFrom(ctx, user, network) // for nobody, too: that takes as long
+	switch {
+	case device != "":
+		enter(&t.guesses, s.perAccount, "device "+device)
+	case known:
+		enter(&t.guesses, s.perPlace, account+" "+network)
+	case validName(name):
+		enter(&t.guesses, s.perAccount, account)
+	}
+	if device == "" {
+		enter(&t.guesses, s.perIP, network)
+		enter(&t.rights, s.rightIP, network)
+	}
+	if validName(name) {
+		enter(&t.rights, s.rightOne, account)
+	}
+	return t, err
+}
