@@ -252,7 +252,8 @@ func (d *Decoder) place(t toolCall) int {
 	if ok {
 		c := &d.calls[at]
 		begins := t.Function.Name != "" && c.name != "" && (t.Function.Name != c.name || json.Valid(c.arguments))
-		ok = !(t.ID != "" && c.id != "" && t.ID != c.id || !t.Index.Known && t.ID == "" && begins)
+		another := t.ID != "" && c.id != "" && t.ID != c.id
+		ok = !another && (t.Index.Known || t.ID != "" || !begins)
 	}
 	if !ok {
 		at = len(d.calls)

@@ -87,6 +87,8 @@ func TestEndsWithoutAMark(t *testing.T) {
 		"an empty reason at the end":    {delta(`"content":"x"`) + "\n\ndata: " + `{"choices":[{"delta":{},"finish_reason":""}]}`, ""},
 		"an empty reason with the text": {`{"choices":[{"delta":{"content":"x"},"finish_reason":""}]}`, hub.CodeProviderTruncated},
 		"an empty reason, then text":    {`{"choices":[{"delta":{"role":"assistant"},"finish_reason":""}]}` + "\n\ndata: " + delta(`"content":"x"`), hub.CodeProviderTruncated},
+		"a reason, then text":           {`{"choices":[{"delta":{"reasoning_content":"x"},"finish_reason":"stop"}]}` + "\n\ndata: " + delta(`"content":"x"`) + "\n\ndata: {\"a", hub.CodeProviderError},
+		"rubbish after the reason":      {`{"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}]}` + "\n\ndata: {\"a", ""},
 		"no reason":                     {delta(`"content":"x"`), hub.CodeProviderTruncated},
 		"an error in the choice":        {`{"choices":[{"delta":{"content":""},"finish_reason":"error","error":{"code":429,"message":"Rate limit exceeded"}}]}`, hub.CodeProviderRateLimit},
 		"an error at Groq":              {`{"choices":[],"x_groq":{"error":"rate limit reached"}}`, hub.CodeProviderRateLimit},

@@ -78,10 +78,13 @@ func (c *Client) read(ctx context.Context, req *http.Request, d Decoder, t *Tell
 	}()
 	err := c.stream(ctx, req, func(e Event) (last bool, err error) {
 		last, err = t.event(e, d)
-		if t.finish != "" && late == nil {
+		switch {
+		case t.settled && late == nil:
 			late = time.AfterFunc(lateMax, func() { cancel(errSilent) })
-		} else if late != nil {
+		case t.settled:
 			late.Reset(lateMax)
+		case late != nil:
+			late.Stop()
 		}
 		return last, err
 	})

@@ -8,7 +8,8 @@ import (
 
 // half joins texts that may be cut inside of a character: between its bytes, or
 // between two surrogates, each of which is three bytes. What may go on waits in
-// it for the next text; what is no character becomes one replacement character.
+// it for the next text; each byte that is no character is replaced, and a half that
+// stays alone as one.
 type half string
 
 // join returns what is whole of the text that waits and the one that follows.
@@ -19,7 +20,6 @@ func (h *half) join(s string) string {
 	s = string(*h) + s
 	*h = ""
 	var out strings.Builder
-	bad := false // the byte before was replaced: a run of them becomes one character
 	for len(s) > 0 {
 		r, n := utf8.DecodeRuneInString(s)
 		if r == utf8.RuneError && n == 1 {
@@ -28,11 +28,7 @@ func (h *half) join(s string) string {
 				break
 			}
 		}
-		wrong := n == 1 && r == utf8.RuneError
-		if !wrong || !bad {
-			out.WriteRune(r)
-		}
-		bad = wrong
+		out.WriteRune(r)
 		s = s[n:]
 	}
 	return out.String()

@@ -26,24 +26,24 @@ type Teller struct {
 	opening opening
 	length  int // of the text that was yielded, in bytes
 
-	calls  int    // so far
-	finish string // the vendor's reason, once there is one
-	done   bool   // the vendor's mark of the end was seen
-	odd    *apiError
+	calls   int    // so far
+	finish  string // the vendor's reason, once there is one
+	settled bool   // nothing was told since
+	done    bool   // the vendor's mark of the end was seen
+	odd     *apiError
 }
 
-// tell yields a delta, unless it is empty. It returns false when no more are wanted.
-func (t *Teller) tell(d hub.Delta) bool {
-	if t.left {
-		return false
+// tell yields a delta, unless it is empty or no more are wanted.
+func (t *Teller) tell(d hub.Delta) {
+	if t.left || d.Text == "" && d.Reasoning == "" && d.Tool == nil && d.Opaque == nil && d.Usage == nil && d.Finish == "" {
+		return
 	}
-	if d.Text == "" && d.Reasoning == "" && d.Tool == nil && d.Opaque == nil && d.Usage == nil && d.Finish == "" {
-		return true
+	if d.Opaque == nil {
+		t.settled = false // some servers give a reason with pieces that others follow
 	}
 	t.shown = true
 	t.length += len(d.Text)
 	t.left = !t.yield(d, nil)
-	return !t.left
 }
 
 // Text tells some of the answer's text. Thinking that stands at its beginning in
@@ -93,7 +93,7 @@ func (t *Teller) Keep(raw json.RawMessage) {
 // that a vendor repeats with every event.
 func (t *Teller) Finish(reason string) {
 	if reason != "" {
-		t.finish = reason
+		t.finish, t.settled = reason, true
 	}
 }
 
@@ -186,7 +186,7 @@ func (t *Teller) end(d Decoder, failed error) error {
 	if t.left {
 		return failed
 	}
-	if t.finish != "" && passing(failed) {
+	if t.settled && passing(failed) {
 		failed = nil // the answer had ended
 	}
 	if failed == nil {
