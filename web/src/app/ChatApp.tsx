@@ -9,6 +9,7 @@ import { Sidebar } from '../features/sessions/Sidebar';
 import { loadSessions, selectSession, sessionOpened, updateSession } from '../features/sessions/sessionsSlice';
 import type { Api } from '../shared/api';
 import { composing } from '../shared/composing';
+import { isolated } from '../shared/isolated';
 import { loadLimits } from '../shared/limitsSlice';
 import { PickModel } from '../shared/pickModel';
 import { Account } from './Account';
@@ -53,7 +54,7 @@ export function ChatApp({ api }: { api: Api }) {
     dispatch(openedForgotten());
   }, [opened, at, navigate, dispatch]);
   useEffect(() => {
-    document.title = session?.title ? `${session.title} · OmniChat` : 'OmniChat';
+    document.title = session?.title ? `${isolated(session.title)} · OmniChat` : 'OmniChat';
     return () => {
       document.title = 'OmniChat'; // nobody else reads it after a logout
     };

@@ -74,6 +74,8 @@ export interface Message {
   content: string;
   reasoning: string;
   status: Status;
+  /** Why it ended; null while it streams. */
+  finish_reason?: string | null;
   model: string;
   usage: Usage | null;
   error: Failure | null;

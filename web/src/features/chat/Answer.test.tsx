@@ -108,3 +108,36 @@ it('says what an answer waits for, until it begins', () => {
   got({ type: 'delta', message_id: 'a', seq: 1, text: 'Hello' });
   expect(screen.queryByText('The model is being loaded.')).toBeNull();
 });
+
+it.each([
+  ['stop', 'text', '', []],
+  ['stop', '', 'The model said nothing.', ['Try again']],
+  ['length', 'text', 'The answer was cut off: it reached the limit of its length.', ['Continue']],
+  ['content_filter', 'text', 'The answer was cut off here: the provider’s filter stopped it.', []],
+  [
+    'content_filter',
+    '',
+    'There is no answer: the provider’s filter stopped it. Put the question in other words.',
+    ['Try again'],
+  ],
+])('says how an answer ended: %s, %j', (reason, text, note, ways) => {
+  const got = showStream(...(text ? [{ type: 'delta', message_id: 'a', seq: 1, text } as const] : []));
+  expect(screen.queryByRole('note')).toBeNull();
+  got({ type: 'finish', message_id: 'a', seq: 2 - Number(!text), reason, error: null });
+  expect(screen.queryByRole('note')?.querySelector('p')?.textContent ?? '').toBe(note);
+  for (const name of ['Continue', 'Try again'])
+    expect(screen.queryAllByRole('button', { name })).toHaveLength(Number(ways.includes(name as never)));
+});
+
+it('says after a reload that an answer was cut off while the model thought', () => {
+  const stored = {
+    ...blank({ id: 'a', session_id: 's', role: 'assistant' }),
+    parent_id: 'q',
+    reasoning: 'hm',
+    version: 3,
+    finish_reason: 'length',
+  };
+  show({ type: 'message', version: 3, message: stored });
+  expect(screen.getByRole('note').textContent).toMatch(/cut off while it was thinking.*higher limit or less thinking/);
+  expect(screen.getByRole('button', { name: 'Try again' })).toBeTruthy();
+});

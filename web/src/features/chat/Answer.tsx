@@ -1,4 +1,4 @@
-import { ActionIcon, Button, Group, Text } from '@mantine/core';
+import { ActionIcon, Button, Group } from '@mantine/core';
 import { IconPlayerPlay, IconRefresh } from '@tabler/icons-react';
 import { lazy, Suspense } from 'react';
 import { useAppDispatch } from '../../app/hooks';
@@ -7,6 +7,7 @@ import { ErrorBoundary } from '../../shared/ui/ErrorBoundary';
 import { ask } from './ask';
 import styles from './Chat.module.css';
 import { CopyMessage } from './CopyMessage';
+import { EndNote } from './EndNote';
 import { FailureNote } from './FailureNote';
 import { Meta } from './Meta';
 import { Notices } from './Notices';
@@ -16,11 +17,6 @@ import { ToolCalls } from './ToolCalls';
 import { Typing } from './Typing';
 
 const Markdown = lazy(() => import('./Markdown').then((m) => ({ default: m.Markdown })));
-
-const notes: Partial<Record<Message['status'], string>> = {
-  stopped: 'Stopped.',
-  interrupted: 'Interrupted: the server went away. What was shown is kept.',
-};
 
 /** When the thinking began: as this tab saw it, or about then. */
 const thinkingSince = (m: Message) => m.thinking_since ?? Math.min(Date.now(), Date.parse(m.created_at));
@@ -32,7 +28,8 @@ export function Answer({ message, model }: { message: Message; model: string }) 
   const streaming = status === 'streaming';
   const again = (parent: string, other = model) =>
     dispatch(ask({ session, content: null, parent_id: parent, model: other }));
-  const goOn = !streaming && status !== 'complete' && content !== '' && (
+  const whole = status === 'complete' && message.finish_reason !== 'length';
+  const goOn = !streaming && !whole && content !== '' && (
     <Button size="xs" variant="default" leftSection={<IconPlayerPlay size={14} />} onClick={() => again(id)}>
       Continue
     </Button>
@@ -49,7 +46,15 @@ export function Answer({ message, model }: { message: Message; model: string }) 
         />
       )}
       {content ? (
-        <ErrorBoundary key={id} fallback={<div className={styles.plain}>{content}</div>} tryAgain={streaming}>
+        <ErrorBoundary
+          key={id}
+          fallback={
+            <div className={styles.plain} dir="auto">
+              {content}
+            </div>
+          }
+          tryAgain={streaming}
+        >
           <Suspense
             fallback={
               <div className={styles.plain} data-waiting>
@@ -74,11 +79,9 @@ export function Answer({ message, model }: { message: Message; model: string }) 
           {goOn}
         </FailureNote>
       )}
-      {notes[status] && (
-        <Text size="sm" c="dimmed" mt="xs">
-          {notes[status]}
-        </Text>
-      )}
+      <EndNote message={message} onRetry={parent_id ? () => again(parent_id) : undefined}>
+        {status === 'complete' && goOn}
+      </EndNote>
       <Group gap={4} className={styles.foot}>
         <Meta model={message.model} usage={message.usage} />
         {!streaming && (
@@ -90,7 +93,7 @@ export function Answer({ message, model }: { message: Message; model: string }) 
                 <IconRefresh size={16} />
               </ActionIcon>
             )}
-            {status !== 'error' && goOn}
+            {status !== 'error' && status !== 'complete' && goOn}
           </Group>
         )}
       </Group>

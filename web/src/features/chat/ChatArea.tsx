@@ -2,6 +2,7 @@ import { ActionIcon, Title, VisuallyHidden } from '@mantine/core';
 import { IconArrowDown } from '@tabler/icons-react';
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { useAppDispatch, useAppSelector, useAttempt } from '../../app/hooks';
+import { hasFinePointer } from '../../shared/pointer';
 import type { SessionSettings } from '../../shared/protocol';
 import { ask, stopAnswer } from './ask';
 import { branchOf } from './branches';
@@ -15,9 +16,6 @@ import { PendingRow } from './PendingRow';
 import type { Pending } from './pending';
 import { useEscape } from './useEscape';
 import { HoldPlace, useFollow } from './useFollow';
-
-/** With a finger for a pointer, a focused input brings up the keyboard. */
-const hasFinePointer = () => matchMedia('(pointer: fine)').matches;
 
 interface Props {
   session: string | null;

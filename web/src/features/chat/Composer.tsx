@@ -3,6 +3,7 @@ import { IconArrowUp, IconPlayerStopFilled } from '@tabler/icons-react';
 import { type RefObject, useCallback, useState } from 'react';
 import { useAppDispatch, useAppSelector } from '../../app/hooks';
 import { composing } from '../../shared/composing';
+import { hasCoarsePointer } from '../../shared/pointer';
 import type { Attachment } from '../../shared/protocol';
 import styles from './Chat.module.css';
 import { DraftNotes } from './DraftNotes';
@@ -71,6 +72,8 @@ export function Composer(props: {
           <Textarea
             ref={input}
             aria-label="Message"
+            attributes={{ input: { dir: 'auto' } }}
+            enterKeyHint={hasCoarsePointer() ? 'enter' : 'send'}
             placeholder="Ask anything"
             autosize
             maxRows={10}
@@ -86,7 +89,8 @@ export function Composer(props: {
               attach(pasted);
             }}
             onKeyDown={(e) => {
-              if (e.key !== 'Enter' || e.shiftKey || composing(e.nativeEvent)) return;
+              if (e.key !== 'Enter' || composing(e.nativeEvent)) return;
+              if (e.shiftKey || (hasCoarsePointer() && !e.ctrlKey && !e.metaKey)) return; // a new line
               e.preventDefault();
               send();
             }}

@@ -27,6 +27,8 @@ export function EditMessage(props: {
       <FileChips files={chips} onRemove={(gone) => setFiles(files.filter((f) => f.id !== gone.id))} />
       <Textarea
         aria-label="Edit message"
+        attributes={{ input: { dir: 'auto' } }}
+        enterKeyHint="enter"
         autosize
         autoFocus
         maxRows={10}

@@ -30,7 +30,11 @@ export function FailureNote(props: {
       mt="sm"
       role="group"
       icon={<IconAlertCircle size={20} />}
-      title={props.title ? `${props.title}: ${title[0].toLowerCase()}${title.slice(1)}` : title}
+      title={
+        props.title && !title.startsWith(props.title)
+          ? `${props.title}: ${title[0].toLowerCase()}${title.slice(1)}`
+          : title
+      }
     >
       <div role={fresh ? 'alert' : undefined}>
         {detail && (

@@ -26,7 +26,7 @@ export function PendingRow({ pending, onEdit }: { pending: Pending; onEdit: (pen
         <article className={styles.question} aria-label="You">
           <SentFiles files={pending.attachments ?? []} />
           {content && (
-            <div className={styles.bubble} data-sending={!failure || undefined}>
+            <div className={styles.bubble} dir="auto" data-sending={!failure || undefined}>
               {content}
             </div>
           )}

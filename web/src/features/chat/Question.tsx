@@ -30,7 +30,11 @@ export function Question({ message, model }: { message: Message; model: string }
   return (
     <>
       <SentFiles files={message.attachments} />
-      {content && <div className={styles.bubble}>{content}</div>}
+      {content && (
+        <div className={styles.bubble} dir="auto">
+          {content}
+        </div>
+      )}
       <Group gap={4} className={styles.actions} justify="flex-end">
         <Siblings id={id} />
         <CopyMessage text={content} />

@@ -43,7 +43,7 @@ export function Reasoning({
           {label}
         </span>
       </UnstyledButton>
-      <div id={id} hidden={!open} className={styles.reasoning}>
+      <div id={id} hidden={!open} className={styles.reasoning} dir="auto">
         {open && text}
       </div>
     </div>

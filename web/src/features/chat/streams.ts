@@ -42,6 +42,7 @@ function accept(state: ChatState, e: { message_id: string; session_id: string; p
 
 function finish(m: Message, e: FinishEvent): void {
   m.status = statusOf(e.reason);
+  m.finish_reason = e.reason;
   m.error = e.error;
   m.finished_at = new Date().toISOString();
   if (e.usage) m.usage = e.usage;

@@ -48,6 +48,7 @@ const Row = memo(function Row(props: {
     return (
       <TextInput
         aria-label="Title"
+        attributes={{ input: { dir: 'auto' } }}
         size="md"
         autoFocus
         value={title}
@@ -71,7 +72,11 @@ const Row = memo(function Row(props: {
       <NavLink
         ref={open}
         component="button"
-        label={name}
+        label={
+          <span dir="auto" className={styles.name}>
+            {name}
+          </span>
+        }
         active={active}
         aria-current={active ? 'page' : undefined}
         noWrap
@@ -142,6 +147,7 @@ export function Sidebar({
       </Button>
       <TextInput
         aria-label="Search chats"
+        attributes={{ input: { dir: 'auto' } }}
         placeholder="Search"
         size="md"
         leftSection={<IconSearch size={16} />}
