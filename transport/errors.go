@@ -102,6 +102,9 @@ func (s *Server) handleError(err error, c echo.Context) {
 		return
 	}
 	drain(c, e.Code)
+	if noRoute(err) && s.strayPage(c, p.Status) {
+		return
+	}
 	h := c.Response().Header()
 	switch {
 	case e.RetryAfter > 0:

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"mime"
@@ -28,6 +29,34 @@ func (s *Server) page(c echo.Context) error {
 		return &hub.Error{Code: hub.CodeNotFound, Msg: "the page has not been built into this server"}
 	}
 	return s.file(c, "index.html", "no-cache")
+}
+
+// noRoute says whether an error is of a path, or of a method on a path, that
+// the server does not have.
+func noRoute(err error) bool {
+	var he *echo.HTTPError
+	return errors.As(err, &he) && (he.Code == http.StatusNotFound || he.Code == http.StatusMethodNotAllowed)
+}
+
+// strayPage answers a person whose browser went to a path that is none with the
+// page, which says so and leads home. It returns false for everyone else, who
+// gets a problem.
+func (s *Server) strayPage(c echo.Context, status int) bool {
+	r, h := c.Request(), c.Response().Header()
+	h.Add("Vary", "Accept")
+	if r.Method != http.MethodGet || !accepts(strings.Join(r.Header.Values("Accept"), ","), "text/html") {
+		return false
+	}
+	page, err := fs.ReadFile(s.opt.Web, "index.html")
+	if err != nil {
+		return false
+	}
+	h.Set("Content-Security-Policy", pagePolicy)
+	h.Set("X-Frame-Options", "DENY")
+	if err := c.HTMLBlob(status, page); err != nil {
+		s.log.Debug("write the page", "err", err)
+	}
+	return true
 }
 
 // asset answers with a file whose name changes with its content.
