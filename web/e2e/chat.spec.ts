@@ -46,7 +46,19 @@ test('ask, watch in a second tab, reload, stop from there, restart', async ({ co
   await expect(second.getByRole('button', { name: 'A better title', exact: true })).toBeVisible();
   await page.getByRole('button', { name: /^More for/ }).click();
   await page.getByRole('menuitem', { name: 'Delete' }).click();
+  const gone = page.url();
+  await composer(second).fill('Not lost');
   await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+  // It closes softly: a new chat is there, with what was being written.
+  for (const p of [page, second]) {
+    await expect(p).toHaveURL(`${server.url}/`);
+    await expect(p.getByText('What can I help with?')).toBeVisible();
+    await expect(p.getByText('was not found')).toHaveCount(0);
+  }
+  await expect(composer(second)).toHaveValue('Not lost');
+  await expect(second.getByRole('alert')).toContainText('“A better title” was deleted');
+  await expect(page.getByRole('alert')).toHaveCount(0);
+  await second.goto(gone);
   await expect(second.getByText('This chat was not found')).toBeVisible();
   expect(complaints).toEqual([]);
 });

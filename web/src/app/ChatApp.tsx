@@ -1,9 +1,11 @@
 import { ActionIcon, AppShell, Burger, Button, Center, Group, Stack, Text, Title, VisuallyHidden } from '@mantine/core';
 import { useDisclosure, useMediaQuery } from '@mantine/hooks';
 import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useRef } from 'react';
-import { useNavigate, useParams } from 'react-router';
+import { useStore } from 'react-redux';
+import { useLocation, useNavigate, useParams } from 'react-router';
 import { ChatArea } from '../features/chat/ChatArea';
-import { openedForgotten } from '../features/chat/chatSlice';
+import { closedForgotten, openedForgotten } from '../features/chat/chatSlice';
+import { draftText, keepDraft } from '../features/chat/drafts';
 import { loadModels, modelChosen } from '../features/models/modelsSlice';
 import { Sidebar } from '../features/sessions/Sidebar';
 import { loadSessions, selectSession, sessionOpened, updateSession } from '../features/sessions/sessionsSlice';
@@ -11,12 +13,15 @@ import type { Api } from '../shared/api';
 import { composing } from '../shared/composing';
 import { isolated } from '../shared/isolated';
 import { loadLimits } from '../shared/limitsSlice';
+import { noticed } from '../shared/noticeSlice';
 import { PickModel } from '../shared/pickModel';
 import { Account } from './Account';
+import styles from './ChatApp.module.css';
 import { ChatHeader } from './ChatHeader';
 import { useAppDispatch, useAppSelector, useAttempt } from './hooks';
 import { Notice } from './Notice';
 import { Offline } from './Offline';
+import type { AppStore } from './store';
 import { useLive } from './useLive';
 import { usePicking } from './usePicking';
 
@@ -32,6 +37,8 @@ export function ChatApp({ api }: { api: Api }) {
   const session = useAppSelector((state) => selectSession(state, id));
   const chosen = useAppSelector((state) => state.models.chosen);
   const missing = useAppSelector((state) => id !== null && state.chat.missing[id] === true);
+  const closed = useAppSelector((state) => state.chat.closed);
+  const leaving = id !== null && closed === id;
   const fresh = useAppSelector((state) => state.sessions.fresh);
   useLive(api, missing ? null : id);
 
@@ -53,6 +60,25 @@ export function ChatApp({ api }: { api: Api }) {
     }
     dispatch(openedForgotten());
   }, [opened, at, navigate, dispatch]);
+  // A chat that is deleted while it is open makes place for a new one.
+  const store = useStore() as AppStore;
+  const name = useRef('');
+  useEffect(() => {
+    if (session) name.current = session.title || 'New chat';
+  }, [session]);
+  useLayoutEffect(() => {
+    if (!closed) return;
+    if (!leaving) {
+      dispatch(closedForgotten());
+      return;
+    }
+    if (!store.getState().sessions.deleting[closed]) {
+      if (!draftText(null)) keepDraft(null, draftText(closed)); // what was being written is not lost
+      dispatch(noticed({ what: `“${name.current}” was deleted`, why: 'In another tab, or on another device.' }));
+    }
+    navigate('/', { replace: true, state: { quiet: true } });
+  }, [closed, leaving, store, dispatch, navigate]);
+  const quiet = (useLocation().state as { quiet?: boolean } | null)?.quiet === true;
   useEffect(() => {
     document.title = session?.title ? `${isolated(session.title)} · OmniChat` : 'OmniChat';
     return () => {
@@ -102,7 +128,7 @@ export function ChatApp({ api }: { api: Api }) {
       layout="alt"
       header={{ height: 56 }}
       navbar={{ width: 280, breakpoint: 'sm', collapsed: { mobile: !menu } }}
-      styles={{ main: { height: '100dvh' } }}
+      classNames={{ main: styles.main }}
     >
       <AppShell.Header withBorder={false} inert={covered}>
         <ChatHeader session={id} model={model} {...picker}>
@@ -120,8 +146,8 @@ export function ChatApp({ api }: { api: Api }) {
           />
         </ChatHeader>
       </AppShell.Header>
-      <AppShell.Navbar inert={away} onKeyDown={onNavbarKey}>
-        <Group px="md" pt="sm" justify="space-between">
+      <AppShell.Navbar className={styles.navbar} inert={away} onKeyDown={onNavbarKey}>
+        <Group px="md" pt="sm" justify="space-between" wrap="nowrap">
           <Title order={1} size="h4">
             OmniChat
           </Title>
@@ -146,17 +172,17 @@ export function ChatApp({ api }: { api: Api }) {
         {away && <VisuallyHidden component="h1">OmniChat</VisuallyHidden>}
         <Stack gap={0} h="100%">
           <Offline />
-          {missing ? (
-            <Center flex={1}>
+          {missing && !leaving ? (
+            <Center flex={1} px="md">
               <Stack align="center">
-                <Text>This chat was not found, or has been deleted.</Text>
+                <Text ta="center">This chat was not found, or has been deleted.</Text>
                 <Button onClick={() => go('/')}>New chat</Button>
               </Stack>
             </Center>
           ) : (
             <div style={{ flex: 1, minHeight: 0 }}>
               <PickModel value={pick}>
-                <ChatArea session={id} model={model} settings={fresh} />
+                <ChatArea session={id} model={model} settings={fresh} quiet={quiet} />
               </PickModel>
             </div>
           )}

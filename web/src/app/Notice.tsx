@@ -1,20 +1,27 @@
 import { Affix, Alert } from '@mantine/core';
 import { explain } from '../features/chat/failures';
 import { noticed } from '../shared/noticeSlice';
+import type { Failure } from '../shared/protocol';
 import { useAppDispatch, useAppSelector } from './hooks';
 import styles from './Notice.module.css';
+
+function wordsOf(why: Failure | string): string {
+  if (typeof why === 'string') return why;
+  const { title, text, detail } = explain(why);
+  return detail || `${title}. ${text}`;
+}
 
 /** Says what did not happen, over whatever is open, until it is closed or something else succeeds. */
 export function Notice() {
   const dispatch = useAppDispatch();
   const notice = useAppSelector((state) => state.notice.last);
   if (!notice) return null;
-  const { title, text, detail } = explain(notice.why);
+  const failed = typeof notice.why !== 'string';
   return (
     <Affix position={{ top: 8, left: 8, right: 8 }} zIndex={300} className={styles.place}>
       <Alert
         classNames={{ root: styles.notice, closeButton: styles.close }}
-        color="red"
+        color={failed ? 'red' : 'gray'}
         variant="default"
         role="alert"
         title={notice.what}
@@ -22,7 +29,7 @@ export function Notice() {
         closeButtonLabel="Close"
         onClose={() => dispatch(noticed(null))}
       >
-        {detail || `${title}. ${text}`}
+        {wordsOf(notice.why)}
       </Alert>
     </Affix>
   );

@@ -60,3 +60,29 @@ it('leaves what may have died to the WebSocket', async () => {
   await pass(6000);
   expect(await ended).toBeInstanceOf(Superseded);
 });
+
+it('answers nothing to the next person that was asked for the one before', async () => {
+  let away = true;
+  const asked: string[] = [];
+  vi.stubGlobal('fetch', (url: string, init: RequestInit = {}) => {
+    if (url === '/token') return Promise.resolve(new Response(JSON.stringify({ access_token: 't', expires_in: 900 })));
+    if (url === '/token/revoke') return Promise.resolve(new Response());
+    asked.push(url);
+    if (url === '/away' && away) return Promise.resolve(new Response('{}', { status: 503 }));
+    return new Promise((_, failed) => {
+      init.signal?.addEventListener('abort', () => failed(init.signal?.reason));
+    });
+  });
+  const api = new Api('');
+  await api.logIn('ann', 'her password');
+  const { ended } = read(api);
+  const slow = api.json('GET', '/slow').catch((e: Error) => e);
+  const tried = api.patiently(() => api.json('GET', '/away')).catch((e: Error) => e);
+  await pass(0);
+  await api.logOut();
+  away = false;
+  await api.logIn('bob', 'his password');
+  await pass(60_000);
+  for (const end of [ended, slow, tried]) expect(await end).toMatchObject({ status: 401, code: 'unauthenticated' });
+  expect(asked.filter((url) => url === '/away')).toHaveLength(1);
+});

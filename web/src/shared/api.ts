@@ -1,4 +1,5 @@
 import { EventSourceParserStream } from 'eventsource-parser/stream';
+import { patiently } from './patience';
 import type { Failure, ServerEvent } from './protocol';
 
 const REFRESH_KEY = 'omnichat-refresh';
@@ -53,6 +54,8 @@ export class Api {
   /** For each event stream that is read: how much silence to bear from now on, and why it is given up then. */
   private readonly reads = new Set<(ms: number, why?: Error) => void>();
   private refreshing: Promise<boolean> | undefined;
+  /** Aborted when the login ends: what was asked for one person is not answered to the next. */
+  private session = new AbortController();
   private readonly channel = new BroadcastChannel('omnichat');
   /** Called when the login has ended, here or in another tab. */
   onLogout: () => void = () => {};
@@ -71,6 +74,8 @@ export class Api {
   private forget(): void {
     this.token = '';
     sessionStorage.removeItem(REFRESH_KEY);
+    this.session.abort(new ApiError(401, 'unauthenticated', 'You are logged out.'));
+    this.session = new AbortController();
     this.onLogout();
   }
 
@@ -137,6 +142,20 @@ export class Api {
     return Math.max(1000, this.renewAt - Date.now());
   }
 
+  /** The login that holds now: aborted with an ApiError when it ends. */
+  get login(): AbortSignal {
+    return this.session.signal;
+  }
+
+  /** Makes a call until it succeeds or is refused, or the login has ended. */
+  patiently<T>(call: () => Promise<T>): Promise<T> {
+    const { login } = this;
+    return patiently(async () => {
+      login.throwIfAborted();
+      return call();
+    });
+  }
+
   /** The server does not take the token any more. */
   distrust(): void {
     this.renewAt = 0;
@@ -148,11 +167,14 @@ export class Api {
   }
 
   async fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    const { login } = this;
+    const signal = init.signal ? AbortSignal.any([init.signal, login]) : login;
     for (let tried = false; ; tried = true) {
       const headers = new Headers(init.headers);
       headers.set('Authorization', `Bearer ${await this.freshToken()}`);
+      login.throwIfAborted();
       if (typeof init.body === 'string') headers.set('Content-Type', 'application/json');
-      const res = await fetch(this.base + path, { ...init, headers });
+      const res = await fetch(this.base + path, { ...init, headers, signal });
       if (res.ok) return res;
       if (res.status === 401 && !tried && (await this.refresh())) continue;
       throw await problem(res);
@@ -169,7 +191,8 @@ export class Api {
   }
 
   /** Sends a file, and says how far it got: fetch cannot. */
-  async upload<T>(path: string, file: Blob, progress: (part: number) => void, signal: AbortSignal): Promise<T> {
+  async upload<T>(path: string, file: Blob, progress: (part: number) => void, removed: AbortSignal): Promise<T> {
+    const signal = AbortSignal.any([removed, this.login]);
     for (let tried = false; ; tried = true) {
       const res = await send(this.base + path, await this.freshToken(), file, progress, signal);
       if (res.ok) return (await res.json()) as T;

@@ -3,5 +3,7 @@ import type { ServerEvent } from './protocol';
 
 /** Events as they arrived, over the WebSocket or over the answer to this tab's own question. */
 export const eventsReceived = createAction<{ events: ServerEvent[]; via: 'socket' | 'sse' }>('live/eventsReceived');
+/** This tab has deleted a session. */
+export const sessionDeleted = createAction<string>('live/sessionDeleted');
 /** Forgets all that belongs to a user. */
 export const forgotten = createAction('live/forgotten');

@@ -2,10 +2,11 @@ import { createSlice, type PayloadAction } from '@reduxjs/toolkit';
 import { forgotten } from './events';
 import type { Failure } from './protocol';
 
-/** What was asked for and did not happen. */
+/** What was asked for and did not happen, or what happened without being asked for. */
 export interface Notice {
   what: string;
-  why: Failure;
+  /** A failure, or the words that explain it. */
+  why: Failure | string;
 }
 
 const noticeSlice = createSlice({

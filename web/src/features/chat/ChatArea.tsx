@@ -22,10 +22,12 @@ interface Props {
   model: string;
   /** Of a new session. */
   settings: Partial<SessionSettings>;
+  /** Whether it leaves the focus where it is. */
+  quiet?: boolean;
 }
 
 /** The open session, or a new one. */
-export function ChatArea({ session, model, settings }: Props) {
+export function ChatArea({ session, model, settings, quiet = false }: Props) {
   const dispatch = useAppDispatch();
   const attempt = useAttempt();
   const ids = useAppSelector((state) => branchOf(state.chat, session));
@@ -80,6 +82,7 @@ export function ChatArea({ session, model, settings }: Props) {
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: each composer begins with the focus
   useEffect(() => {
+    if (quiet && document.activeElement !== document.body) return;
     if (hasFinePointer()) input.current?.focus();
   }, [seat.n]);
 

@@ -85,12 +85,14 @@ function bodyOf(p: Pending, session: string | null): string {
 
 async function readAnswer(pending: Pending, api: Api, dispatch: Dispatch): Promise<void> {
   const id = pending.answer_id;
+  const { login } = api;
   const batcher = new Batcher((events) => dispatch(eventsReceived({ events, via: 'sse' })));
   let seq = -1;
   try {
     const body = bodyOf(pending, await sessionFor(pending, api, dispatch));
     for (let broken = 0; broken < 8; broken++) {
       try {
+        login.throwIfAborted();
         const events =
           seq < 0
             ? api.events('/chat/stream', { method: 'POST', body })

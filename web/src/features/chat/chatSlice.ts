@@ -1,21 +1,31 @@
 import { createAsyncThunk, createSlice, type PayloadAction } from '@reduxjs/toolkit';
 import { ApiError } from '../../shared/api';
-import { eventsReceived, forgotten } from '../../shared/events';
-import { patiently } from '../../shared/patience';
+import { eventsReceived, forgotten, sessionDeleted } from '../../shared/events';
+import { continues, type Loaded } from '../../shared/loaded';
 import type { Changes, Failure, Message } from '../../shared/protocol';
 import type { Extra } from '../../shared/thunk';
 import type { Pending } from './pending';
-import { type ChatState, choose, fallBehind, forgetSession, initialState, messages } from './state';
+import {
+  type ChatState,
+  choose,
+  fallBehind,
+  forgetSession,
+  initialState,
+  lose,
+  messages,
+  removeMessage,
+} from './state';
 import { apply } from './streams';
 
 /** Reads a session's messages, or what changed since the version that the page has. */
-export const loadMessages = createAsyncThunk<Changes<Message>, string, Extra & { state: { chat: ChatState } }>(
+export const loadMessages = createAsyncThunk<Loaded<Message>, string, Extra & { state: { chat: ChatState } }>(
   'chat/load',
   async (session, { extra, getState, rejectWithValue }) => {
     const after = getState().chat.versions[session];
     try {
       const query = after === undefined ? '' : `?after_version=${after}`;
-      return await patiently(() => extra.api.json('GET', `/sessions/${session}/messages${query}`));
+      const path = `/sessions/${session}/messages${query}`;
+      return { ...(await extra.api.patiently(() => extra.api.json<Changes<Message>>('GET', path))), after };
     } catch (e) {
       return rejectWithValue(e instanceof ApiError ? e.status : 0) as never;
     }
@@ -76,7 +86,10 @@ const chatSlice = createSlice({
       state.versions[session] = known;
     },
     notFound(state, { payload }: PayloadAction<string>) {
-      state.missing[payload] = true;
+      lose(state, payload);
+    },
+    closedForgotten(state) {
+      state.closed = null;
     },
     wentOnline(state, { payload }: PayloadAction<boolean>) {
       state.online = payload;
@@ -91,21 +104,32 @@ const chatSlice = createSlice({
       .addCase(loadMessages.pending, (state, { meta }) => {
         delete state.stale[meta.arg];
       })
+      .addCase(sessionDeleted, (state, { payload }) => {
+        lose(state, payload);
+      })
       .addCase(loadMessages.fulfilled, (state, { payload, meta }) => {
+        const has = state.versions[meta.arg];
+        if (state.missing[meta.arg]) return;
+        if (!continues(has, payload)) {
+          // It was asked from another state. If it knows more, that is asked for from here.
+          if (has !== undefined && payload.version > has) state.stale[meta.arg] = true;
+          return;
+        }
         for (const m of payload.items) {
+          if (state.deleted[m.id]) continue;
           const old = state.messages.entities[m.id];
           // A stream goes on from where the page stands in it, and is not begun again when it has ended.
           const keep = m.status === 'streaming' && old?.seq >= 0;
           if (!keep) messages.setOne(state.messages, m);
         }
-        messages.removeMany(state.messages, payload.deleted);
-        state.versions[meta.arg] = Math.max(state.versions[meta.arg] ?? 0, payload.version);
+        for (const id of payload.deleted) removeMessage(state, id);
+        state.versions[meta.arg] = payload.version;
         forgetOldest(state);
         // What was not known to be sent was sent after all.
         state.pending = state.pending.filter((p) => !p.failure || !state.messages.entities[p.answer_id]);
       })
       .addCase(loadMessages.rejected, (state, { meta, payload }) => {
-        if (payload === 404) state.missing[meta.arg] = true;
+        if (payload === 404) lose(state, meta.arg);
       });
   },
   selectors: {
@@ -124,6 +148,7 @@ export const {
   branchChosen,
   followed,
   notFound,
+  closedForgotten,
   wentOnline,
 } = chatSlice.actions;
 export const { selectMessage, selectPending } = chatSlice.selectors;

@@ -11,9 +11,13 @@ export interface ChatState {
   versions: Record<string, number>;
   /** Sessions of which something was missed. */
   stale: Record<string, boolean>;
+  /** Messages that were deleted: nothing that is late brings them back. */
+  deleted: Record<string, boolean>;
   /** How often something was missed of a session's streams, and whether it has been asked for but not come yet. */
   behind: Record<string, { times: number; waiting: boolean }>;
   missing: Record<string, boolean>;
+  /** A session that was on the page and is gone, until the page has left it. */
+  closed: string | null;
   /** Streams that this tab reads as the answer to its own question: the socket's events of them are left aside. */
   own: Record<string, boolean>;
   viewers: Record<string, number>;
@@ -38,8 +42,10 @@ export const initialState = (): ChatState => ({
   messages: messages.getInitialState(),
   versions: {},
   stale: {},
+  deleted: {},
   behind: {},
   missing: {},
+  closed: null,
   own: {},
   viewers: {},
   choices: loadChoices(),
@@ -88,6 +94,19 @@ export function forgetSession(state: ChatState, session: string): void {
   const ids = state.messages.ids.filter((id) => state.messages.entities[id].session_id === session);
   messages.removeMany(state.messages, ids);
   for (const part of [state.versions, state.stale, state.behind, state.viewers]) delete part[session];
+}
+
+/** Takes a message away for good. */
+export function removeMessage(state: ChatState, id: string): void {
+  state.deleted[id] = true;
+  messages.removeOne(state.messages, id);
+}
+
+/** A session is not there, or not any more. */
+export function lose(state: ChatState, session: string): void {
+  if (state.versions[session] !== undefined) state.closed = session;
+  state.missing[session] = true;
+  forgetSession(state, session);
 }
 
 /** Asks for what was missed of a session's streams, once until it comes; at once if more is known to be missing. */

@@ -6,7 +6,7 @@ import {
   type StreamEvent,
   statusOf,
 } from '../../shared/protocol';
-import { blank, type ChatState, choose, fallBehind, forgetSession, messages } from './state';
+import { blank, type ChatState, choose, fallBehind, lose, messages, removeMessage } from './state';
 
 /** The time of what is new in a session: after all that is there, however wrong the clock of this device. */
 function now(state: ChatState, session: string): string {
@@ -54,6 +54,7 @@ function finish(m: Message, e: FinishEvent): void {
 
 function applyStream(state: ChatState, e: StreamEvent): void {
   if (e.type === 'start' || e.type === 'snapshot') {
+    if (state.deleted[e.message_id] || state.missing[e.session_id]) return;
     accept(state, e);
     const old = state.messages.entities[e.message_id];
     if (e.type === 'start' && old && old.seq >= 0) return;
@@ -117,6 +118,7 @@ export function apply(state: ChatState, e: ServerEvent, via: 'socket' | 'sse'): 
   }
   switch (e.type) {
     case 'message':
+      if (state.deleted[e.message.id] || state.missing[e.message.session_id]) break;
       if (note(state, e.message.session_id, e.version) || !state.messages.entities[e.message.id]) {
         messages.upsertOne(state.messages, e.message);
         choose(state, e.message);
@@ -124,14 +126,13 @@ export function apply(state: ChatState, e: ServerEvent, via: 'socket' | 'sse'): 
       break;
     case 'message_deleted':
       note(state, e.session_id, e.version);
-      messages.removeOne(state.messages, e.message_id);
+      removeMessage(state, e.message_id);
       break;
     case 'session':
       if (e.session.version === (state.versions[e.session.id] ?? -1) + 1) note(state, e.session.id, e.session.version);
       break;
     case 'session_deleted':
-      state.missing[e.session_id] = true;
-      forgetSession(state, e.session_id);
+      lose(state, e.session_id);
       break;
     case 'presence':
       state.viewers[e.session_id] = e.viewers;

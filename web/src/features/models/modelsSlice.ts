@@ -1,17 +1,22 @@
 import { createAsyncThunk, createSlice } from '@reduxjs/toolkit';
-import { patiently } from '../../shared/patience';
+import { answerCounts, askedFor, askingFailed, newOrder } from '../../shared/order';
 import type { Model, ModelList } from '../../shared/protocol';
 import type { Extra } from '../../shared/thunk';
 
 const KEY = 'omnichat-model';
 
 export const loadModels = createAsyncThunk<ModelList, void, Extra>('models/load', (_, { extra }) =>
-  patiently(() => extra.api.json<ModelList>('GET', '/models')),
+  extra.api.patiently(() => extra.api.json<ModelList>('GET', '/models')),
 );
 
 const modelsSlice = createSlice({
   name: 'models',
-  initialState: { items: [] as Model[], failed: [] as ModelList['failed'], chosen: localStorage.getItem(KEY) ?? '' },
+  initialState: {
+    order: newOrder(),
+    items: [] as Model[],
+    failed: [] as ModelList['failed'],
+    chosen: localStorage.getItem(KEY) ?? '',
+  },
   reducers: {
     /** The model of new sessions. */
     modelChosen(state, { payload }: { payload: string }) {
@@ -20,11 +25,15 @@ const modelsSlice = createSlice({
     },
   },
   extraReducers: (builder) => {
-    builder.addCase(loadModels.fulfilled, (state, { payload }) => {
-      state.items = payload.items;
-      state.failed = payload.failed ?? []; // an older replica does not say
-      if (!payload.items.some((m) => m.id === state.chosen)) state.chosen = payload.items[0]?.id ?? '';
-    });
+    builder
+      .addCase(loadModels.pending, (state, { meta }) => askedFor(state.order, meta.requestId))
+      .addCase(loadModels.rejected, (state, { meta }) => askingFailed(state.order, meta.requestId))
+      .addCase(loadModels.fulfilled, (state, { payload, meta }) => {
+        if (!answerCounts(state.order, meta.requestId)) return;
+        state.items = payload.items;
+        state.failed = payload.failed ?? []; // an older replica does not say
+        if (!payload.items.some((m) => m.id === state.chosen)) state.chosen = payload.items[0]?.id ?? '';
+      });
   },
 });
 

@@ -1,8 +1,8 @@
 import { createAsyncThunk, createEntityAdapter, createSlice, type PayloadAction } from '@reduxjs/toolkit';
-import { ApiError } from '../../shared/api';
-import { eventsReceived, forgotten } from '../../shared/events';
-import { patiently } from '../../shared/patience';
-import type { Changes, Session, SessionSettings } from '../../shared/protocol';
+import { ApiError, failureOf } from '../../shared/api';
+import { eventsReceived, forgotten, sessionDeleted } from '../../shared/events';
+import { continues, type Loaded } from '../../shared/loaded';
+import type { Changes, Failure, Session, SessionSettings } from '../../shared/protocol';
 import { callThunk, type Extra } from '../../shared/thunk';
 
 const adapter = createEntityAdapter<Session>({
@@ -14,17 +14,30 @@ const { selectAll } = adapter.getSelectors(); // made once: it remembers the lis
 interface SessionsState {
   list: ReturnType<typeof adapter.getInitialState>;
   version: number; // the user's; below 0 before the first load
+  /** The newest version that was heard of. */
+  heard: number;
+  /** How many loads are under way. */
+  loading: number;
+  /** Whether something was missed that no load under way may bring. */
   stale: boolean;
+  /** What was deleted: an answer that is late does not bring it back. */
+  deleted: Record<string, boolean>;
+  /** What this tab is deleting, or has deleted. */
+  deleting: Record<string, boolean>;
   current: string | null;
   /** What is set for the session that the next question opens. */
   fresh: Partial<SessionSettings>;
 }
 
 /** Reads the list, or what changed since the version that the page has. */
-export const loadSessions = createAsyncThunk<Changes<Session>, void, Extra & { state: { sessions: SessionsState } }>(
+export const loadSessions = createAsyncThunk<Loaded<Session>, void, Extra & { state: { sessions: SessionsState } }>(
   'sessions/load',
-  (_, { extra, getState }) =>
-    patiently(() => extra.api.json('GET', `/sessions?after_version=${Math.max(0, getState().sessions.version)}`)),
+  async (_, { extra, getState }) => {
+    const { version } = getState().sessions;
+    const path = `/sessions?after_version=${Math.max(0, version)}`;
+    const changes = await extra.api.patiently(() => extra.api.json<Changes<Session>>('GET', path));
+    return { ...changes, after: version < 0 ? undefined : version };
+  },
 );
 
 /** Changes a title, the model or what else is set for a session. */
@@ -33,19 +46,43 @@ export const updateSession = callThunk<Session, { id: string; patch: Partial<Ses
   (api, { id, patch }) => api.json('PATCH', `/sessions/${id}`, patch),
 );
 
-export const deleteSession = callThunk<void, string>('sessions/delete', (api, id) =>
-  api.json<void>('DELETE', `/sessions/${id}`).catch((e) => {
-    if (!(e instanceof ApiError) || e.status !== 404) throw e; // else another tab was first
-  }),
+export const deleteSession = createAsyncThunk<void, string, Extra & { rejectValue: Failure }>(
+  'sessions/delete',
+  async (id, { extra, dispatch, rejectWithValue }) => {
+    try {
+      await extra.api.json('DELETE', `/sessions/${id}`);
+    } catch (e) {
+      if (!(e instanceof ApiError) || e.status !== 404) return rejectWithValue(failureOf(e)); // else another tab was first
+    }
+    dispatch(sessionDeleted(id));
+  },
 );
 
 const initialState: SessionsState = {
   list: adapter.getInitialState(),
   version: -1,
+  heard: -1,
+  loading: 0,
   stale: false,
+  deleted: {},
+  deleting: {},
   current: null,
   fresh: {},
 };
+
+function remove(state: SessionsState, id: string): void {
+  state.deleted[id] = true;
+  adapter.removeOne(state.list, id);
+}
+
+/** Puts sessions into the list, but for those that it has in a newer version and those that were deleted. */
+function put(state: SessionsState, sessions: Session[]): void {
+  const newer = (s: Session) => !((state.list.entities[s.id]?.version ?? 0) > s.version);
+  adapter.upsertMany(
+    state.list,
+    sessions.filter((s) => !state.deleted[s.id] && newer(s)),
+  );
+}
 
 const sessionsSlice = createSlice({
   name: 'sessions',
@@ -61,23 +98,38 @@ const sessionsSlice = createSlice({
   extraReducers: (builder) => {
     builder
       .addCase(forgotten, () => initialState)
-      .addCase(loadSessions.fulfilled, (state, { payload }) => {
-        adapter.upsertMany(state.list, payload.items);
-        adapter.removeMany(state.list, payload.deleted);
-        state.version = Math.max(state.version, payload.version);
+      .addCase(loadSessions.pending, (state) => {
+        state.loading++;
         state.stale = false;
       })
+      .addCase(loadSessions.fulfilled, (state, { payload }) => {
+        state.loading = Math.max(0, state.loading - 1);
+        if (continues(state.version < 0 ? undefined : state.version, payload)) {
+          put(state, payload.items);
+          for (const id of payload.deleted) remove(state, id);
+          state.version = payload.version;
+        }
+        state.heard = Math.max(state.heard, payload.version);
+        state.stale = state.loading === 0 && state.heard > state.version;
+      })
       .addCase(loadSessions.rejected, (state) => {
+        state.loading = Math.max(0, state.loading - 1);
         state.stale = false;
       })
       .addCase(updateSession.fulfilled, (state, { payload }) => {
-        adapter.upsertOne(state.list, payload);
+        if (state.list.entities[payload.id]) put(state, [payload]);
       })
-      .addCase(deleteSession.fulfilled, (state, { meta }) => {
-        adapter.removeOne(state.list, meta.arg);
+      .addCase(deleteSession.pending, (state, { meta }) => {
+        state.deleting[meta.arg] = true;
+      })
+      .addCase(deleteSession.rejected, (state, { meta }) => {
+        delete state.deleting[meta.arg];
+      })
+      .addCase(sessionDeleted, (state, { payload }) => {
+        remove(state, payload);
       })
       .addCase(eventsReceived, (state, { payload }) => {
-        if (payload.via !== 'socket' || state.version < 0) return;
+        if (payload.via !== 'socket') return;
         for (const e of payload.events) {
           const version =
             e.type === 'session' || e.type === 'session_deleted' || e.type === 'ready'
@@ -86,13 +138,12 @@ const sessionsSlice = createSlice({
                 ? e.version
                 : undefined;
           if (version === undefined || version <= state.version) continue;
-          if (version > state.version + 1 || e.type === 'ready' || e.type === 'version') {
-            state.stale = true;
-            continue;
-          }
-          state.version = version;
-          if (e.type === 'session') adapter.upsertOne(state.list, e.session);
-          if (e.type === 'session_deleted') adapter.removeOne(state.list, e.session_id);
+          state.heard = Math.max(state.heard, version);
+          if (e.type === 'session_deleted') remove(state, e.session_id);
+          const next = state.version >= 0 && version === state.version + 1;
+          if (next && (e.type === 'session' || e.type === 'session_deleted')) state.version = version;
+          else if (state.loading === 0 && state.version >= 0) state.stale = true; // else a load that ends looks at it
+          if (next && e.type === 'session') put(state, [e.session]);
         }
       });
   },

@@ -1,5 +1,6 @@
 import { createSlice } from '@reduxjs/toolkit';
 import { forgotten } from '../../shared/events';
+import { answerCounts, askedFor, askingFailed, newOrder, type Order } from '../../shared/order';
 import type { Endpoint, ModelPrice, Price, UserSettings } from '../../shared/protocol';
 import { callThunk } from '../../shared/thunk';
 
@@ -55,15 +56,24 @@ export const deletePrice = callThunk<ModelPrice[], string>('settings/deletePrice
   return items(api.json('GET', '/prices'));
 });
 
+type List = 'mine' | 'endpoints' | 'prices';
+
 interface SettingsState {
   mine: UserSettings | null;
   endpoints: Endpoint[] | null;
   prices: ModelPrice[] | null;
+  orders: Record<List, Order>;
   /** Why something could not be read. */
   error: string;
 }
 
-const initialState: SettingsState = { mine: null, endpoints: null, prices: null, error: '' };
+const initialState: SettingsState = {
+  mine: null,
+  endpoints: null,
+  prices: null,
+  orders: { mine: newOrder(), endpoints: newOrder(), prices: newOrder() },
+  error: '',
+};
 
 const settingsSlice = createSlice({
   name: 'settings',
@@ -71,29 +81,31 @@ const settingsSlice = createSlice({
   reducers: {},
   extraReducers: (builder) => {
     builder.addCase(forgotten, () => initialState);
-    for (const thunk of [loadSettings, saveSettings]) {
-      builder.addCase(thunk.fulfilled, (state, { payload }) => {
-        state.mine = payload;
-        state.error = '';
-      });
-    }
-    for (const thunk of [loadEndpoints, putEndpoint, deleteEndpoint]) {
-      builder.addCase(thunk.fulfilled, (state, { payload }: { payload: Endpoint[] }) => {
-        state.endpoints = payload;
-        state.error = '';
-      });
-    }
-    for (const thunk of [loadPrices, putPrice, deletePrice]) {
-      builder.addCase(thunk.fulfilled, (state, { payload }: { payload: ModelPrice[] }) => {
-        state.prices = payload;
-        state.error = '';
-      });
-    }
-    for (const thunk of [loadSettings, loadEndpoints, loadPrices]) {
-      builder.addCase(thunk.rejected, (state, { payload }) => {
-        state.error = payload?.detail ?? 'The settings cannot be read.';
-      });
-    }
+    /** What a thunk answers is one of the lists. */
+    const answers = <T extends UserSettings | Endpoint[] | ModelPrice[], Arg>(
+      thunk: ReturnType<typeof callThunk<T, Arg>>,
+      list: List,
+      changes: boolean,
+    ) => {
+      builder
+        .addCase(thunk.pending, (state, { meta }) => askedFor(state.orders[list], meta.requestId))
+        .addCase(thunk.rejected, (state, { meta, payload }) => {
+          askingFailed(state.orders[list], meta.requestId);
+          if (!changes) state.error = payload?.detail ?? 'The settings cannot be read.';
+        })
+        .addCase(thunk.fulfilled, (state, { meta, payload }) => {
+          if (!answerCounts(state.orders[list], meta.requestId, changes)) return;
+          Object.assign(state, { [list]: payload, error: '' });
+        });
+    };
+    answers(loadSettings, 'mine', false);
+    answers(saveSettings, 'mine', true);
+    answers(loadEndpoints, 'endpoints', false);
+    answers(putEndpoint, 'endpoints', true);
+    answers(deleteEndpoint, 'endpoints', true);
+    answers(loadPrices, 'prices', false);
+    answers(putPrice, 'prices', true);
+    answers(deletePrice, 'prices', true);
   },
 });
 

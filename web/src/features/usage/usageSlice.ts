@@ -1,5 +1,6 @@
 import { createSlice } from '@reduxjs/toolkit';
 import { forgotten } from '../../shared/events';
+import { answerCounts, askedFor, askingFailed, newOrder, type Order } from '../../shared/order';
 import type { UsageSum } from '../../shared/protocol';
 import { callThunk } from '../../shared/thunk';
 
@@ -19,7 +20,7 @@ export const loadUsage = callThunk<UsageSum[], UsageQuery>('usage/load', async (
   return (await api.json<{ items: UsageSum[] }>('GET', `/usage?${query}`)).items;
 });
 
-const initialState = { sums: {} as Record<string, UsageSum[]>, error: '' };
+const initialState = { orders: {} as Record<string, Order>, sums: {} as Record<string, UsageSum[]>, error: '' };
 
 const usageSlice = createSlice({
   name: 'usage',
@@ -28,11 +29,20 @@ const usageSlice = createSlice({
   extraReducers: (builder) => {
     builder
       .addCase(forgotten, () => initialState)
+      .addCase(loadUsage.pending, (state, { meta }) => {
+        const key = keyOf(meta.arg);
+        state.orders[key] ??= newOrder();
+        askedFor(state.orders[key], meta.requestId);
+      })
       .addCase(loadUsage.fulfilled, (state, { payload, meta }) => {
-        state.sums[keyOf(meta.arg)] = payload;
+        const key = keyOf(meta.arg);
+        if (!answerCounts(state.orders[key] ?? newOrder(), meta.requestId)) return;
+        state.sums[key] = payload;
         state.error = '';
       })
-      .addCase(loadUsage.rejected, (state, { payload }) => {
+      .addCase(loadUsage.rejected, (state, { payload, meta }) => {
+        const order = state.orders[keyOf(meta.arg)];
+        if (order) askingFailed(order, meta.requestId);
         state.error = payload?.detail ?? 'The usage cannot be read.';
       });
   },
