@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { everything } from './everything';
 
 interface Part {
   type: string;
@@ -28,6 +29,7 @@ export class FakeProvider {
   private held: (() => void)[] = [];
   /** Whether questions about limits are refused. */
   limited = true;
+  readonly models = ['gpt-5', 'gpt-4.1-nano', 'gpt-3.5-turbo', 'unheard-of'];
   /** A model that fails. */
   failing = '';
 
@@ -58,7 +60,7 @@ export class FakeProvider {
 
   private async serve(req: IncomingMessage, res: ServerResponse): Promise<void> {
     if (req.url?.endsWith('/models')) {
-      const data = ['gpt-5', 'gpt-4.1-nano', 'gpt-3.5-turbo', 'unheard-of'].map((id) => ({ id, object: 'model' }));
+      const data = this.models.map((id) => ({ id, object: 'model' }));
       res.setHeader('Content-Type', 'application/json').end(JSON.stringify({ object: 'list', data }));
       return;
     }
@@ -96,6 +98,8 @@ export class FakeProvider {
       }
     } else if (/epic/.test(text)) {
       res.write(chunk({ content: 'A part of what happened then.\n\n'.repeat(30) }));
+    } else if (/everything/.test(text)) {
+      res.write(chunk({ content: everything }));
     } else if (/tool/.test(text)) {
       const call = { index: 0, id: 'call_1', type: 'function', function: { name: 'get_weather', arguments: '' } };
       res.write(chunk({ tool_calls: [call] }));

@@ -18,17 +18,22 @@ export function Account() {
         </Button>
       </Menu.Target>
       <Menu.Dropdown>
-        <Menu.Item onClick={() => navigate('/settings')}>Settings</Menu.Item>
+        <Menu.Item data-autofocus onClick={() => navigate('/settings')}>
+          Settings
+        </Menu.Item>
         <Menu.Item onClick={() => navigate('/settings?tab=usage')}>Usage</Menu.Item>
-        <Menu.Divider />
-        <Menu.Label>Theme</Menu.Label>
-        {(['light', 'dark', 'auto'] as const).map((scheme) => (
-          <Menu.Item key={scheme} onClick={() => setColorScheme(scheme)} aria-current={colorScheme === scheme}>
-            {{ light: 'Light', dark: 'Dark', auto: 'As the system' }[scheme]}
-            {colorScheme === scheme && ' ✓'}
-          </Menu.Item>
-        ))}
-        <Menu.Divider />
+        <Menu.Divider role="separator" />
+        {/* biome-ignore lint/a11y/useSemanticElements: in a menu, a group of its items */}
+        <div role="group" aria-label="Theme">
+          <Menu.Label aria-hidden>Theme</Menu.Label>
+          {(['light', 'dark', 'auto'] as const).map((scheme) => (
+            <Menu.Item key={scheme} onClick={() => setColorScheme(scheme)} aria-current={colorScheme === scheme}>
+              {{ light: 'Light', dark: 'Dark', auto: 'As the system' }[scheme]}
+              {colorScheme === scheme && ' ✓'}
+            </Menu.Item>
+          ))}
+        </div>
+        <Menu.Divider role="separator" />
         <Menu.Item onClick={() => dispatch(logOut())}>Log out</Menu.Item>
       </Menu.Dropdown>
     </Menu>

@@ -1,4 +1,4 @@
-import { createTheme, MantineProvider, Modal } from '@mantine/core';
+import { createTheme, MantineProvider, Menu, Modal } from '@mantine/core';
 import { useEffect, useMemo } from 'react';
 import { Provider } from 'react-redux';
 import { createBrowserRouter, Navigate, Outlet, RouterProvider } from 'react-router';
@@ -11,6 +11,7 @@ import { Broken } from './Broken';
 import { ChatApp } from './ChatApp';
 import { Connecting } from './Connecting';
 import { useAppDispatch, useAppSelector } from './hooks';
+import { NotFound } from './NotFound';
 import { reloadWhenStale } from './reloadWhenStale';
 import { type AppStore, makeStore } from './store';
 
@@ -21,6 +22,8 @@ const theme = createTheme({
   defaultRadius: 'md',
   respectReducedMotion: true,
   components: {
+    // Its placeholder is no child that a menu may have; the first item gets the focus instead.
+    Menu: Menu.extend({ defaultProps: { withInitialFocusPlaceholder: false } }),
     // The page has one banner, and a dialog's header is none.
     Modal: Modal.extend({
       defaultProps: { attributes: { header: { role: 'none' } }, closeButtonProps: { 'aria-label': 'Close' } },
@@ -57,9 +60,10 @@ export function App({ api, store = makeStore(api) }: { api: Api; store?: AppStor
           { path: '/c/:session', element: chat },
           // What was there stays until it has come.
           { path: '/settings', lazy: { Component: async () => (await import('./SettingsPage')).SettingsPage } },
-          { path: '*', element: <Navigate to="/" replace /> },
+          { path: '/login', element: <Navigate to="/" replace /> },
         ],
       },
+      { path: '*', element: <NotFound /> },
     ]);
   }, [api]);
   useEffect(() => reloadWhenStale(import.meta.url), []);

@@ -1,9 +1,10 @@
-import { Button, Center, Stack, Text, Title } from '@mantine/core';
+import { Button, Stack, Text, Title } from '@mantine/core';
+import { Screen } from '../shared/ui/Screen';
 
 /** Stands in for the page when it fails. */
 export function Broken() {
   return (
-    <Center component="main" mih="100dvh" p="md">
+    <Screen centred>
       <Stack align="center" role="alert">
         <Title order={1} size="h3" ta="center">
           Something went wrong on this page
@@ -11,6 +12,6 @@ export function Broken() {
         <Text ta="center">Your chats are safe on the server. Load the page again to go on.</Text>
         <Button onClick={() => location.reload()}>Reload</Button>
       </Stack>
-    </Center>
+    </Screen>
   );
 }

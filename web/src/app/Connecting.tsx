@@ -1,5 +1,6 @@
-import { Center, Loader, Text } from '@mantine/core';
+import { Group, Loader, Text, VisuallyHidden } from '@mantine/core';
 import { useEffect, useState } from 'react';
+import { Screen } from '../shared/ui/Screen';
 
 /** Stands where the page will be, and says so once that takes a while. */
 export function Connecting() {
@@ -10,9 +11,12 @@ export function Connecting() {
   }, []);
   if (!late) return null;
   return (
-    <Center h="100dvh" role="status">
-      <Loader size="sm" mr="sm" aria-hidden />
-      <Text>The server cannot be reached. Trying again…</Text>
-    </Center>
+    <Screen centred>
+      <VisuallyHidden component="h1">OmniChat</VisuallyHidden>
+      <Group role="status" gap="sm">
+        <Loader size="sm" aria-hidden />
+        <Text>The server cannot be reached. Trying again…</Text>
+      </Group>
+    </Screen>
   );
 }

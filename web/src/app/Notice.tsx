@@ -18,7 +18,7 @@ export function Notice() {
   if (!notice) return null;
   const failed = typeof notice.why !== 'string';
   return (
-    <Affix position={{ top: 8, left: 8, right: 8 }} zIndex={300} className={styles.place}>
+    <Affix position={{ top: 64, left: 8, right: 8 }} zIndex={300} className={styles.place}>
       <Alert
         classNames={{ root: styles.notice, closeButton: styles.close }}
         color={failed ? 'red' : 'gray'}

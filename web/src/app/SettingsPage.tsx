@@ -7,6 +7,7 @@ import { Defaults } from '../features/settings/Defaults';
 import { Endpoints } from '../features/settings/Endpoints';
 import { Prices } from '../features/settings/Prices';
 import { UsagePage } from '../features/usage/UsagePage';
+import { Screen } from '../shared/ui/Screen';
 import { useAppDispatch, useAppSelector } from './hooks';
 
 const tabs = { defaults: 'Defaults', providers: 'Providers', prices: 'Prices', usage: 'Usage' };
@@ -28,47 +29,49 @@ export function SettingsPage() {
     document.title = 'Settings · OmniChat';
   }, [reload]);
   return (
-    <Container component="main" size={900} py="md" mih="100dvh">
-      <Group gap="xs" mb="md">
-        <ActionIcon
-          variant="subtle"
-          color="gray"
-          size={44}
-          aria-label="Back to the chat"
-          onClick={() => navigate(current ? `/c/${current}` : '/')}
-        >
-          <IconArrowLeft size={20} />
-        </ActionIcon>
-        <Title order={1} size="h3">
-          Settings
-        </Title>
-      </Group>
-      {error && (
-        <Alert color="red" role="alert" mb="md">
-          {error}
-        </Alert>
-      )}
-      <Tabs value={tab} onChange={(v) => setParams({ tab: v ?? 'defaults' })} keepMounted={false}>
-        <Tabs.List mb="lg">
-          {Object.entries(tabs).map(([value, name]) => (
-            <Tabs.Tab key={value} value={value} mih={44}>
-              {name}
-            </Tabs.Tab>
-          ))}
-        </Tabs.List>
-        <Tabs.Panel value="defaults">
-          <Defaults />
-        </Tabs.Panel>
-        <Tabs.Panel value="providers">
-          <Endpoints onChanged={reload} />
-        </Tabs.Panel>
-        <Tabs.Panel value="prices">
-          <Prices onChanged={reload} />
-        </Tabs.Panel>
-        <Tabs.Panel value="usage">
-          <UsagePage />
-        </Tabs.Panel>
-      </Tabs>
-    </Container>
+    <Screen>
+      <Container size={900} px={0}>
+        <Group gap="xs" mb="md">
+          <ActionIcon
+            variant="subtle"
+            color="gray"
+            size={44}
+            aria-label="Back to the chat"
+            onClick={() => navigate(current ? `/c/${current}` : '/')}
+          >
+            <IconArrowLeft size={20} />
+          </ActionIcon>
+          <Title order={1} size="h3">
+            Settings
+          </Title>
+        </Group>
+        {error && (
+          <Alert color="red" role="alert" mb="md">
+            {error}
+          </Alert>
+        )}
+        <Tabs value={tab} onChange={(v) => setParams({ tab: v ?? 'defaults' })} keepMounted={false}>
+          <Tabs.List mb="lg">
+            {Object.entries(tabs).map(([value, name]) => (
+              <Tabs.Tab key={value} value={value} mih={44}>
+                {name}
+              </Tabs.Tab>
+            ))}
+          </Tabs.List>
+          <Tabs.Panel value="defaults">
+            <Defaults />
+          </Tabs.Panel>
+          <Tabs.Panel value="providers">
+            <Endpoints onChanged={reload} />
+          </Tabs.Panel>
+          <Tabs.Panel value="prices">
+            <Prices onChanged={reload} />
+          </Tabs.Panel>
+          <Tabs.Panel value="usage">
+            <UsagePage />
+          </Tabs.Panel>
+        </Tabs>
+      </Container>
+    </Screen>
   );
 }

@@ -1,6 +1,7 @@
-import { Alert, Anchor, Button, Center, Paper, PasswordInput, Stack, Text, TextInput, Title } from '@mantine/core';
+import { Alert, Button, Paper, PasswordInput, Stack, Text, TextInput, Title } from '@mantine/core';
 import { useState } from 'react';
 import { useAppDispatch, useAppSelector } from '../../app/hooks';
+import { Screen } from '../../shared/ui/Screen';
 import { logIn } from './authSlice';
 
 export function LoginPage() {
@@ -10,7 +11,7 @@ export function LoginPage() {
   const [username, setUsername] = useState('');
   const [password, setPassword] = useState('');
   return (
-    <Center component="main" mih="100dvh" p="md">
+    <Screen centred>
       <Paper withBorder shadow="sm" radius="lg" p="xl" w={380}>
         <form
           onSubmit={(e) => {
@@ -50,12 +51,12 @@ export function LoginPage() {
             <Button type="submit" size="md" loading={busy}>
               {register ? 'Register' : 'Log in'}
             </Button>
-            <Anchor component="button" type="button" size="sm" onClick={() => setRegister(!register)}>
+            <Button variant="subtle" size="sm" onClick={() => setRegister(!register)}>
               {register ? 'I have an account' : 'Make an account'}
-            </Anchor>
+            </Button>
           </Stack>
         </form>
       </Paper>
-    </Center>
+    </Screen>
   );
 }

@@ -16,6 +16,7 @@ import { makeSplitter } from './blocks';
 import styles from './Markdown.module.css';
 import { rehypeBounds, rehypeDirection, remarkCjk, remarkCjkStruck, remarkLines } from './markdown/plugins';
 import { realTags, remarkTags } from './markdown/tags';
+import { reachable } from './reachable';
 
 function CopyButton({ text }: { text: string }) {
   const { said, copy } = useCopy();
@@ -93,7 +94,12 @@ function Picture({ src, alt }: ComponentProps<'img'>) {
   return <DefaultLink href={src}>{text}</DefaultLink>;
 }
 
-const components = { a: Link, code: Code, img: Picture, table: Table };
+/** The box of a task, which nobody can check here. */
+function TaskBox({ checked }: ComponentProps<'input'>) {
+  return <input type="checkbox" checked={checked} disabled aria-label={checked ? 'Done' : 'Not done'} />;
+}
+
+const components = { a: Link, code: Code, img: Picture, input: TaskBox, table: Table };
 
 type Configured = [Plugin, object];
 const [gfm] = defaultRemarkPlugins.gfm as Configured;
@@ -118,7 +124,9 @@ const rehypePlugins = [
 const bounds = { maxSize: 20, maxExpand: 500 };
 const math = createMathPlugin({ singleDollarTextMath: true });
 const [katex, look] = math.rehypePlugin as Configured;
-const plugins = { math: { ...math, rehypePlugin: [katex, { ...look, ...bounds }] as Configured } };
+const plugins = {
+  math: { ...math, rehypePlugin: [reachable(katex), { ...look, ...bounds }] as unknown as Configured },
+};
 const linkSafety = { enabled: false };
 
 /** Markdown, which grows while it streams. */

@@ -86,7 +86,7 @@ export function ModelPicker({ value, opened, onOpened, onChange }: Props) {
           placeholder="Search models"
           aria-label="Search models"
         />
-        <Combobox.Options mah={380} style={{ overflowY: 'auto' }} aria-label="Models">
+        <Combobox.Options className={styles.options} tabIndex={0} aria-label="Models">
           {groups.map(([provider, items]) => (
             <Combobox.Group key={provider} label={provider}>
               {items.map((m) => (

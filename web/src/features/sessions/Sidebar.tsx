@@ -1,4 +1,4 @@
-import { ActionIcon, Button, Group, Menu, NavLink, ScrollArea, Stack, Text, TextInput } from '@mantine/core';
+import { ActionIcon, Button, Group, Menu, NavLink, Stack, Text, TextInput } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { IconDots, IconPlus, IconSearch } from '@tabler/icons-react';
 import { memo, useCallback, useRef, useState } from 'react';
@@ -90,8 +90,10 @@ const Row = memo(function Row(props: {
           </ActionIcon>
         </Menu.Target>
         <Menu.Dropdown>
-          <Menu.Item onClick={() => setTitle(session.title)}>Rename</Menu.Item>
-          <Menu.Item color="red" onClick={() => onDelete(session)}>
+          <Menu.Item data-autofocus onClick={() => setTitle(session.title)}>
+            Rename
+          </Menu.Item>
+          <Menu.Item c="error" onClick={() => onDelete(session)}>
             Delete
           </Menu.Item>
         </Menu.Dropdown>
@@ -141,7 +143,7 @@ export function Sidebar({
     attempt(deleteSession(doomed.id), `“${nameOf(doomed)}” was not deleted`);
   };
   return (
-    <Stack gap="xs" h="100%" p="sm">
+    <Stack gap="xs" p="sm" className={styles.sidebar}>
       <Button ref={fresh} leftSection={<IconPlus size={18} />} variant="default" size="md" onClick={onNew}>
         New chat
       </Button>
@@ -154,14 +156,7 @@ export function Sidebar({
         value={query}
         onChange={(e) => setQuery(e.currentTarget.value)}
       />
-      <ScrollArea
-        ref={list}
-        flex={1}
-        component="nav"
-        aria-label="Chats"
-        type="hover"
-        classNames={{ content: styles.list }}
-      >
+      <nav ref={list} className={styles.list} aria-label="Chats">
         {[...groups].map(([group, items]) => (
           <Stack key={group} gap={2} mb="sm">
             <Text size="xs" c="dimmed" fw={600} px="xs" pt={4}>
@@ -172,7 +167,7 @@ export function Sidebar({
             ))}
           </Stack>
         ))}
-      </ScrollArea>
+      </nav>
       {children}
       <Confirm
         opened={asking}

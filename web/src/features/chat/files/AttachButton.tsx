@@ -17,13 +17,10 @@ export function AttachButton({ onFiles }: { onFiles: (files: File[]) => void }) 
           </ActionIcon>
         </Menu.Target>
         <Menu.Dropdown>
-          <Menu.Item leftSection={<IconPaperclip size={18} />} onClick={() => input.current?.click()}>
+          <Menu.Item data-autofocus leftSection={<IconPaperclip size={18} />} onClick={() => input.current?.click()}>
             Add files…
-            <Text size="xs" c="dimmed">
-              {limitsText(limits)}.
-            </Text>
+            <Text size="xs">{limitsText(limits)}. You can also paste or drop them.</Text>
           </Menu.Item>
-          <Menu.Label>You can also paste or drop them.</Menu.Label>
         </Menu.Dropdown>
       </Menu>
       <input
