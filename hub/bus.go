@@ -79,8 +79,12 @@ type Tail struct {
 
 // Leases says which replicas live, by the database's clock.
 type Leases interface {
-	// Renew keeps the replica alive for ttl from now on.
-	Renew(ctx context.Context, replica string, ttl time.Duration) error
+	// Renew keeps the replica alive for ttl from now on, and says what its answers
+	// under way have used.
+	Renew(ctx context.Context, replica string, ttl time.Duration, used map[UserID]Used) error
+	// UsedElsewhere is what a user's answers have used that are under way at all
+	// replicas but this one.
+	UsedElsewhere(ctx context.Context, replica string, user UserID) (Used, error)
 	// Release ends the replica's lease.
 	Release(ctx context.Context, replica string) error
 	// Owned returns the answers that the replica owns and that have not ended.

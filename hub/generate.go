@@ -119,7 +119,7 @@ func (h *Hub) read(st *stream, o order, model string, v Vendor, end *AnswerEnd) 
 	h.prompts.leave(st.user, held-p.size())
 	held = p.size()
 	end.Notices = append(end.Notices, notices...)
-	st.asks(estimatePrompt(p))
+	st.asks(estimatePrompt(p), h.price(st.ctx, v, model))
 	wait := &waiting{hub: h, stream: st}
 	defer func() { end.Notices = append(end.Notices, wait.notices()...) }()
 	var thinking time.Time

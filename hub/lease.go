@@ -73,7 +73,7 @@ func (h *Hub) renewLease(ctx context.Context) error {
 	h.lease.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, h.opt.LeaseTTL/3)
 	defer cancel()
-	err := h.opt.Leases.Renew(ctx, h.opt.Replica, h.opt.LeaseTTL)
+	err := h.opt.Leases.Renew(ctx, h.opt.Replica, h.opt.LeaseTTL, h.underWay())
 	h.lease.mu.Lock()
 	defer h.lease.mu.Unlock()
 	if err != nil { // the others, who also live, may have failed as well

@@ -265,13 +265,15 @@ type simStore struct {
 	stops    map[MessageID]bool
 	leases   map[string]time.Time
 	journal  []JournalEntry
+	prices   []ModelPrice
+	used     map[string]map[UserID]Used // by the replica
 }
 
 func (*simStore) UserSettings(context.Context, UserID) (UserSettings, error) {
 	return UserSettings{}, nil
 }
 
-func (*simStore) Prices(context.Context) ([]ModelPrice, error) { return nil, nil }
+func (s *simStore) Prices(context.Context) ([]ModelPrice, error) { return s.prices, nil }
 
 func (s *simStore) Branch(_ context.Context, _ UserID, id MessageID, _ int64) ([]Message, int, error) {
 	s.mu.Lock()
@@ -446,14 +448,29 @@ func (d simDB) Append(ctx context.Context, batch []JournalEntry) error {
 	return nil
 }
 
-func (d simDB) Renew(ctx context.Context, replica string, ttl time.Duration) error {
+func (d simDB) Renew(ctx context.Context, replica string, ttl time.Duration, used map[UserID]Used) error {
 	if err := d.r.gate(ctx, toStore, "Renew", ""); err != nil {
 		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.leases[replica] = time.Now().Add(ttl)
+	d.leases[replica], d.used[replica] = time.Now().Add(ttl), used
 	return nil
+}
+
+func (d simDB) UsedElsewhere(_ context.Context, replica string, user UserID) (all Used, _ error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for r, used := range d.used {
+		if r != replica {
+			all.add(used[user])
+		}
+	}
+	return all, nil
+}
+
+func (*simStore) UsedSince(context.Context, UserID, time.Time) (int64, Money, error) {
+	return 0, 0, nil
 }
 
 func (d simDB) Release(context.Context, string) error { return nil } // the simulation's end
@@ -519,7 +536,7 @@ func (p simProvider) Stream(ctx context.Context, q Prompt) iter.Seq2[Delta, erro
 func newSim(seed uint64) *sim {
 	s := &sim{seed: seed, began: time.Now(), bus: NewLocalBus(), decided: map[simKey]int{}, store: &simStore{
 		sessions: map[SessionID]*Session{"s": {ID: "s", Version: 1}}, messages: map[MessageID]*Message{}, owners: map[MessageID]string{},
-		stops: map[MessageID]bool{}, leases: map[string]time.Time{},
+		stops: map[MessageID]bool{}, leases: map[string]time.Time{}, used: map[string]map[UserID]Used{},
 	}}
 	s.bus.send = s.deliver
 	for i := range 3 {

@@ -17,15 +17,20 @@ func (h *Hub) account(ctx context.Context, v Vendor, model string, u *Usage, who
 	}
 	u.complete(input, output)
 	u.bound()
-	p := priceOf(h.customPrices(ctx), v, model)
-	if p == nil {
-		p = h.toldPrice(v, model)
-	}
-	if p != nil {
+	if p := h.price(ctx, v, model); p != nil {
 		cost := p.Cost(*u)
 		u.Cost = &cost
 	}
 	return u
+}
+
+// price is the admin's, the one that ships, or the provider's own; nil if none is
+// known.
+func (h *Hub) price(ctx context.Context, v Vendor, model string) *Price {
+	if p := priceOf(h.customPrices(ctx), v, model); p != nil {
+		return p
+	}
+	return h.toldPrice(v, model)
 }
 
 // complete estimates what is reported as nothing, as some servers do for every
@@ -60,7 +65,17 @@ func (h *Hub) withinLimit(ctx context.Context, user UserID) error {
 	if err != nil {
 		return err
 	}
-	tokens += h.underWay(user)
+	// What the others run is as of their last renewal, a second ago or so.
+	running := h.underWay()[user]
+	if h.opt.Leases != nil {
+		elsewhere, err := h.opt.Leases.UsedElsewhere(ctx, h.opt.Replica, user)
+		if err != nil {
+			return err
+		}
+		running.add(elsewhere)
+	}
+	tokens += running.Tokens
+	cost += running.Cost
 	var what string
 	switch {
 	case h.opt.DailyTokens > 0 && tokens >= h.opt.DailyTokens:
@@ -76,16 +91,39 @@ func (h *Hub) withinLimit(ctx context.Context, user UserID) error {
 	}
 }
 
-// underWay is about how many tokens the user's answers have used that run here.
-func (h *Hub) underWay(user UserID) (tokens int64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, st := range h.streams {
-		if st.log != nil && st.user == user && st.endedAt.IsZero() {
-			st.mu.Lock()
-			tokens += st.input + int64(st.size/4)
-			st.mu.Unlock()
-		}
+// Used is about what answers have used that have not ended.
+type Used struct {
+	Tokens int64 `json:"tokens"`
+	Cost   Money `json:"cost"`
+}
+
+func (u *Used) add(o Used) {
+	u.Tokens += o.Tokens
+	u.Cost += o.Cost
+}
+
+// underWay is what each user's answers have used that run here, if there is a
+// limit that it counts for.
+func (h *Hub) underWay() map[UserID]Used {
+	if h.opt.DailyTokens == 0 && h.opt.DailyCost == 0 {
+		return nil
 	}
-	return tokens
+	used := map[UserID]Used{}
+	for _, st := range h.runningStreams() {
+		u := used[st.user]
+		u.add(st.used())
+		used[st.user] = u
+	}
+	return used
+}
+
+// used estimates what the answer has used up to now.
+func (st *stream) used() Used {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	u := Used{Tokens: st.input + int64(st.size/4)}
+	if st.price != nil {
+		u.Cost = st.price.Cost(Usage{InputTokens: st.input, OutputTokens: int64(st.size / 4)})
+	}
+	return u
 }

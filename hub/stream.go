@@ -52,6 +52,7 @@ type stream struct {
 	beside   int           // bytes that the answer has beside it
 	lent     int64         // of held
 	input    int64         // about how many tokens the prompt has
+	price    *Price        // of what is asked; nil if unknown
 	closed   bool          // nothing more is pushed
 	quiet    chan struct{} // closed when nothing is pending or in flight; nil if nobody waits
 }
@@ -122,11 +123,12 @@ func (st *stream) pristine() bool {
 	return st.size == 0
 }
 
-// asks notes the size of the prompt, in tokens.
-func (st *stream) asks(tokens int64) {
+// asks notes the size of the prompt, in tokens, and what they cost, if that is
+// known.
+func (st *stream) asks(tokens int64, price *Price) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.input = tokens
+	st.input, st.price = tokens, price
 }
 
 // takePending is the committer's: nil if there is nothing.

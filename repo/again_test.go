@@ -116,7 +116,7 @@ func TestJournalTakesNothingOfAFencedOwner(t *testing.T) {
 	defer func() { s.ok(s.r.Close()) }()
 	s.alice = s.user("alice")
 	mine, ended := s.ask(s.question("mine")), s.ask(s.question("ended"))
-	s.ok(s.r.Renew(t.Context(), "me", time.Minute))
+	s.ok(s.r.Renew(t.Context(), "me", time.Minute, nil))
 	lost := s.question("lost")
 	lost.Owner = "dead"
 	claimed := s.ask(lost)
@@ -139,5 +139,27 @@ func TestJournalTakesNothingOfAFencedOwner(t *testing.T) {
 		if want := map[bool]string{true: "text"}[o.Message.ID == mine.Answer.ID]; o.Content != want {
 			t.Errorf("the journal has %q of %s", o.Content, o.Message.ID)
 		}
+	}
+}
+
+func TestReplicasTellWhatTheirAnswersHaveUsed(t *testing.T) {
+	s := &suite{t: t, opt: databases["postgres"](t)}
+	s.opt.Shared = true
+	s.open()
+	defer func() { s.ok(s.r.Close()) }()
+	for replica, tokens := range map[string]int64{"me": 1, "one": 10, "another": 100} {
+		used := map[hub.UserID]hub.Used{"alice": {Tokens: tokens, Cost: hub.Dollars(float64(tokens))}}
+		s.ok(s.r.Renew(t.Context(), replica, time.Minute, used))
+	}
+	all, err := s.r.UsedElsewhere(t.Context(), "me", "alice")
+	if want := (hub.Used{Tokens: 110, Cost: hub.Dollars(110)}); err != nil || all != want {
+		t.Errorf("%+v, %v", all, err)
+	}
+	s.ok(s.r.Renew(t.Context(), "one", time.Minute, nil))
+	if all, err := s.r.UsedElsewhere(t.Context(), "me", "alice"); err != nil || all.Tokens != 100 {
+		t.Errorf("one has ended: %+v, %v", all, err)
+	}
+	if all, err := s.r.UsedElsewhere(t.Context(), "me", "bob"); err != nil || all != (hub.Used{}) {
+		t.Errorf("bob: %+v, %v", all, err)
 	}
 }

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -12,16 +13,43 @@ import (
 )
 
 // Renew is hub.Leases's. Leases long past are removed with it.
-func (r *Repo) Renew(ctx context.Context, replica string, ttl time.Duration) error {
+func (r *Repo) Renew(ctx context.Context, replica string, ttl time.Duration, used map[hub.UserID]hub.Used) error {
+	underWay := []byte("{}")
+	if len(used) > 0 {
+		var err error
+		if underWay, err = json.Marshal(used); err != nil {
+			return fmt.Errorf("what is under way: %w", err)
+		}
+	}
 	return r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
-		_, err := tx.NewRaw(`INSERT INTO replicas (id, expires_at) VALUES (?, now() + ? * interval '1 millisecond')
-			ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at`, replica, ttl.Milliseconds()).Exec(ctx)
+		_, err := tx.NewRaw(`INSERT INTO replicas (id, expires_at, under_way) VALUES (?, now() + ? * interval '1 millisecond', ?)
+			ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at, under_way = excluded.under_way`, replica, ttl.Milliseconds(), string(underWay)).Exec(ctx)
 		if err != nil {
 			return err
 		}
 		_, err = tx.NewRaw("DELETE FROM replicas WHERE expires_at < now() - interval '1 hour'").Exec(ctx)
 		return err
 	})
+}
+
+// usedFor is how long what a replica's answers have used counts after it has died:
+// until they are settled, and booked.
+const usedFor = 15 * time.Second
+
+// UsedElsewhere is hub.Leases's.
+func (r *Repo) UsedElsewhere(ctx context.Context, replica string, user hub.UserID) (all hub.Used, err error) {
+	var rows []string
+	err = r.db.NewRaw("SELECT under_way FROM replicas WHERE id <> ? AND under_way <> '{}' AND expires_at > now() - ? * interval '1 millisecond'",
+		replica, usedFor.Milliseconds()).Scan(ctx, &rows)
+	for _, row := range rows {
+		var used map[hub.UserID]hub.Used
+		if err == nil {
+			err = json.Unmarshal([]byte(row), &used)
+		}
+		all.Tokens += used[user].Tokens
+		all.Cost += used[user].Cost
+	}
+	return all, fail(err)
 }
 
 // Release is hub.Leases's.
