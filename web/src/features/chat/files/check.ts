@@ -20,7 +20,9 @@ export async function refusalOf(file: File, others: number, limits: Limits | nul
     return `${bytes(file.size)} is too large: ${bytes(limits.file_bytes)} at most.`;
   if (IMAGES.includes(file.type)) return '';
   const head = new Uint8Array(await file.slice(0, 4096).arrayBuffer());
-  return head.includes(0) ? 'Neither a PNG, JPEG, GIF or WebP image nor text.' : '';
+  const zeros = [0, 1].map((parity) => head.some((byte, i) => byte === 0 && i % 2 === parity));
+  const utf16 = file.size % 2 === 0 && (head[0] + head[1] === 0x1fd || !(zeros[0] && zeros[1]));
+  return head.includes(0) && !utf16 ? 'Neither a PNG, JPEG, GIF or WebP image nor text.' : '';
 }
 
 /** A name for what was pasted without one. */
