@@ -29,13 +29,11 @@ func (s *Server) createAttachment(c echo.Context, who identity) error {
 		return hub.Invalid("name", "must not contain control characters")
 	}
 	tooLarge := &hub.Error{Code: hub.CodeTooLarge, Field: "file", Msg: "the file is over " + sizeOf(s.opt.FileLimit)}
-	if err := http.NewResponseController(c.Response().Writer).SetReadDeadline(time.Now().Add(uploadTimeout)); err != nil {
-		return err
-	}
-	data, err := readAll(c, s.opt.FileLimit, tooLarge)
+	data, done, err := s.spool(c, who, s.opt.FileLimit, tooLarge)
 	if err != nil {
 		return err
 	}
+	defer done()
 	f, err := s.hub.CreateFile(c.Request().Context(), who.user, name, data)
 	if err != nil {
 		return err

@@ -208,6 +208,7 @@ func (s *Server) private(f func(c echo.Context, who identity) error) echo.Handle
 		if err != nil {
 			return err
 		}
+		c.Set(userKey, who.user)
 		return f(c, who)
 	}
 }

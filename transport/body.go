@@ -29,11 +29,15 @@ const (
 	bodyTimeout  = 30 * time.Second // to read all of it
 	drainTimeout = 5 * time.Second  // to read what nobody wants
 	drainMax     = 16 << 20         // bytes of that
+	strangerMax  = 16 << 10         // bytes of a body of who has not logged in
 )
 
-// readBody reads a request's body of the media type, within the limit. No body
-// at all has no type.
-func (s *Server) readBody(c echo.Context, media string) ([]byte, error) {
+// userKey is where a request has the user whose it is.
+const userKey = "user"
+
+// readBody reads a request's body of the media type, within the limit and most,
+// and within the budget of who sends it. No body at all has no type.
+func (s *Server) readBody(c echo.Context, media string, most int64) ([]byte, error) {
 	given := c.Request().Header.Get("Content-Type")
 	if given == "" && c.Request().ContentLength == 0 {
 		return nil, nil
@@ -42,28 +46,43 @@ func (s *Server) readBody(c echo.Context, media string) ([]byte, error) {
 	if err != nil || got != media {
 		return nil, &hub.Error{Code: codeUnsupported, Msg: "the body must be " + media}
 	}
-	setReadDeadline(c, time.Now().Add(bodyTimeout))
-	return readAll(c, s.opt.BodyLimit, &hub.Error{Code: hub.CodeTooLarge, Msg: fmt.Sprintf("the body is over %d bytes", s.opt.BodyLimit)})
-}
-
-// readAll reads a request's body. Of one over the limit it reads no more than
-// that, or nothing if the request says how long it is.
-func readAll(c echo.Context, limit int64, tooLarge *hub.Error) ([]byte, error) {
-	if c.Request().ContentLength > limit {
-		return nil, tooLarge
+	limit := min(s.opt.BodyLimit, most)
+	share := s.strangers.of("address " + c.RealIP())
+	if who, ok := c.Get(userKey).(hub.UserID); ok {
+		share = s.bodies.of("user "+string(who), "address "+c.RealIP())
 	}
-	body, err := io.ReadAll(io.LimitReader(c.Request().Body, limit+1))
-	setReadDeadline(c, time.Time{}) // net/http watches the connection by reading on
-	renewCalls(c)
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, &hub.Error{Code: codeTimeout, Msg: "the body took too long"}
-	case err != nil:
-		return nil, &hub.Error{Code: hub.CodeInvalid, Msg: "the body broke off", Err: err}
-	case int64(len(body)) > limit:
+	// The request holds it for as long as it takes to decode; what it asks for is
+	// counted elsewhere.
+	defer share.release()
+	tooLarge := &hub.Error{Code: hub.CodeTooLarge, Msg: fmt.Sprintf("the body is over %d bytes", limit)}
+	if c.Request().ContentLength > limit {
+		return nil, tooLarge // it need not be read for that
+	}
+	in := &paced{c: c, share: share, began: time.Now(), rate: uploadSlow, most: bodyTimeout}
+	body, err := io.ReadAll(io.LimitReader(in, limit+1))
+	if err := bodyRead(c, err); err != nil {
+		return nil, err
+	}
+	if int64(len(body)) > limit {
 		return nil, tooLarge
 	}
 	return body, nil
+}
+
+// bodyRead is called when a body has been read, with the error of that.
+func bodyRead(c echo.Context, err error) error {
+	setReadDeadline(c, time.Time{}) // net/http watches the connection by reading on
+	renewCalls(c)
+	var refused *hub.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused):
+		return refused
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &hub.Error{Code: codeTimeout, Msg: "the body took too long"}
+	}
+	return &hub.Error{Code: hub.CodeInvalid, Msg: "the body broke off", Err: err}
 }
 
 func setReadDeadline(c echo.Context, at time.Time) {
@@ -93,7 +112,11 @@ func drain(c echo.Context, code hub.Code) {
 
 // readJSON reads a request's body into a struct, strictly.
 func (s *Server) readJSON(c echo.Context, into any) error {
-	body, err := s.readBody(c, "application/json")
+	most := s.opt.BodyLimit
+	if c.Get(userKey) == nil {
+		most = strangerMax
+	}
+	body, err := s.readBody(c, "application/json", most)
 	if err != nil {
 		return err
 	}
@@ -102,7 +125,7 @@ func (s *Server) readJSON(c echo.Context, into any) error {
 
 // readOptionalJSON is readJSON for a body that may be left out.
 func (s *Server) readOptionalJSON(c echo.Context, into any) error {
-	body, err := s.readBody(c, "application/json")
+	body, err := s.readBody(c, "application/json", s.opt.BodyLimit)
 	if err != nil || len(body) == 0 {
 		return err
 	}

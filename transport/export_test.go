@@ -18,3 +18,10 @@ func (s *Server) Throttled() int {
 	defer s.perAccount.mu.Unlock()
 	return len(s.perAccount.keys)
 }
+
+// Held returns how many bytes of WebSocket messages the server holds.
+func (s *Server) Held() int64 {
+	s.messages.mu.Lock()
+	defer s.messages.mu.Unlock()
+	return s.messages.used
+}

@@ -30,6 +30,7 @@ type Options struct {
 	LoginLifetime  time.Duration                   // of a login, however much it is used; 30 days
 	Grace          time.Duration                   // for a refresh token just replaced; 10 s
 	BodyLimit      int64                           // bytes; 1 MiB
+	SpoolDir       string                          // where uploads lie until all of them is there; the system's if empty
 	FileLimit      int64                           // bytes of an attached file, the hub's; 10 MiB
 	Heartbeat      time.Duration                   // 20 s
 	AuthTimeout    time.Duration                   // of a WebSocket; 5 s
@@ -48,6 +49,16 @@ type Options struct {
 	now       func() time.Time // the clock of failed logins
 }
 
+// Bytes of bodies that are under way at a time, of all and of each user and
+// address; more where one body may be larger. Of strangers, many may share an
+// address.
+const (
+	bodiesAll     = 64 << 20
+	bodiesEach    = 8 << 20
+	strangersAll  = 8 << 20
+	strangersEach = 1 << 20
+)
+
 // Server answers everything that comes from outside.
 type Server struct {
 	hub        *hub.Hub
@@ -64,6 +75,11 @@ type Server struct {
 	rightIP    *throttle // logins that succeed: each costs hashing
 	rightOne   *throttle // the same, by account
 	signUps    *throttle // by address
+	bodies     *budget   // of requests
+	strangers  *budget   // of requests of who has not logged in
+	messages   *budget   // of WebSocket messages
+	uploads    *budget   // on disk
+	loading    chan struct{}
 	origins    map[string]bool
 	proxies    []netip.Prefix
 	hosts      *hosts
@@ -120,7 +136,10 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 		perIP: newThrottle(time.Second, 60, opt.now), perAccount: newThrottle(3*time.Second, 10, opt.now),
 		perPlace: newThrottle(time.Second, 10, opt.now), signUps: newThrottle(2*time.Second, 30, opt.now),
 		rightIP: newThrottle(time.Second/2, 120, opt.now), rightOne: newThrottle(time.Second, 40, opt.now),
-		bell: make(chan struct{}, 1),
+		bell:   make(chan struct{}, 1),
+		bodies: newBudget(max(bodiesAll, 4*opt.BodyLimit), max(bodiesEach, 2*opt.BodyLimit)), strangers: newBudget(strangersAll, strangersEach),
+		messages: newBudget(max(bodiesAll, 4*readLimitAfter*opt.BodyLimit), max(bodiesEach, 2*readLimitAfter*opt.BodyLimit)),
+		uploads:  newBudget(8*uploadsWhole*opt.FileLimit, uploadsWhole*opt.FileLimit), loading: make(chan struct{}, loadedMax),
 	}
 	for _, o := range opt.Origins {
 		s.origins[o] = true

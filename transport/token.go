@@ -47,7 +47,7 @@ type tokenResponse struct {
 
 // readForm reads a form that has only the fields named.
 func (s *Server) readForm(c echo.Context, fields ...string) (url.Values, error) {
-	body, err := s.readBody(c, "application/x-www-form-urlencoded")
+	body, err := s.readBody(c, "application/x-www-form-urlencoded", strangerMax)
 	if err != nil {
 		return nil, err
 	}

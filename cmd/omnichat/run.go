@@ -86,7 +86,7 @@ func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 		warnings = append(warnings, transport.Warning{Code: "signing_key_in_clear", Detail: keyInClear})
 	}
 	server := transport.New(h, db, transport.Options{
-		Secret: key, Origins: cfg.Origins, TrustedProxies: cfg.Proxies, Hosts: cfg.hosts(), FileLimit: cfg.FileBytes, Web: web.Dist(), Logger: log,
+		Secret: key, Origins: cfg.Origins, TrustedProxies: cfg.Proxies, Hosts: cfg.hosts(), FileLimit: cfg.FileBytes, SpoolDir: spoolDir(cfg), Web: web.Dist(), Logger: log,
 		BodyLimit: cfg.BodyLimit, Heartbeat: cfg.Heartbeat, AuthTimeout: cfg.AuthWait, MaxSockets: cfg.MaxSockets,
 		LoginLifetime: cfg.LoginLife, Warnings: warnings,
 		Metrics: metrics, MetricsToken: cfg.MetricsTok,
@@ -169,6 +169,18 @@ func serveMetrics(cfg Config, metrics http.Handler, log *slog.Logger) (here http
 			log.Error("serve the metrics", "err", err)
 		}
 	}, nil
+}
+
+// spoolDir is where uploads lie until all of them is there. The system's folder
+// may be in memory.
+func spoolDir(cfg Config) string {
+	switch {
+	case cfg.FilesDir != "":
+		return cfg.FilesDir
+	case cfg.DatabaseURL == "":
+		return cfg.DataDir
+	}
+	return ""
 }
 
 func asGauge(on bool) int {
