@@ -2,8 +2,8 @@ package hub
 
 import (
 	"context"
-	"errors"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -66,10 +66,10 @@ type listing struct {
 	busy   chan struct{} // closed when the reading has ended; nil if there is none
 }
 
-// get returns what is known, read by read if that is too old. Whoever else wants
-// the same meanwhile waits for that reading; ctx ends the wait, and a reading when
-// its own limit does.
-func (l *listings) get(ctx context.Context, of listed, read func(ctx context.Context) ([]Model, time.Duration, error)) ([]Model, error) {
+// lately returns what is known, read anew if that is too old. Whoever else wants the
+// same meanwhile waits for the same reading; ctx ends the wait, and not the reading.
+func (h *Hub) lately(ctx context.Context, of listed, read func(ctx context.Context) ([]Model, time.Duration, error)) ([]Model, error) {
+	l := &h.lists
 	l.mu.Lock()
 	e := l.of[of]
 	if e == nil {
@@ -83,29 +83,34 @@ func (l *listings) get(ctx context.Context, of listed, read func(ctx context.Con
 		defer l.mu.Unlock()
 		return e.models, e.err
 	}
-	busy := e.busy
-	if busy == nil {
+	if e.busy == nil {
 		e.busy = make(chan struct{})
-		l.mu.Unlock()
-		return l.read(context.WithoutCancel(ctx), e, read) // it is kept, whoever hangs up
+		h.loops.Go(func() { h.readList(e, read) })
 	}
+	busy := e.busy
 	l.mu.Unlock()
 	select {
 	case <-busy:
 	case <-ctx.Done():
+		return nil, errUnlisted
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return e.models, e.err
 }
 
-func (l *listings) read(ctx context.Context, e *listing, read func(ctx context.Context) ([]Model, time.Duration, error)) ([]Model, error) {
+// readList reads a list for all who wait for it.
+func (h *Hub) readList(e *listing, read func(ctx context.Context) ([]Model, time.Duration, error)) {
 	var models []Model
 	var goodFor time.Duration
-	err := errUnlisted // of a panic
+	var err error
 	defer func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
+		if r := recover(); r != nil {
+			h.log.Error("provider panicked", "panic", r, "stack", string(debug.Stack()))
+			err = errUnlisted
+		}
+		h.lists.mu.Lock()
+		defer h.lists.mu.Unlock()
 		close(e.busy)
 		e.busy, e.err, e.until = nil, err, time.Now().Add(goodFor)
 		if err == nil {
@@ -114,18 +119,14 @@ func (l *listings) read(ctx context.Context, e *listing, read func(ctx context.C
 			e.until = time.Now().Add(partFor)
 		}
 	}()
-	models, goodFor, err = read(ctx)
-	if err != nil {
-		return e.models, err
-	}
-	return models, nil
+	models, goodFor, err = read(h.base)
 }
 
-var errUnlisted = errors.New("the list was not read")
+var errUnlisted = &Error{Code: CodeProviderTimeout, Msg: "The provider did not list its models in time."}
 
 // list returns a provider's models, and why they were not read the last time.
 func (h *Hub) list(ctx context.Context, name string, v Vendor) ([]Model, error) {
-	return h.lists.get(ctx, listed{provider: v.Provider}, func(ctx context.Context) ([]Model, time.Duration, error) {
+	return h.lately(ctx, listed{provider: v.Provider}, func(ctx context.Context) ([]Model, time.Duration, error) {
 		models, err := v.Provider.Models(ctx)
 		if err != nil {
 			h.log.Warn("list models", "provider", name, "err", err)
@@ -248,7 +249,7 @@ func (h *Hub) describe(ctx context.Context, v Vendor, name string) Model {
 	if !ok {
 		return Model{}
 	}
-	got, err := h.lists.get(ctx, listed{v.Provider, name}, func(ctx context.Context) ([]Model, time.Duration, error) {
+	got, err := h.lately(ctx, listed{v.Provider, name}, func(ctx context.Context) ([]Model, time.Duration, error) {
 		ctx, cancel := context.WithTimeout(ctx, describeFor)
 		defer cancel()
 		m, err := d.Describe(ctx, name)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // moody lists its models unless it is down.
@@ -37,7 +39,8 @@ func TestModelsAreListedWhateverFails(t *testing.T) {
 				t.Errorf("%s: %+v, %v", when, got, err)
 			}
 		}
-		list("for a client that hung up", gone, 0)
+		_, _ = h.Models(gone, "u") // which nobody reads
+		synctest.Wait()
 		list("then", t.Context(), 0)
 		provider.down = true
 		pause(t.Context(), 2*modelsFor)
@@ -79,4 +82,58 @@ func TestWhatIsBesideTheTextIsBounded(t *testing.T) {
 	if !st.pristine() {
 		t.Error("nothing was shown")
 	}
+}
+
+// counted lists its models when it may, and counts how often it was asked.
+type counted struct {
+	moody
+	gate  chan struct{}
+	asked atomic.Int32
+}
+
+func (c *counted) Models(context.Context) ([]Model, error) {
+	c.asked.Add(1)
+	<-c.gate
+	return []Model{{ID: "m", Context: 4096}}, nil
+}
+
+// TestOneListIsOneForAll asks for a provider's models for many users at once, and
+// for what one of them can do.
+func TestOneListIsOneForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newSim(1).replicas[0].hub
+		provider := &counted{gate: make(chan struct{})}
+		h.vendors = Fixed{"x": provider}
+		for _, user := range []UserID{"ann", "bob", "cid"} {
+			go func() {
+				if got, err := h.Models(t.Context(), user); err != nil || len(got.Items) != 1 {
+					t.Errorf("%s: %+v, %v", user, got, err)
+				}
+			}()
+			go func() {
+				if m := h.modelOf(t.Context(), Vendor{Provider: provider}, "x/m"); m.Context != 4096 {
+					t.Errorf("%s: %+v", user, m)
+				}
+			}()
+		}
+		synctest.Wait()
+		close(provider.gate)
+		synctest.Wait()
+		if n := provider.asked.Load(); n != 1 {
+			t.Errorf("the provider was asked %d times", n)
+		}
+	})
+}
+
+// TestUnansweredListDelaysNoQuestionForLong asks a model whose provider says nothing.
+func TestUnansweredListDelaysNoQuestionForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newSim(1).replicas[0].hub
+		provider := &counted{gate: make(chan struct{})}
+		defer close(provider.gate)
+		began := time.Now()
+		if m := h.modelOf(t.Context(), Vendor{Provider: provider}, "x/m"); m.Context != 0 || time.Since(began) > describeFor {
+			t.Errorf("%+v after %s", m, time.Since(began))
+		}
+	})
 }
