@@ -216,7 +216,7 @@ func (s *Server) routes() *echo.Echo {
 	e.GET("/openapi.yaml", specification(openAPI))
 	e.GET("/asyncapi.yaml", specification(asyncAPI))
 	e.GET("/config.json", s.config)
-	for _, path := range []string{"/", "/login", "/settings", "/c/:session", "/live/:token"} {
+	for _, path := range []string{"/", "/login", "/settings", "/c/:session", "/live", "/live/:token", "/join", "/reset"} {
 		e.GET(path, s.page)
 	}
 	e.GET("/assets/*", s.asset)

@@ -51,7 +51,7 @@ func TestEveryRouteIsInTheDocument(t *testing.T) {
 		}
 	}
 	param := regexp.MustCompile(`:(\w+)`)
-	pages := []string{"/", "/login", "/settings", "/c/:session", "/live/:token", "/assets/*"}
+	pages := []string{"/", "/login", "/settings", "/c/:session", "/live", "/live/:token", "/join", "/reset", "/assets/*"}
 	s := New(nil, nil, Options{Metrics: http.NotFoundHandler()})
 	defer s.Shutdown(t.Context())
 	for _, r := range s.echo.Routes() {
