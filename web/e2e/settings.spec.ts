@@ -200,3 +200,34 @@ test('the admin sets a price, and it counts; the usage is shown', async ({ page,
   await page.getByRole('button', { name: 'Undo the price of gpt-5', exact: true }).click();
   await expect(page.getByRole('cell', { name: 'gpt-5', exact: true })).toBeVisible();
 });
+
+test('the admin is told of a proxy that is not named, and nobody else', async ({ browser, context, page, server }) => {
+  const complaints = watch(context);
+  await fetch(`${server.url}/healthz`, { headers: { 'X-Forwarded-For': '192.0.2.1' } });
+  await register(page, server.url);
+  await page.goto(`${server.url}/settings`);
+  await expect(page.getByText('OMNICHAT_TRUSTED_PROXIES')).toBeVisible();
+  await everyWay(page, 'warnings');
+  const other = await browser.newPage();
+  await register(other, server.url, 'bob');
+  await other.goto(`${server.url}/settings`);
+  await expect(other.getByRole('tab', { name: 'Defaults' })).toBeVisible();
+  await expect(other.getByText('OMNICHAT_TRUSTED_PROXIES')).toHaveCount(0);
+  await other.close();
+  expect(complaints).toEqual([]);
+});
+
+test('a password that others would try is refused, and the page says why', async ({ page, server }) => {
+  await page.goto(`${server.url}/login`);
+  await page.getByRole('button', { name: 'Make an account' }).click();
+  await page.getByLabel('Username').fill('margaret');
+  for (const [password, why] of [
+    ['password', 'most common'],
+    ['margaret1', 'username'],
+    ['OmniChat1', 'name of this site'],
+  ] as const) {
+    await page.getByRole('textbox', { name: 'Password' }).fill(password);
+    await page.getByRole('button', { name: 'Register' }).click();
+    await expect(page.getByRole('alert')).toContainText(why);
+  }
+});

@@ -6,6 +6,7 @@ import { loadModels } from '../features/models/modelsSlice';
 import { Defaults } from '../features/settings/Defaults';
 import { Endpoints } from '../features/settings/Endpoints';
 import { Prices } from '../features/settings/Prices';
+import { Warnings } from '../features/settings/Warnings';
 import { UsagePage } from '../features/usage/UsagePage';
 import { Screen } from '../shared/ui/Screen';
 import { useAppDispatch, useAppSelector } from './hooks';
@@ -45,6 +46,7 @@ export function SettingsPage() {
             Settings
           </Title>
         </Group>
+        <Warnings />
         {error && (
           <Alert color="red" role="alert" mb="md">
             {error}

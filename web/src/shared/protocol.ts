@@ -100,6 +100,12 @@ export interface Price {
   output: number;
 }
 
+/** Something about how the server is set up. */
+export interface Warning {
+  code: string;
+  detail: string;
+}
+
 export interface ModelPrice extends Price {
   model: string;
   custom: boolean;

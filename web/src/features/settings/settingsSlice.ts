@@ -1,7 +1,7 @@
 import { createSlice } from '@reduxjs/toolkit';
 import { forgotten } from '../../shared/events';
 import { answerCounts, askedFor, askingFailed, newOrder, type Order } from '../../shared/order';
-import type { Endpoint, ModelPrice, Price, UserSettings } from '../../shared/protocol';
+import type { Endpoint, ModelPrice, Price, UserSettings, Warning } from '../../shared/protocol';
 import { callThunk } from '../../shared/thunk';
 
 export const loadSettings = callThunk<UserSettings>('settings/load', (api) => api.json('GET', '/users/me/settings'));
@@ -56,12 +56,16 @@ export const deletePrice = callThunk<ModelPrice[], string>('settings/deletePrice
   return items(api.json('GET', '/prices'));
 });
 
+/** For admins alone. */
+export const loadWarnings = callThunk<Warning[]>('settings/warnings', (api) => items(api.json('GET', '/warnings')));
+
 type List = 'mine' | 'endpoints' | 'prices';
 
 interface SettingsState {
   mine: UserSettings | null;
   endpoints: Endpoint[] | null;
   prices: ModelPrice[] | null;
+  warnings: Warning[];
   orders: Record<List, Order>;
   /** Why something could not be read. */
   error: string;
@@ -71,6 +75,7 @@ const initialState: SettingsState = {
   mine: null,
   endpoints: null,
   prices: null,
+  warnings: [],
   orders: { mine: newOrder(), endpoints: newOrder(), prices: newOrder() },
   error: '',
 };
@@ -81,6 +86,9 @@ const settingsSlice = createSlice({
   reducers: {},
   extraReducers: (builder) => {
     builder.addCase(forgotten, () => initialState);
+    builder.addCase(loadWarnings.fulfilled, (state, { payload }) => {
+      state.warnings = payload;
+    });
     /** What a thunk answers is one of the lists. */
     const answers = <T extends UserSettings | Endpoint[] | ModelPrice[], Arg>(
       thunk: ReturnType<typeof callThunk<T, Arg>>,

@@ -1,0 +1,19 @@
+import { Alert } from '@mantine/core';
+import { useEffect } from 'react';
+import { useAppDispatch, useAppSelector } from '../../app/hooks';
+import { loadWarnings } from './settingsSlice';
+
+/** What the admin should know of how the server is set up. */
+export function Warnings() {
+  const dispatch = useAppDispatch();
+  const admin = useAppSelector((state) => state.auth.user?.role === 'admin');
+  const warnings = useAppSelector((state) => state.settings.warnings);
+  useEffect(() => {
+    if (admin) dispatch(loadWarnings());
+  }, [admin, dispatch]);
+  return warnings.map(({ code, detail }) => (
+    <Alert key={code} color="yellow" variant="outline" mb="md" style={{ overflowWrap: 'anywhere' }}>
+      {detail}
+    </Alert>
+  ));
+}
