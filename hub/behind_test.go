@@ -136,7 +136,7 @@ func (b awayBus) Up() error { return errSimAway }
 func outage(ctx context.Context, err error) (c *committer, st *stream, wait func()) {
 	c = newCommitter(nil, awayBus{err: err}, slog.New(slog.DiscardHandler))
 	c.owned = func(context.Context) (map[MessageID]int64, error) { return nil, errSimAway }
-	st = &stream{limit: AnswerMax, id: "m", session: "s", epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: "m", SessionID: "s"}), head: encode(openHead{})}
+	st = &stream{limit: AnswerMax, held: newRoom(AnswerMax, AnswerMax), id: "m", session: "s", epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: "m", SessionID: "s"}), head: encode(openHead{})}
 	c.save = func(_ context.Context, batch []*chunk, _ bool) error {
 		st.checkpoint(batch)
 		return nil
