@@ -127,7 +127,7 @@ var errUnlisted = &Error{Code: CodeProviderTimeout, Msg: "The provider did not l
 // list returns a provider's models, and why they were not read the last time.
 func (h *Hub) list(ctx context.Context, name string, v Vendor) ([]Model, error) {
 	return h.lately(ctx, listed{provider: v.Provider}, func(ctx context.Context) ([]Model, time.Duration, error) {
-		models, err := v.Provider.Models(ctx)
+		models, err := v.Models(ctx)
 		if err != nil {
 			h.log.Warn("list models", "provider", name, "err", err)
 		}
