@@ -1,6 +1,6 @@
 import { type BrowserContext, expect, type Page } from '@playwright/test';
 import { answer, ask, choose, composer, question, register, watch } from './page';
-import { picture } from './picture';
+import { noise, picture } from './picture';
 import { test } from './test';
 
 const cat = { name: 'cat.png', mimeType: 'image/png', buffer: picture(10, 10) };
@@ -120,14 +120,16 @@ test('what cannot be attached says why, and keeps the rest', async ({ page, serv
   await expect(chips(page).getByText('195 KiB is too large: 98 KiB at most.')).toBeVisible();
   await attach(page, { name: 'tool.zip', mimeType: 'application/zip', buffer: Buffer.from('PK\0\0') });
   await expect(chips(page).getByText('Neither a PNG')).toBeVisible();
-  await attach(page, { name: 'latin.txt', mimeType: 'text/plain', buffer: Buffer.from([0xe4, 0xf6]) });
-  await expect(chips(page).getByText('text in UTF-8')).toBeVisible();
+  const damaged = Buffer.from(cat.buffer);
+  damaged[50] ^= 1;
+  await attach(page, { name: 'damaged.png', mimeType: 'image/png', buffer: damaged });
+  await expect(chips(page).getByText('the image is damaged')).toBeVisible();
   await attach(page, cat, notes);
   await expect(chips(page).getByText('18 bytes', { exact: true })).toBeVisible();
   await composer(page).fill('Look');
   await expect(page.getByText('Remove what could not be attached')).toBeVisible();
   await expect(page.getByRole('button', { name: 'Send' })).toBeDisabled();
-  for (const name of ['long.txt', 'tool.zip', 'latin.txt'])
+  for (const name of ['long.txt', 'tool.zip', 'damaged.png'])
     await page.getByRole('button', { name: `Remove ${name}` }).click();
   await expect(page.getByRole('button', { name: 'Send' })).toBeEnabled();
   await attach(page, notes, notes);
@@ -172,4 +174,43 @@ test('a refused send is retried with another model', async ({ page, server }) =>
   await expect(page.getByRole('article', { name: 'You' })).toHaveCount(2);
   await expect(sent(page).getByRole('listitem')).toHaveCount(1);
   await expect(answer(page)).toContainText('gpt-5, with 1 image');
+});
+
+test.describe('an image that is large', () => {
+  test.use({ env: {} });
+
+  test('is scaled down before it is uploaded, and says so', async ({ page, provider, server }) => {
+    await register(page, server.url);
+    await choose(page, 'gpt-5');
+    const large = noise(6000, 4000, 700);
+    expect(large.length).toBeGreaterThan(10 * 1024 * 1024); // than the server takes
+    const uploading = page.waitForResponse((r) => r.url().includes('/attachments?'));
+    await attach(page, { name: 'large.png', mimeType: 'image/png', buffer: large });
+    await expect(chips(page).getByRole('status')).toHaveText('Scaled down to 2000 × 1333');
+
+    const upload = await uploading;
+    const { id } = (await upload.json()) as { id: string };
+    const { authorization } = await upload.request().allHeaders();
+    const kept = await page.request.get(`${server.url}/attachments/${id}`, { headers: { authorization } });
+    const type = kept.headers()['content-type'];
+    const body = await kept.body();
+    expect(body.length).toBeLessThanOrEqual((5 * 1024 * 1024 * 3) / 4); // 5 MiB in base64
+    const size = await page.evaluate(
+      async ([type, data]) => {
+        const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+        const { width, height } = await createImageBitmap(new Blob([bytes], { type }));
+        return [width, height];
+      },
+      [type, body.toString('base64')],
+    );
+    expect(size).toEqual([2000, 1333]);
+
+    await attach(page, { name: 'cut.png', mimeType: 'image/png', buffer: large.subarray(0, large.length / 2) });
+    await expect(chips(page).getByText('The image is damaged or not whole.')).toBeVisible();
+    await page.getByRole('button', { name: 'Remove cut.png' }).click();
+
+    await ask(page, 'What is on it?');
+    await expect(answer(page)).toContainText('with 1 image');
+    expect(JSON.stringify(provider.asked[0].messages)).toContain(`data:${type};base64,`);
+  });
 });

@@ -1,5 +1,5 @@
 import { ActionIcon, Progress } from '@mantine/core';
-import { IconAlertTriangle, IconFileText, IconX } from '@tabler/icons-react';
+import { IconAlertTriangle, IconFileText, IconPhoto, IconX } from '@tabler/icons-react';
 import { bytes } from '../../../shared/format';
 import { keptBlob } from './blobs';
 import { isImage } from './check';
@@ -16,6 +16,10 @@ export function FileChips({ files, onRemove }: { files: DraftFile[]; onRemove: (
         <li key={f.key} className={styles.chip} data-failed={f.error !== '' || undefined}>
           {f.error ? (
             <IconAlertTriangle size={20} />
+          ) : isImage(f) && f.preparing ? (
+            <span className={styles.thumbnail}>
+              <IconPhoto size={22} />
+            </span>
           ) : isImage(f) ? (
             <Thumbnail id={f.id && !keptBlob(f.key) ? f.id : f.key} />
           ) : (
@@ -25,14 +29,23 @@ export function FileChips({ files, onRemove }: { files: DraftFile[]; onRemove: (
             <span className={styles.name} title={f.name}>
               {f.name}
             </span>
+            {!f.error && (
+              <span role="status" className={styles.size}>
+                {f.note}
+              </span>
+            )}
             {f.error ? (
               <span role="alert" className={styles.error}>
                 {f.error}
               </span>
             ) : f.id ? (
-              <span className={styles.size}>{bytes(f.size)}</span>
+              !f.note && <span className={styles.size}>{bytes(f.size)}</span>
             ) : (
-              <Progress value={f.progress * 100} size="sm" aria-label={`Uploading ${f.name}`} />
+              <Progress
+                value={f.progress * 100}
+                size="sm"
+                aria-label={`${f.preparing ? 'Preparing' : 'Uploading'} ${f.name}`}
+              />
             )}
           </span>
           <ActionIcon

@@ -7,14 +7,16 @@ const IMAGES = ['image/png', 'image/jpeg', 'image/gif', 'image/webp'];
 export function limitsText(limits: Limits | null): string {
   const kinds = 'PNG, JPEG, GIF or WebP images, and text files';
   if (!limits) return kinds;
-  return `${kinds}. Up to ${limits.files_per_prompt} with a message, ${bytes(limits.file_bytes)} each`;
+  return `${kinds}. Up to ${limits.files_per_prompt} with a message, ${bytes(limits.file_bytes)} each; large images are scaled down`;
 }
 
 export const isImage = (file: Pick<Attachment, 'media_type'>): boolean => file.media_type.startsWith('image/');
 
+/** Whether a file may be scaled down. A GIF may move, and stays as it is. */
+export const isScalable = (file: File): boolean => IMAGES.includes(file.type) && file.type !== 'image/gif';
+
 /** Why a file cannot be attached, as far as the page can tell; the server looks closer. */
-export async function refusalOf(file: File, others: number, limits: Limits | null): Promise<string> {
-  if (limits && others >= limits.files_per_prompt) return `Only ${limits.files_per_prompt} files go with one message.`;
+export async function refusalOf(file: File, limits: Limits | null): Promise<string> {
   if (file.size === 0) return 'The file is empty.';
   if (limits && file.size > limits.file_bytes)
     return `${bytes(file.size)} is too large: ${bytes(limits.file_bytes)} at most.`;

@@ -4,6 +4,9 @@ import { Api } from '../../../shared/api';
 import { forgotten } from '../../../shared/events';
 import { loadLimits } from '../../../shared/limitsSlice';
 import { attachFiles, filesMoved, filesSent, removeFile } from './filesSlice';
+import * as scale from './scale';
+
+vi.mock('./scale', { spy: true });
 
 const limits = {
   file_bytes: 100,
@@ -67,6 +70,32 @@ it('says of each file why it is refused, and sends none of those', async () => {
     'Only 2 files go with one message.',
   ]);
   expect(p.upload).toHaveBeenCalledTimes(2);
+});
+
+it('uploads what an image has become, under its new name', async () => {
+  const p = page();
+  vi.mocked(scale.fitted).mockImplementationOnce(async () => {
+    expect(p.files()).toMatchObject([{ name: 'a.png', size: 200, preparing: true }]);
+    return { file: new File(['abc'], 'a.jpg', { type: 'image/jpeg' }), note: 'Scaled down to 3 × 1' };
+  });
+  p.upload.mockImplementation(async (path, file) => {
+    expect(path).toContain('name=a.jpg');
+    expect(p.files()).toMatchObject([{ name: 'a.jpg', size: file.size, media_type: 'image/jpeg', preparing: false }]);
+    return { ...uploaded('a.jpg'), media_type: 'image/jpeg' } as never;
+  });
+  const image = new File([new Uint8Array(200)], 'a.png', { type: 'image/png' }); // over the limit as it is
+  await p.store.dispatch(attachFiles({ draft: 'new', files: [image] }));
+  expect(p.files()).toMatchObject([{ id: 'id of a.jpg', error: '', note: 'Scaled down to 3 × 1' }]);
+});
+
+it('says what is wrong with an image, and uploads none', async () => {
+  const p = page();
+  const cut = new File([new Uint8Array([0x89, 0x50, 0x4e, 0x47])], 'a.png', {
+    type: 'image/png',
+  });
+  await p.store.dispatch(attachFiles({ draft: 'new', files: [cut] }));
+  expect(p.files()).toMatchObject([{ error: 'The image is damaged or not whole.' }]);
+  expect(p.upload).not.toHaveBeenCalled();
 });
 
 it('takes a file back while it is on its way', async () => {

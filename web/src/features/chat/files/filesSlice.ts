@@ -4,7 +4,7 @@ import { forgotten } from '../../../shared/events';
 import { type Attachment, type Limits, newId } from '../../../shared/protocol';
 import type { Extra } from '../../../shared/thunk';
 import { forgetBlobs, keepBlob, keptBlob } from './blobs';
-import { nameOf, refusalOf } from './check';
+import { isScalable, nameOf, refusalOf } from './check';
 
 const KEY = 'omnichat-files';
 
@@ -17,6 +17,10 @@ export interface DraftFile {
   /** From 0 to 1. */
   progress: number;
   error: string;
+  /** It is not known yet what will be uploaded. */
+  preparing?: boolean;
+  /** What was done to it before it was uploaded. */
+  note?: string;
   /** Set once it is uploaded. */
   id?: string;
 }
@@ -35,22 +39,27 @@ const uploads = new Map<string, AbortController>();
 export const attachFiles = createAsyncThunk<void, { draft: string; files: File[] }, Config>(
   'files/attach',
   async ({ draft, files }, { extra, dispatch, getState }) => {
-    const one = async (file: File) => {
+    const one = async (chosen: File) => {
       const key = newId();
       const good = (getState().files.drafts[draft] ?? []).filter((f) => !f.error).length;
-      const name = nameOf(file);
-      dispatch(
-        fileAdded({ draft, file: { key, name, size: file.size, media_type: file.type, progress: 0, error: '' } }),
-      );
-      const refusal = await refusalOf(file, good, getState().limits.known);
-      if (refusal) {
-        dispatch(fileFailed({ key, error: refusal }));
+      const limits = getState().limits.known;
+      const first = { name: nameOf(chosen), size: chosen.size, media_type: chosen.type };
+      dispatch(fileAdded({ draft, file: { ...first, key, progress: 0, error: '', preparing: true } }));
+      const { file, note, error } =
+        limits && good >= limits.files_per_prompt
+          ? { file: chosen, note: '', error: `Only ${limits.files_per_prompt} files go with one message.` }
+          : await prepared(chosen, limits);
+      if (error) {
+        dispatch(fileFailed({ key, error }));
         return;
       }
       if (!find(getState().files, key)) return; // removed meanwhile
       const control = new AbortController();
       uploads.set(key, control);
       keepBlob(key, file);
+      const { size, type: media_type } = file;
+      const name = nameOf(file);
+      dispatch(filePrepared({ key, file: { name, size, media_type, note, preparing: false } }));
       try {
         const progress = (part: number) => dispatch(fileProgressed({ key, part }));
         const path = `/attachments?name=${encodeURIComponent(name)}`;
@@ -66,6 +75,17 @@ export const attachFiles = createAsyncThunk<void, { draft: string; files: File[]
     await Promise.all(files.map(one));
   },
 );
+
+/** What is uploaded of a file, or why nothing is. */
+async function prepared(file: File, limits: Limits | null): Promise<{ file: File; note: string; error: string }> {
+  try {
+    const scale = isScalable(file) ? await import('./scale').catch(() => null) : null;
+    const ready = scale ? await scale.fitted(file, nameOf(file), limits?.file_bytes) : { file, note: '' };
+    return { ...ready, error: await refusalOf(ready.file, limits) };
+  } catch (e) {
+    return { file, note: '', error: e instanceof Error ? e.message : String(e) };
+  }
+}
 
 /** Takes a file out of a draft, on the server as well. */
 export const removeFile = createAsyncThunk<void, { draft: string; file: DraftFile }, Extra>(
@@ -108,6 +128,10 @@ const filesSlice = createSlice({
     fileAdded(state, { payload }: PayloadAction<{ draft: string; file: DraftFile }>) {
       state.drafts[payload.draft] ??= [];
       state.drafts[payload.draft].push(payload.file);
+    },
+    filePrepared(state, { payload }: Keyed<{ file: Partial<DraftFile> }>) {
+      const f = find(state, payload.key);
+      if (f) Object.assign(f, payload.file);
     },
     fileProgressed(state, { payload }: Keyed<{ part: number }>) {
       const f = find(state, payload.key);
@@ -155,6 +179,14 @@ function find(state: FilesState, key: string): DraftFile | undefined {
     .find((f) => f.key === key);
 }
 
-export const { fileAdded, fileProgressed, fileUploaded, fileFailed, filesGivenBack, filesMoved, filesSent } =
-  filesSlice.actions;
+export const {
+  fileAdded,
+  filePrepared,
+  fileProgressed,
+  fileUploaded,
+  fileFailed,
+  filesGivenBack,
+  filesMoved,
+  filesSent,
+} = filesSlice.actions;
 export const filesReducer = filesSlice.reducer;
