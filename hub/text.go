@@ -42,10 +42,10 @@ func textOf(data []byte) ([]byte, bool) {
 			zeros[i%2]++
 		}
 	}
-	switch {
-	case zeros[0] == 0:
+	switch most := len(data) / 4; { // half of all characters
+	case zeros[0] == 0 && zeros[1] > most:
 		return fromUTF16(data, binary.LittleEndian)
-	case zeros[1] == 0:
+	case zeros[1] == 0 && zeros[0] > most:
 		return fromUTF16(data, binary.BigEndian)
 	}
 	return nil, false
@@ -83,8 +83,11 @@ func fromUTF16(data []byte, order binary.ByteOrder) ([]byte, bool) {
 func from1252(data []byte) ([]byte, bool) {
 	out := make([]byte, 0, len(data)+len(data)/8)
 	high := 0
-	for _, b := range data {
+	for i, b := range data {
 		r := rune(b)
+		if b == 0xff && i+1 == len(data) { // no word of these languages ends with it
+			return nil, false
+		}
 		if b >= 0x80 {
 			high++
 			if b < 0xa0 {

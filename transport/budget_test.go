@@ -74,7 +74,7 @@ func TestUploadsInPartsAreWhole(t *testing.T) {
 // buffer's memory, whatever it says its length is.
 func TestUnfinishedUploadsLieOnDisk(t *testing.T) {
 	opt := transportDefaults
-	opt.SpoolDir = t.TempDir()
+	opt.SpoolDir, opt.CallTimeout = t.TempDir(), time.Minute // a busy machine stores slowly
 	s := open(t, opt).users()
 	token := s.ann
 	const uploads, size = 10, 5 << 20

@@ -67,14 +67,15 @@ func TestAllThatAProviderSendsIsToldAndKept(t *testing.T) {
 }
 
 // TestAbsurdUsageIsBounded has an endpoint report what cannot be, of a model that
-// has a price: the answer ends, and the books stay readable.
+// has a price: the answer ends, what is no count is estimated, and the books
+// stay readable.
 func TestAbsurdUsageIsBounded(t *testing.T) {
 	s := open(t, transportDefaults).users()
 	s.do("PUT", "/prices/fake%2Fecho", s.ann, map[string]any{"input": 1000, "cached_input": 1000, "output": 1000}, 204)
 	conn := s.connect(s.ann)
 	for range 3 {
 		_, finish := s.answered(conn, `{"type":"send","ref":1,"content":"lie"}`)
-		if u, _ := finish["usage"].(map[string]any); u["input_tokens"] != 0.0 || u["cached_tokens"] != nil || u["cost"] == nil {
+		if u, _ := finish["usage"].(map[string]any); u["input_tokens"] != 5.0 || u["estimated"] != true || u["cached_tokens"] != nil || u["cost"] == nil {
 			t.Errorf("finish %v", finish)
 		}
 	}
