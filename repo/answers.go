@@ -227,6 +227,9 @@ func (r *Repo) ask(ctx context.Context, tx bun.Tx, q hub.StoredQuestion, session
 	if _, err := add.exec(ctx, tx, args...); err != nil {
 		return out, err
 	}
+	if err := r.keepAsked(ctx, tx, q); err != nil {
+		return out, err
+	}
 	out = hub.Asked{Session: session.session(), UserVersion: session.ListVersion, Settings: settings, Answer: rows[len(rows)-1].message()}
 	if len(rows) == 2 {
 		m := rows[0].message()
@@ -361,6 +364,9 @@ func (r *Repo) EndAnswer(ctx context.Context, e hub.AnswerEnd) (version int64, e
 			return err
 		}
 		if err := r.spend(ctx, tx, e, row.Model); err != nil {
+			return err
+		}
+		if err := r.keepForm(ctx, tx, e.Session, &e.ID, row.Content); err != nil {
 			return err
 		}
 		return deleteJournal(ctx, tx, drop)

@@ -24,7 +24,7 @@ type bound struct {
 
 // boundStatements are all there are.
 type boundStatements struct {
-	isKnown, raiseAsker, addSession, addMessage, addMessages, raiseSession, endMessage, book, journal bound
+	isKnown, raiseAsker, addSession, addMessage, addMessages, raiseSession, endMessage, keepForm, book, journal bound
 }
 
 // newMessage is what a message has from the start, and endOfMessage what the end
@@ -53,6 +53,7 @@ func (r *Repo) prepare(ctx context.Context) error {
 		addMessages:  r.insertion((*messageRow)(nil), 2, newMessage),
 		raiseSession: bound{text: "UPDATE sessions SET version = version + 1 WHERE id = $1 RETURNING version"},
 		endMessage:   r.ending(),
+		keepForm:     bound{text: "INSERT INTO search_forms (session_id, message_id, form) VALUES ($1, $2, $3)"},
 		book:         r.insertion((*spendingRow)(nil), 1, nil),
 		journal:      bound{text: "INSERT INTO journal (entries, created_at) VALUES ($1, $2) RETURNING id"},
 	}
@@ -62,7 +63,7 @@ func (r *Repo) prepare(ctx context.Context) error {
 		return nil
 	}
 	for _, s := range []*bound{
-		&b.isKnown, &b.raiseAsker, &b.addSession, &b.addMessage, &b.addMessages, &b.raiseSession, &b.endMessage, &b.book, &b.journal,
+		&b.isKnown, &b.raiseAsker, &b.addSession, &b.addMessage, &b.addMessages, &b.raiseSession, &b.endMessage, &b.keepForm, &b.book, &b.journal,
 	} {
 		var err error
 		if s.compiled, err = r.writer.DB.PrepareContext(ctx, s.text); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/cipher"
 	"database/sql"
-	"database/sql/driver"
 	"embed"
 	"errors"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -24,37 +22,10 @@ import (
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
-	"modernc.org/sqlite"
 )
 
 //go:embed migrations
 var migrations embed.FS
-
-// lowerSQLite is lower of all letters; SQLite's own knows ASCII only.
-const lowerSQLite = "unicode_lower"
-
-func init() {
-	sqlite.MustRegisterDeterministicScalarFunction(lowerSQLite, 1, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
-		switch v := args[0].(type) {
-		case string:
-			return strings.ToLower(v), nil
-		case []byte:
-			return strings.ToLower(string(v)), nil
-		}
-		return args[0], nil
-	})
-}
-
-// lower is an expression for a text with all letters small.
-func (r *Repo) lower(text string) string {
-	switch {
-	case r.gate != nil:
-		return lowerSQLite + "(" + text + ")"
-	case r.icu: // the database's own locale may know ASCII only
-		return "lower(" + text + ` COLLATE "und-x-icu")`
-	}
-	return "lower(" + text + ")"
-}
 
 // Options says which database is opened.
 type Options struct {
@@ -72,11 +43,11 @@ type Repo struct {
 	writer    *bun.DB // one connection on SQLite, db itself on PostgreSQL
 	gate      *gate   // before SQLite's writer; nil on PostgreSQL
 	guard     *guard  // nil on SQLite
+	former    *former
 	folder    *os.File
 	journal   ledger
 	endpoints endpointCache
 	bound     boundStatements
-	icu       bool // PostgreSQL has ICU's collations
 	shared    bool
 	files     *fileFolder // nil: files lie in the database
 	seal      cipher.AEAD // nil: no keys are kept
@@ -110,6 +81,9 @@ func Open(ctx context.Context, opt Options) (r *Repo, err error) {
 	}
 	if err == nil && opt.FilesDir != "" {
 		err = r.openFiles(ctx, opt.FilesDir)
+	}
+	if err == nil {
+		r.former = r.startFormer()
 	}
 	return r, err
 }
@@ -168,9 +142,6 @@ func (r *Repo) openPostgres(ctx context.Context, dsn string) error {
 	if r.guard, err = guardReplica(ctx, db, r.shared); err != nil {
 		return err
 	}
-	if err := r.db.NewRaw("SELECT EXISTS (SELECT 1 FROM pg_collation WHERE collname = 'und-x-icu')").Scan(ctx, &r.icu); err != nil {
-		return fmt.Errorf("read PostgreSQL's collations: %w", err)
-	}
 	locker, err := lock.NewPostgresSessionLocker()
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
@@ -202,6 +173,9 @@ func (r *Repo) Ping(ctx context.Context) error {
 // Close leaves the database tidy and lets it go.
 func (r *Repo) Close() error {
 	var errs []error
+	if r.former != nil {
+		r.former.close()
+	}
 	if r.gate != nil && r.writer != nil {
 		for _, q := range []string{"PRAGMA optimize", "PRAGMA wal_checkpoint(TRUNCATE)"} {
 			if _, err := r.writer.Exec(q); err != nil {

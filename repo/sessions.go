@@ -44,8 +44,10 @@ func (r *Repo) CreateSession(ctx context.Context, user hub.UserID, d hub.Session
 		if row.ListVersion, err = r.raiseUser(ctx, tx, user); err != nil {
 			return err
 		}
-		_, err = tx.NewInsert().Model(&row).Exec(ctx)
-		return err
+		if _, err = tx.NewInsert().Model(&row).Exec(ctx); err != nil {
+			return err
+		}
+		return r.keepForm(ctx, tx, row.ID, nil, row.Title)
 	})
 	if taken(err) {
 		return hub.Session{}, 0, &hub.Error{Code: hub.CodeIDConflict, Field: "id", Msg: "the id names something else already"}
@@ -72,8 +74,7 @@ func (r *Repo) Sessions(ctx context.Context, user hub.UserID, q hub.SessionQuery
 		sel.Where("(updated_at, id) < (?, ?)", at, id)
 	}
 	if q.Text != "" {
-		like := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(q.Text)) + "%"
-		sel.Where(`(`+r.lower("title")+` LIKE ? ESCAPE '\' OR EXISTS (SELECT 1 FROM messages m WHERE m.session_id = "session_row"."id" AND m.status <> 'streaming' AND `+r.lower("m.content")+` LIKE ? ESCAPE '\'))`, like, like)
+		r.searched(sel, q.Text)
 	}
 	if err := sel.Scan(ctx); err != nil {
 		return hub.SessionPage{}, fail(err)
@@ -175,8 +176,14 @@ func (r *Repo) changeSession(ctx context.Context, user hub.UserID, id hub.Sessio
 		if row, err = r.lockSession(ctx, tx, user, id); err != nil {
 			return err
 		}
+		title := row.Title
 		if err := change(&row); err != nil {
 			return err
+		}
+		if row.Title != title {
+			if err := r.retitle(ctx, tx, id, row.Title); err != nil {
+				return err
+			}
 		}
 		row.Version++
 		if row.ListVersion, err = r.raiseUser(ctx, tx, user); err != nil {

@@ -1,10 +1,11 @@
 import type { Model } from '../../shared/protocol';
+import { searchForm } from '../../shared/searchForm';
 
 /** The models in which every word of a query occurs. */
 export function matching(models: Model[], query: string): Model[] {
-  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = searchForm(query).split(/\s+/).filter(Boolean);
   return models.filter((m) => {
-    const text = `${m.id} ${m.name}`.toLowerCase();
+    const text = searchForm(`${m.id} ${m.name}`);
     return words.every((w) => text.includes(w));
   });
 }

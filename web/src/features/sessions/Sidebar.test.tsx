@@ -38,3 +38,23 @@ it('renames with Enter, but not with one that ends a composition', async () => {
   expect(json).toHaveBeenCalledWith('PATCH', '/sessions/a', { title: 'Other' });
   await waitFor(() => expect(screen.getByRole('button', { name: 'Other' })).toBeTruthy());
 });
+
+it.each([
+  ['Café', 'Cafe\u0301'],
+  ['ＡＢＣ１２３', 'abc123'],
+  ['ｶﾀｶﾅ', 'カタカナ'],
+  ['ｶﾞｷﾞ', 'カ\u3099キ\u3099'],
+  ['ﬁne', 'fine'],
+  ['Ⅷ', 'viii'],
+  ['한글', '\u1112\u1161\u11ab\u1100\u1173\u11af'],
+  ['STRASSE', 'Straße'],
+  ['STRAẞE', 'straße'],
+  ['ΟΔΟΣ', 'οδος'],
+  ['你好，世界', '你好,世界'],
+])('finds %s and %s by each other', (a, b) => {
+  page(session('a', `= ${a} =`), session('b', `= ${b} =`), session('c', 'Other'));
+  for (const query of [a, b]) {
+    fireEvent.change(screen.getByRole('textbox', { name: 'Search chats' }), { target: { value: query } });
+    expect(document.querySelectorAll('[data-session]')).toHaveLength(2);
+  }
+});

@@ -6,6 +6,7 @@ import { flushSync } from 'react-dom';
 import { useAppSelector, useAttempt } from '../../app/hooks';
 import { composing } from '../../shared/composing';
 import type { Session } from '../../shared/protocol';
+import { searchForm } from '../../shared/searchForm';
 import { Confirm } from '../../shared/ui/Confirm';
 import styles from './Sidebar.module.css';
 import { deleteSession, selectCurrent, selectSessions, updateSession } from './sessionsSlice';
@@ -125,7 +126,7 @@ export function Sidebar({
     [open],
   );
   const [query, setQuery] = useState('');
-  const shown = sessions.filter((s) => s.title.toLowerCase().includes(query.toLowerCase()));
+  const shown = sessions.filter((s) => searchForm(s.title).includes(searchForm(query)));
   const groups = Map.groupBy(shown, groupOf);
   // The menu that opened the dialog is gone, and so may be its row.
   const list = useRef<HTMLDivElement>(null);

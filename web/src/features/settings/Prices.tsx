@@ -3,6 +3,7 @@ import { IconArrowBackUp, IconPencil, IconPlus, IconSearch } from '@tabler/icons
 import { useEffect, useState } from 'react';
 import { useAppDispatch, useAppSelector } from '../../app/hooks';
 import type { ModelPrice } from '../../shared/protocol';
+import { searchForm } from '../../shared/searchForm';
 import { PriceForm } from './PriceForm';
 import { deletePrice, loadPrices } from './settingsSlice';
 
@@ -21,7 +22,7 @@ export function Prices({ onChanged }: { onChanged: () => void }) {
   if (!list) return <Skeleton h={400} />;
   const changed = new Set(list.filter((p) => p.custom).map((p) => p.model));
   const valid = list.filter((p) => p.custom || !changed.has(p.model));
-  const shown = valid.filter((p) => p.model.toLowerCase().includes(query.toLowerCase()));
+  const shown = valid.filter((p) => searchForm(p.model).includes(searchForm(query)));
   const edit = (p?: ModelPrice) => {
     setEdited(p);
     setFormOpen(true);
