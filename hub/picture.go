@@ -73,9 +73,7 @@ func structure(mediaType string, data []byte) (width, height int, err error) {
 	case "image/png":
 		err = wholePNG(data, width, height)
 	case "image/jpeg":
-		if end := bytes.LastIndex(data, []byte{0xff, 0xd9}); end < 0 || end < bytes.LastIndex(data, []byte{0xff, 0xda}) {
-			err = errCutOff
-		}
+		err = wholeJPEG(data)
 	case "image/gif":
 		err = wholeGIF(data)
 	}
@@ -106,6 +104,26 @@ func measureWebP(data []byte) (width, height int, err error) {
 		return 1 + int(body[4]) + int(body[5])<<8 + int(body[6])<<16, 1 + int(body[7]) + int(body[8])<<8 + int(body[9])<<16, nil
 	}
 	return 0, 0, errors.New("the image is no WebP")
+}
+
+// wholeJPEG skips a JPEG's segments, of which one may hold a thumbnail with an
+// end of its own, and finds the end of its pixels. What a phone puts behind
+// that, as a film, is left alone.
+func wholeJPEG(data []byte) error {
+	for at := 2; at+4 <= len(data) && data[at] == 0xff; {
+		switch data[at+1] {
+		case 0xff: // padding
+			at++
+		case 0xda: // the pixels
+			if bytes.Contains(data[at:], []byte{0xff, 0xd9}) {
+				return nil
+			}
+			return errCutOff
+		default:
+			at += 2 + int(binary.BigEndian.Uint16(data[at+2:]))
+		}
+	}
+	return errCutOff
 }
 
 // wholePNG walks a PNG's chunks to the last and inflates its pixels without

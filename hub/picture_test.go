@@ -9,6 +9,7 @@ import (
 	"image/gif"
 	"image/jpeg"
 	"image/png"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -50,20 +51,22 @@ func TestOnlyWholePicturesAreTaken(t *testing.T) {
 		data []byte
 		why  string // "": it is taken
 	}{
-		"png":                         {data: pngData},
-		"jpeg":                        {data: jpegData},
-		"gif that moves":              {data: gifData},
-		"webp":                        {data: []byte(webp)},
-		"png cut off":                 {data: pngData[:len(pngData)-13], why: "whole"},
-		"png that ends at its header": {data: pngData[:33], why: "whole"},
-		"png with a wrong sum":        {data: damaged, why: "damaged"},
-		"png with too few pixels":     {data: resized(pngData, 41, 300), why: "cannot be read"},
-		"png of huge size":            {data: resized(pngData, 20000, 20000), why: "20000 × 20000 pixels"},
-		"png of one long line":        {data: resized(pngData, 1<<30, 1), why: "pixels"},
-		"png with more than it says":  {data: resized(encoded(t, "image/png", 2000, 2000), 1, 1), why: "whole"},
-		"jpeg cut off":                {data: jpegData[:len(jpegData)-2], why: "whole"},
-		"gif cut off":                 {data: gifData[:len(gifData)-5], why: "whole"},
-		"webp cut off":                {data: []byte(strings.Replace(webp, "\x1a", "\x7a", 1)), why: "whole"},
+		"png":                          {data: pngData},
+		"jpeg":                         {data: jpegData},
+		"gif that moves":               {data: gifData},
+		"webp":                         {data: []byte(webp)},
+		"png cut off":                  {data: pngData[:len(pngData)-13], why: "whole"},
+		"png that ends at its header":  {data: pngData[:33], why: "whole"},
+		"png with a wrong sum":         {data: damaged, why: "damaged"},
+		"png with too few pixels":      {data: resized(pngData, 41, 300), why: "cannot be read"},
+		"png of huge size":             {data: resized(pngData, 20000, 20000), why: "20000 × 20000 pixels"},
+		"png of one long line":         {data: resized(pngData, 1<<30, 1), why: "pixels"},
+		"png with more than it says":   {data: resized(encoded(t, "image/png", 2000, 2000), 1, 1), why: "whole"},
+		"jpeg with a film behind it":   {data: append(bytes.Clone(jpegData), "film \xff\xda and more"...)},
+		"jpeg cut after its thumbnail": {data: slices.Concat(jpegData[:2], []byte{0xff, 0xe1, byte((len(jpegData) + 2) >> 8), byte(len(jpegData) + 2)}, jpegData, jpegData[2:len(jpegData)-9]), why: "whole"},
+		"jpeg cut off":                 {data: jpegData[:len(jpegData)-2], why: "whole"},
+		"gif cut off":                  {data: gifData[:len(gifData)-5], why: "whole"},
+		"webp cut off":                 {data: []byte(strings.Replace(webp, "\x1a", "\x7a", 1)), why: "whole"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := checkPicture(mediaTypeOf(tt.data), tt.data)
