@@ -102,8 +102,8 @@ func (s *Server) ipExtractor(r *http.Request) string {
 	return r.RemoteAddr
 }
 
-// networkOf is what counts as one client where nobody is logged in. Whoever has
-// one IPv6 address has all of its /64.
+// networkOf is what counts as one client, whoever is logged in. Whoever has one
+// IPv6 address has all of its /64.
 func (s *Server) networkOf(c echo.Context) string {
 	a := s.clientOf(c.Request())
 	if p, err := a.Prefix(64); err == nil && a.Is6() {

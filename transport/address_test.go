@@ -1,9 +1,14 @@
 package transport
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
+	"strings"
 	"testing"
+
+	"github.com/omnichat/omnichat/hub"
 )
 
 // request is one from a peer, with headers given as name and value in turn.
@@ -95,3 +100,43 @@ func FuzzClientOf(f *testing.F) {
 		}
 	})
 }
+
+// TestNeighboursShareABudget holds that a client has no more room for bodies with
+// each of the addresses that it has.
+func TestNeighboursShareABudget(t *testing.T) {
+	s := New(nil, nil, Options{})
+	defer s.Shutdown(t.Context())
+	send := func(peer string, while io.Reader) error {
+		r := request(peer, "Content-Type", "application/x-www-form-urlencoded")
+		r.Body, r.ContentLength = io.NopCloser(while), -1
+		_, err := s.readBody(s.echo.NewContext(r, httptest.NewRecorder()), "application/x-www-form-urlencoded", strangerMax)
+		return err
+	}
+	neighbours := 0
+	var under func(n int) io.Reader // a body that ends when the next one has
+	under = func(n int) io.Reader {
+		return io.MultiReader(strings.NewReader(strings.Repeat("x", strangerMax)), readerFunc(func([]byte) (int, error) {
+			if err := send("[2001:db8::"+strconv.Itoa(n)+"]:1", under(n+1)); err != nil {
+				if hub.CodeOf(err) != hub.CodeRateLimited {
+					t.Errorf("neighbour %d: %v", n, err)
+				}
+				if err := send("[2001:db8:0:1::1]:1", strings.NewReader("x")); err != nil {
+					t.Errorf("another network: %v", err)
+				}
+			} else {
+				neighbours++
+			}
+			return 0, io.EOF
+		}))
+	}
+	if err := send("[2001:db8::1]:1", under(2)); err != nil {
+		t.Fatal(err)
+	}
+	if most := strangersEach / strangerMax; neighbours >= most {
+		t.Errorf("%d neighbours sent at once, where all have room for %d", neighbours+1, most)
+	}
+}
+
+type readerFunc func(b []byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }

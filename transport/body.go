@@ -47,9 +47,9 @@ func (s *Server) readBody(c echo.Context, media string, most int64) ([]byte, err
 		return nil, &hub.Error{Code: codeUnsupported, Msg: "the body must be " + media}
 	}
 	limit := min(s.opt.BodyLimit, most)
-	share := s.strangers.of("address " + c.RealIP())
+	share := s.strangers.of("network " + s.networkOf(c))
 	if who, ok := c.Get(userKey).(hub.UserID); ok {
-		share = s.bodies.of("user "+string(who), "address "+c.RealIP())
+		share = s.bodies.of("user "+string(who), "network "+s.networkOf(c))
 	}
 	// The request holds it for as long as it takes to decode; what it asks for is
 	// counted elsewhere.

@@ -8,7 +8,7 @@ import (
 )
 
 // budget bounds the bytes that clients make the server hold at a time: in all,
-// and for each user and address that share them. Bytes count as they arrive: what
+// and for each user and network that share them. Bytes count as they arrive: what
 // a request only announces costs nothing.
 type budget struct {
 	all, each int64
@@ -29,7 +29,7 @@ type share struct {
 	size   int64
 }
 
-// of begins a share of the user's and the address's.
+// of begins a share of the user's and the network's.
 func (b *budget) of(whose ...string) *share { return &share{budget: b, whose: whose} }
 
 // grow takes n bytes more, or refuses.

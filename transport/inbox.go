@@ -3,6 +3,7 @@ package transport
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -41,11 +42,11 @@ func (in *inbox) next() (kind websocket.MessageType, data []byte, err error) {
 				return kind, nil, err
 			}
 		}
-		switch _, err := io.CopyN(&buf, r, messageFree); err {
-		case nil:
-		case io.EOF:
+		_, err := io.CopyN(&buf, r, messageFree)
+		switch {
+		case errors.Is(err, io.EOF):
 			return kind, buf.Bytes(), nil
-		default:
+		case err != nil:
 			return kind, nil, err
 		}
 	}

@@ -50,8 +50,8 @@ type Options struct {
 }
 
 // Bytes of bodies that are under way at a time, of all and of each user and
-// address; more where one body may be larger. Of strangers, many may share an
-// address.
+// network; more where one body may be larger. Of strangers, many may share a
+// network.
 const (
 	bodiesAll     = 64 << 20
 	bodiesEach    = 8 << 20

@@ -26,7 +26,7 @@ func (s *Server) spool(c echo.Context, who identity, limit int64, tooLarge *hub.
 	if c.Request().ContentLength > limit {
 		return nil, nil, tooLarge
 	}
-	share := s.uploads.of("user "+string(who.user), "address "+c.RealIP())
+	share := s.uploads.of("user "+string(who.user), "network "+s.networkOf(c))
 	defer share.release()
 	in := &paced{c: c, share: share, began: time.Now(), rate: uploadSlow, most: uploadTimeout}
 	var head bytes.Buffer

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -49,6 +50,9 @@ func (t *throttle) enter(ctx context.Context, key string) (leave func(failed boo
 		select {
 		case <-more:
 		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) { // those before it took all the time
+				return nil, &hub.Error{Code: hub.CodeRateLimited, Msg: "too many attempts; wait a little", RetryAfter: t.every}
+			}
 			return nil, context.Cause(ctx)
 		}
 	}

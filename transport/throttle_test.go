@@ -119,3 +119,21 @@ func TestThrottleLetsNobodyWaitForEver(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestThrottleSaysWhyNobodyGotIn holds that who waited for those before without
+// getting in is told so, as it is no failure of the server's.
+func TestThrottleSaysWhyNobodyGotIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := newThrottle(time.Second, 1, time.Now)
+		leave, err := th.enter(t.Context(), "ann")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leave(false)
+		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+		defer cancel()
+		if _, err := th.enter(ctx, "ann"); hub.CodeOf(err) != hub.CodeRateLimited {
+			t.Errorf("after 8 s: %v", err)
+		}
+	})
+}

@@ -38,7 +38,7 @@ type socket struct {
 	checks checks
 
 	commands commands // under way
-	address  string   // of the client
+	network  string   // of the client
 
 	mu       sync.Mutex
 	who      identity
@@ -115,7 +115,7 @@ func (s *Server) ws(c echo.Context) error {
 	if !s.clients.enter() {
 		return &hub.Error{Code: hub.CodeUnavailable, Msg: "this server is going away; connect again", RetryAfter: time.Second}
 	}
-	w := &socket{server: s, who: who, address: c.RealIP(), nextPing: time.Now().Add(s.opt.Heartbeat)}
+	w := &socket{server: s, who: who, network: s.networkOf(c), nextPing: time.Now().Add(s.opt.Heartbeat)}
 	response := &handshake{takeover: takeover{c.Response().Writer, &w.out, stuckAfter, &s.clients.wg}}
 	conn, err := websocket.Accept(response, r,
 		&websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled, OnPongReceived: w.pong})
@@ -291,7 +291,7 @@ func (w *socket) takeCommands(v *hub.Viewer) {
 	defer w.commands.working.Wait()
 	defer w.commands.close(false)
 	pace := rate.NewLimiter(100, 400)
-	in := &inbox{conn: w.conn, share: w.server.messages.of("user "+string(w.identity().user), "address "+w.address)}
+	in := &inbox{conn: w.conn, share: w.server.messages.of("user "+string(w.identity().user), "network "+w.network)}
 	defer in.close()
 	for {
 		kind, data, err := in.next()
