@@ -228,7 +228,7 @@ func TestProxyStopsWithAnOpenStream(t *testing.T) {
 	}
 }
 
-func TestProxyKeepsTheMetricsPrivate(t *testing.T) {
+func TestProxyKeepsTheMetricsPrivateAndHeadersShort(t *testing.T) {
 	provider := fake.New(map[string]fake.Script{"m": {Tokens: fake.Numbered(1)}})
 	defer provider.Close()
 	c := startCluster(t, provider, 1, nil)
@@ -242,6 +242,24 @@ func TestProxyKeepsTheMetricsPrivate(t *testing.T) {
 		res.Body.Close()
 		if err != nil || res.StatusCode == http.StatusOK && strings.Contains(string(body), "omnichat_") {
 			t.Errorf("GET %s through the proxy: %s, %v\n%.200s", path, res.Status, err, body)
+		}
+	}
+	// Headers are held until all have come, and anybody may send them.
+	for _, base := range []string{proxy.base, c.replicas[0].base} {
+		for size, want := range map[int]int{32 << 10: http.StatusOK, 128 << 10: http.StatusRequestHeaderFieldsTooLarge} {
+			req, err := http.NewRequestWithContext(t.Context(), "GET", base+"/healthz", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("X-Long", strings.Repeat("x", size))
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if res.StatusCode != want {
+				t.Errorf("%s with %d bytes of headers: %s, want %d", base, size, res.Status, want)
+			}
 		}
 	}
 }

@@ -99,7 +99,7 @@ func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 		Degraded: h.Degraded,
 	})
 	web := &http.Server{
-		Handler: server.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute,
+		Handler: server.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: headersMax,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	var background sync.WaitGroup
@@ -158,7 +158,7 @@ func serveMetrics(cfg Config, metrics http.Handler, log *slog.Logger) (here http
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", transport.Guarded(metrics, cfg.MetricsTok))
 	srv := &http.Server{
-		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: headersMax,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)
@@ -170,6 +170,10 @@ func serveMetrics(cfg Config, metrics http.Handler, log *slog.Logger) (here http
 		}
 	}, nil
 }
+
+// headersMax bounds a request's headers, which nobody has to log in to send and
+// which are held until they are whole, in bytes.
+const headersMax = 64 << 10
 
 // spoolDir is where uploads lie until all of them is there. The system's folder
 // may be in memory.

@@ -84,5 +84,5 @@ func (r *Reader) object() (whole bool, err error) {
 		}
 	}
 	b.rest = nil
-	return false, nil
+	return false, r.hold()
 }

@@ -34,7 +34,9 @@ type Options struct {
 const LoadMax = 5 * time.Minute
 
 const (
-	runMax   = 15 * time.Minute       // of an answer, with its retries
+	runMax     = 15 * time.Minute // of an answer, with its retries
+	headersMax = 256 << 10        // bytes of a response's headers
+
 	drainMax = 100 * time.Millisecond // for the end of a response whose last event was seen
 )
 
@@ -52,6 +54,7 @@ type Client struct {
 	bad  error // of the base URL
 	run  time.Duration
 
+	events  *held // what its answers hold of large events
 	refused refusals
 }
 
@@ -72,7 +75,7 @@ func NewClient(opt Options) *Client {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, DialContext: dialing(dialer), ForceAttemptHTTP2: true,
-		TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 64,
+		TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: headersMax, IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 64,
 		DisableCompression: true, // a compressed stream would arrive in clumps
 		// A connection that died in silence would take all its streams with it.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
@@ -81,7 +84,7 @@ func NewClient(opt Options) *Client {
 		dialer.Control = guard
 		transport.Proxy = nil // it would make the connection for us, unseen
 	}
-	c := &Client{opt: opt, run: runMax, http: &http.Client{
+	c := &Client{opt: opt, run: runMax, events: newHeld(), http: &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -115,7 +118,7 @@ func base(given string) (string, error) {
 
 // At returns a client like c for another base URL of the same server.
 func (c *Client) At(base string) *Client {
-	other := &Client{http: c.http, opt: c.opt, run: c.run, base: base, bad: c.bad}
+	other := &Client{http: c.http, opt: c.opt, run: c.run, base: base, bad: c.bad, events: c.events}
 	return other
 }
 
@@ -238,6 +241,8 @@ func (c *Client) stream(ctx context.Context, req *http.Request, got func(Event) 
 		in.conn = nil
 	}
 	r := NewReader(in)
+	r.held = c.events
+	defer r.release()
 	for {
 		e, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -317,7 +322,7 @@ func explain(ctx context.Context, err error) error {
 	if errors.As(err, &typed) {
 		return typed
 	}
-	if errors.Is(err, errTooLong) {
+	if errors.Is(err, errTooLong) || errors.Is(err, errTooMany) || errors.Is(err, errDripping) {
 		return Fail(hub.CodeProviderError, err)
 	}
 	return Fail(hub.CodeProviderTruncated, fmt.Errorf("read the answer: %w", err))

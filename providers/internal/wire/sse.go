@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/omnichat/omnichat/hub"
 )
@@ -39,6 +40,10 @@ type Reader struct {
 	skip  bool   // a line ended in CR: a LF that follows belongs to it
 	again []byte // a line that is to be read once more, nil for none
 	bare  bare
+
+	held *held     // with other answers' events; nil if there is no limit to them
+	size int64     // what of it is this reader's
+	from time.Time // when that began
 }
 
 // NewReader reads from r.
@@ -50,6 +55,7 @@ func NewReader(r io.Reader) *Reader {
 func (r *Reader) Next() (Event, error) {
 	var e Event
 	some := false
+	r.release()
 	r.data = r.data[:0]
 	for {
 		if r.bare.open {
@@ -83,6 +89,9 @@ func (r *Reader) Next() (Event, error) {
 				return Event{}, errTooLong
 			}
 			r.data = append(r.data, value...)
+			if err := r.hold(); err != nil {
+				return Event{}, err
+			}
 			e.Data, some = r.data, true
 		case "event":
 			if r.name != string(value) {
@@ -148,6 +157,9 @@ func (r *Reader) line() ([]byte, error) {
 		if end < 0 || len(r.long) > 0 {
 			if r.long = append(r.long, head...); len(r.long) > eventMax {
 				return nil, errTooLong
+			}
+			if err := r.hold(); err != nil {
+				return nil, err
 			}
 			head = r.long
 		}

@@ -1,0 +1,87 @@
+package wire
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/omnichat/omnichat/hub"
+)
+
+// TestLargeEventsShareABound holds that many answers whose events do not end hold
+// no more together than a few, and give it back.
+func TestLargeEventsShareABound(t *testing.T) {
+	var all atomic.Int64
+	h := &held{all: &all}
+	large := func() (*Reader, error) {
+		r := NewReader(strings.NewReader("data: " + strings.Repeat("x", eventMax-100)))
+		r.held = h
+		_, err := r.Next()
+		return r, err
+	}
+	var readers []*Reader
+	refused := 0
+	for range 20 {
+		r, err := large()
+		if errors.Is(err, errTooMany) {
+			refused++
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		readers = append(readers, r)
+	}
+	if passed := 20 - refused; passed < 1 || passed > heldEach/eventMax {
+		t.Errorf("%d events of 8 MB were held at once", passed)
+	}
+	small := NewReader(strings.NewReader("data: x\n\n"))
+	small.held = h
+	if e, err := small.Next(); err != nil || string(e.Data) != "x" {
+		t.Errorf("a small event beside them: %q, %v", e.Data, err)
+	}
+	for _, r := range readers {
+		r.release()
+	}
+	if h.own.Load() != 0 || all.Load() != 0 {
+		t.Errorf("%d bytes of a client and %d of all were not given back", h.own.Load(), all.Load())
+	}
+	if _, err := large(); err != nil {
+		t.Errorf("once they are gone: %v", err)
+	}
+}
+
+// TestAnswersHoldNothingAfterTheirEnd holds that what a large event took is given
+// back with its answer, and that endless headers are not read.
+func TestAnswersHoldNothingAfterTheirEnd(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/header" {
+			w.Header().Set("X-Long", strings.Repeat("x", 1<<20))
+		}
+		_, _ = w.Write([]byte("data: " + strings.Repeat("x", 1<<20) + "\n\n"))
+	}))
+	defer srv.Close()
+	c := NewClient(Options{BaseURL: srv.URL})
+	ask := func(path string) error {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", srv.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.stream(t.Context(), req, func(e Event) (bool, error) {
+			if c.events.own.Load() < 1<<20 {
+				t.Errorf("%d bytes count of an event of a megabyte", c.events.own.Load())
+			}
+			return false, nil
+		})
+	}
+	if err := ask("/"); err != nil {
+		t.Error(err)
+	}
+	if got := c.events.own.Load(); got != 0 {
+		t.Errorf("%d bytes are held after the end", got)
+	}
+	if err := ask("/header"); hub.CodeOf(err) != hub.CodeProviderNetwork {
+		t.Errorf("a header of a megabyte: %v", err)
+	}
+}
