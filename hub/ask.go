@@ -28,6 +28,9 @@ func (h *Hub) ask(ctx context.Context, user UserID, q Question, fresh SessionID,
 		refused = h.withinLimit(ctx, user)
 	}
 	if refused == nil {
+		refused = h.withinQuota(ctx, user, sq.size())
+	}
+	if refused == nil {
 		refused = h.admit(user)
 	}
 	if refused != nil {

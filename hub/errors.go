@@ -27,6 +27,7 @@ const (
 	CodeTooManyRunning  Code = "too_many_running" // the user's limit of running answers
 	CodeUnavailable     Code = "unavailable"      // try again; the database or the replica is away
 	CodeDailyLimit      Code = "daily_limit"      // the user's tokens or money for today are used up; Error.RetryAfter
+	CodeQuotaExceeded   Code = "quota_exceeded"   // the user's chats and files leave no room; deleting some makes it
 	CodeNoVision        Code = "no_vision"        // the model cannot see images
 )
 

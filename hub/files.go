@@ -8,6 +8,7 @@ import (
 	_ "image/jpeg"
 	_ "image/png"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -27,13 +28,18 @@ type Limits struct {
 	DailyCost      Money `json:"daily_cost"`       // of one user; 0: no limit
 	UsedTokens     int64 `json:"used_tokens"`      // today, UTC
 	UsedCost       Money `json:"used_cost"`
+
+	Storage Storage `json:"storage"`
 }
 
 // Limits returns the limits, and what the user has used of them.
 func (h *Hub) Limits(ctx context.Context, user UserID) (Limits, error) {
 	l := Limits{FileBytes: h.opt.FileBytes, FilesPerPrompt: h.opt.FilesPerPrompt, DailyTokens: h.opt.DailyTokens, DailyCost: h.opt.DailyCost}
 	var err error
-	l.UsedTokens, l.UsedCost, err = h.store.UsedSince(ctx, user, today(time.Now()))
+	if l.UsedTokens, l.UsedCost, err = h.store.UsedSince(ctx, user, today(time.Now())); err != nil {
+		return l, err
+	}
+	l.Storage, err = h.storage(ctx, user)
 	return l, err
 }
 
@@ -64,6 +70,9 @@ func (h *Hub) CreateFile(ctx context.Context, user UserID, name string, data []b
 		data, f.MediaType, f.Size = text, "text/plain", int64(len(text))
 	}
 	if err := h.store.DropUnboundFiles(ctx, time.Now().Add(-unboundKeep)); err != nil {
+		return f, err
+	}
+	if err := h.withinQuota(ctx, user, f.Size); err != nil {
 		return f, err
 	}
 	n, size, err := h.store.UnboundFiles(ctx, user)
@@ -102,6 +111,8 @@ func mediaTypeOf(data []byte) string {
 
 func sizeOf(n int64) string {
 	switch {
+	case n >= 1<<30:
+		return strings.TrimSuffix(strconv.FormatFloat(float64(n)/(1<<30), 'f', 1, 64), ".0") + " GiB"
 	case n >= 1<<20:
 		return itoa(n>>20) + " MiB"
 	case n >= 1<<10:

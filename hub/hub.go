@@ -18,6 +18,7 @@ type Options struct {
 	FilesPerPrompt   int            // attached to one question; 8 if 0
 	DailyTokens      int64          // of one user, UTC; no limit if 0
 	DailyCost        Money          // of one user, UTC; no limit if 0
+	UserBytes        int64          // of one user's files and messages; no limit if 0
 	AnswerBytes      int64          // of one answer at most, thinking and all; 4 MiB if 0
 	PromptImageBytes int64          // of the images of one prompt, the newest; 20 MiB if 0
 	TitleModel       string         // "provider/model" that makes titles; see [Hub]; none if empty

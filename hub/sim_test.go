@@ -473,6 +473,8 @@ func (*simStore) UsedSince(context.Context, UserID, time.Time) (int64, Money, er
 	return 0, 0, nil
 }
 
+func (*simStore) StoredBytes(context.Context, UserID) (int64, error) { return 0, nil }
+
 func (d simDB) Release(context.Context, string) error { return nil } // the simulation's end
 
 func (d simDB) Owned(ctx context.Context, replica string) (out []Ownership, err error) {

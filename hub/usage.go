@@ -58,6 +58,9 @@ type UsageStore interface {
 	Usage(ctx context.Context, q UsageQuery) ([]UsageSum, error)
 	// UsedSince is what a user used since a time: input and output tokens, and money.
 	UsedSince(ctx context.Context, user UserID, since time.Time) (tokens int64, cost Money, err error)
+	// StoredBytes counts the bytes of a user's files, and of the texts and thinking
+	// of their messages.
+	StoredBytes(ctx context.Context, user UserID) (int64, error)
 
 	// Prices are those that the admin has set.
 	Prices(ctx context.Context) ([]ModelPrice, error)

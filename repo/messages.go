@@ -98,6 +98,9 @@ func (r *Repo) DeleteMessage(ctx context.Context, user hub.UserID, session hub.S
 		if _, err := tx.NewDelete().Model((*messageRow)(nil)).Where("id = ?", id).Exec(ctx); err != nil {
 			return err
 		}
+		if err := recount(ctx, tx, session); err != nil {
+			return err
+		}
 		if unnamed, err = deleteUnnamed(ctx, tx, session); err != nil {
 			return err
 		}

@@ -50,6 +50,9 @@ func TestDataOfTheSchemaBeforeStay(t *testing.T) {
 			if m := c.Items[1]; *m.Usage != (hub.Usage{InputTokens: 3, OutputTokens: 4}) || *m.Error != (hub.Failure{Code: "x", Detail: "y"}) || m.Model != "fake/m" {
 				t.Errorf("the answer is %+v", m)
 			}
+			if size, err := s.r.StoredBytes(t.Context(), s.alice); size != int64(len("hello"+"hi")) || err != nil {
+				t.Errorf("%d bytes are stored, %v", size, err)
+			}
 			orphans, err := s.r.ClaimOrphans(t.Context(), "next", 0)
 			s.ok(err)
 			if len(orphans) != 1 || orphans[0].Message.ID != running || orphans[0].User != s.alice {

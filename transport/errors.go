@@ -39,6 +39,7 @@ var statuses = map[hub.Code]int{
 	hub.CodeRateLimited:     http.StatusTooManyRequests,
 	hub.CodeTooManyRunning:  http.StatusTooManyRequests,
 	hub.CodeDailyLimit:      http.StatusTooManyRequests,
+	hub.CodeQuotaExceeded:   http.StatusInsufficientStorage,
 	hub.CodeNoVision:        http.StatusBadRequest,
 	hub.CodeUnavailable:     http.StatusServiceUnavailable,
 }
@@ -95,7 +96,7 @@ func problemOf(err error) (problem, *hub.Error) {
 // answered.
 func (s *Server) handleError(err error, c echo.Context) {
 	p, e := problemOf(err)
-	if p.Status >= 500 {
+	if p.Status >= 500 && p.Status != http.StatusInsufficientStorage { // which is the user's to mend
 		s.log.Error("request failed", "method", c.Request().Method, "path", c.Path(), "err", err)
 	}
 	if c.Response().Committed {

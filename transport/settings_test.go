@@ -37,8 +37,9 @@ func TestUserSettings(t *testing.T) {
 }
 
 func TestLimitsAreToldBefore(t *testing.T) {
-	s := open(t, transportDefaults, hub.Options{FileBytes: 1 << 20, FilesPerPrompt: 3, DailyTokens: 1000, DailyCost: 2_500_000_000}).users()
-	want := map[string]any{"file_bytes": float64(1 << 20), "files_per_prompt": 3.0, "daily_tokens": 1000.0, "daily_cost": 2.5, "used_tokens": 0.0, "used_cost": 0.0}
+	s := open(t, transportDefaults, hub.Options{FileBytes: 1 << 20, FilesPerPrompt: 3, DailyTokens: 1000, DailyCost: 2_500_000_000, UserBytes: 5000}).users()
+	want := map[string]any{"file_bytes": float64(1 << 20), "files_per_prompt": 3.0, "daily_tokens": 1000.0, "daily_cost": 2.5, "used_tokens": 0.0, "used_cost": 0.0,
+		"storage": map[string]any{"used": 0.0, "quota": 5000.0}}
 	if got := s.do("GET", "/limits", s.ann, nil, 200); !reflect.DeepEqual(got, want) {
 		t.Errorf("limits %v, want %v", got, want)
 	}

@@ -52,6 +52,7 @@ type Config struct {
 	FilesDir   string        `env:"OMNICHAT_FILES_DIR" help:"folder of attached files, which replicas must share; in the database if empty"`
 	DayTokens  int64         `env:"OMNICHAT_DAILY_TOKENS" envDefault:"0" help:"tokens that one user may use in a day, UTC; 0: no limit"`
 	DayCost    float64       `env:"OMNICHAT_DAILY_COST" envDefault:"0" help:"US dollars that one user may spend in a day, UTC; 0: no limit"`
+	UserBytes  int64         `env:"OMNICHAT_USER_BYTES" envDefault:"10737418240" help:"size of one user's files and messages together; over it, files and questions are refused until something is deleted; 0: no limit"`
 	KeySecret  string        `env:"OMNICHAT_KEY_SECRET" help:"encrypts API keys that are added in the page, and the signing key where replicas share it in the database, 32 bytes or more; made from the signing key if empty, but for replicas that share that in the database"`
 	LogLevel   slog.Level    `env:"OMNICHAT_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
 
@@ -176,6 +177,9 @@ func parseConfig(args []string, out io.Writer) (Config, error) {
 	}
 	if within := cfg.DayCost >= dayCostMin && cfg.DayCost <= dayCostMax; cfg.DayCost != 0 && !within { // as is NaN
 		bad("OMNICHAT_DAILY_COST: must be 0, or from %.9f to %.0f", dayCostMin, dayCostMax)
+	}
+	if cfg.UserBytes < 0 {
+		bad("OMNICHAT_USER_BYTES: must not be below 0")
 	}
 	if n := len(cfg.KeySecret); n > 0 && n < 32 {
 		bad("OMNICHAT_KEY_SECRET: is shorter than 32 bytes")

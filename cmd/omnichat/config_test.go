@@ -71,6 +71,7 @@ func TestWrongSettingIsNamed(t *testing.T) {
 		"too small a cost":     {env: map[string]string{"OMNICHAT_DAILY_COST": "1e-10"}, want: []string{"OMNICHAT_DAILY_COST:", "0.000000001"}},
 		"cost below 0":         {env: map[string]string{"OMNICHAT_DAILY_COST": "-1"}, want: []string{"OMNICHAT_DAILY_COST:"}},
 		"tokens below 0":       {env: map[string]string{"OMNICHAT_DAILY_TOKENS": "-1"}, want: []string{"OMNICHAT_DAILY_TOKENS:"}},
+		"quota below 0":        {env: map[string]string{"OMNICHAT_USER_BYTES": "-1"}, want: []string{"OMNICHAT_USER_BYTES:"}},
 		"files' size":          {env: map[string]string{"OMNICHAT_FILE_BYTES": "0"}, want: []string{"OMNICHAT_FILE_BYTES:"}},
 		"too few files":        {env: map[string]string{"OMNICHAT_FILES_PER_MESSAGE": "0"}, want: []string{"OMNICHAT_FILES_PER_MESSAGE:"}},
 	} {

@@ -51,7 +51,7 @@ func run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 	options := hub.Options{
 		DefaultModel: cfg.Model, MaxRunning: cfg.MaxRunning, FileBytes: cfg.FileBytes, FilesPerPrompt: cfg.FilesEach,
 		AnswerBytes: cfg.AnswerMax, PromptImageBytes: cfg.ImageBytes,
-		DailyTokens: cfg.DayTokens, DailyCost: hub.Dollars(cfg.DayCost), Builtin: vendors.infos, Logger: log,
+		DailyTokens: cfg.DayTokens, DailyCost: hub.Dollars(cfg.DayCost), UserBytes: cfg.UserBytes, Builtin: vendors.infos, Logger: log,
 	}
 	if cfg.TitleModel != "off" {
 		options.TitleModel = cfg.TitleModel

@@ -178,7 +178,7 @@ test('the admin sets a price, and it counts; the usage is shown', async ({ page,
 
   await page.getByRole('button', { name: 'ann', exact: true }).click();
   await page.getByRole('menuitem', { name: 'Usage' }).click();
-  await expect(page.getByRole('region', { name: 'Today' })).toContainText('$0.30 of $2.00');
+  await expect(page.getByRole('region', { name: 'Limits' })).toContainText('$0.30 of $2.00');
   const chart = page.getByRole('figure', { name: 'Usage by day' });
   await expect(chart).toContainText('1 answer, 1,200 tokens, $0.30');
   await expect(chart.locator('.recharts-bar-rectangle').first()).toBeVisible();

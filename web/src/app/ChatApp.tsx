@@ -15,6 +15,7 @@ import { isolated } from '../shared/isolated';
 import { loadLimits } from '../shared/limitsSlice';
 import { noticed } from '../shared/noticeSlice';
 import { PickModel } from '../shared/pickModel';
+import { StorageNote } from '../shared/StorageNote';
 import { Account } from './Account';
 import styles from './ChatApp.module.css';
 import { ChatHeader } from './ChatHeader';
@@ -164,6 +165,7 @@ export function ChatApp({ api }: { api: Api }) {
           </ActionIcon>
         </Group>
         <Sidebar onOpen={open} onNew={() => go('/')}>
+          <StorageNote />
           <Account />
         </Sidebar>
       </AppShell.Navbar>

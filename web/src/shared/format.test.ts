@@ -13,7 +13,7 @@ it('says money in as many digits as matter', () => {
 });
 
 it('says sizes and times', () => {
-  expect([12, 2048, 1024 * 1024 * 10].map(bytes)).toEqual(['12 bytes', '2 KiB', '10 MiB']);
+  expect([12, 2048, 1024 * 1024 * 10, 9.3 * 1024 ** 3].map(bytes)).toEqual(['12 bytes', '2 KiB', '10 MiB', '9.3 GiB']);
   expect([0, 59.6, 65, 120, 3600 * 5 + 60 * 12].map(duration)).toEqual([
     '0 s',
     '1 min',

@@ -15,7 +15,9 @@ export function money(dollars: number): string {
 export function bytes(n: number): string {
   if (n < 1024) return `${n} bytes`;
   if (n < 1024 * 1024) return `${Math.round(n / 1024)} KiB`;
-  return `${(n / 1024 / 1024).toFixed(1).replace(/\.0$/, '')} MiB`;
+  const mib = n / 1024 / 1024;
+  const [size, unit] = mib < 1024 ? [mib, 'MiB'] : [mib / 1024, 'GiB'];
+  return `${size.toFixed(1).replace(/\.0$/, '')} ${unit}`;
 }
 
 /** A time that has passed or is to wait. */

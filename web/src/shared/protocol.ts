@@ -131,6 +131,8 @@ export interface Limits {
   daily_cost: number;
   used_tokens: number;
   used_cost: number;
+  /** Bytes of files and messages, the quota 0 without a limit. A server of before does not say it. */
+  storage?: { used: number; quota: number };
 }
 
 export interface UserSettings {

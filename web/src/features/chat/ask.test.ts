@@ -68,6 +68,14 @@ it('keeps a question that could not be sent, with the reason', async () => {
   ]);
 });
 
+it('does not ask again where there is no room', async () => {
+  const calls = serve(() => json({ code: 'quota_exceeded', detail: 'Delete chats or files.' }, 507));
+  const store = page();
+  await store.dispatch(ask({ session: null, content: 'hi', parent_id: null, model: 'm' }) as never);
+  expect(calls).toEqual(['POST /token', 'POST /chat/stream']);
+  expect(store.getState().chat.pending).toMatchObject([{ content: 'hi', failure: { code: 'quota_exceeded' } }]);
+});
+
 it('makes the session first if something is set for it, once', async () => {
   let refuse = true;
   const bodies: Record<string, unknown>[] = [];

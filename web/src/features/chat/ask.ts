@@ -2,6 +2,7 @@ import { createAsyncThunk } from '@reduxjs/toolkit';
 import { type Api, ApiError, failureOf, Superseded } from '../../shared/api';
 import { Batcher } from '../../shared/batch';
 import { eventsReceived } from '../../shared/events';
+import { isAway } from '../../shared/patience';
 import { type Failure, isStreamEvent, newId, type Session } from '../../shared/protocol';
 import type { Extra } from '../../shared/thunk';
 import { askFailed, asking, ownEnded, sessionMade } from './chatSlice';
@@ -106,7 +107,7 @@ async function readAnswer(pending: Pending, api: Api, dispatch: Dispatch): Promi
         if (seq >= 0) continue; // ended without a finish: take it up again
       } catch (e) {
         if (e instanceof Superseded && seq >= 0) return;
-        if (e instanceof ApiError && e.status < 500 && e.status !== 429) throw e;
+        if (!isAway(e)) throw e;
         // A replica that goes away says 503, the proxy before one that is gone 502: another may answer.
         const elsewhere = !(e instanceof ApiError) || e.status >= 502;
         if (seq < 0 && (!elsewhere || broken >= 3)) throw e;

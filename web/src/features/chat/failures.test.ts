@@ -15,6 +15,13 @@ it("keeps the server's words where the code says less", () => {
   expect(explain(null).title).toBe('That did not work');
 });
 
+it('tells who has no room what makes some', () => {
+  expect(explain({ code: 'quota_exceeded', detail: 'raw' })).toMatchObject({
+    text: expect.stringContaining('Delete chats or files'),
+    ways: ['retry'],
+  });
+});
+
 it('knows when to try again', () => {
   const since = '2026-01-01T00:00:00Z';
   expect(retryAt({ code: 'x', detail: '', retry_after: 40 }, since)).toBe(Date.parse(since) + 40_000);

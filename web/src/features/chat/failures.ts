@@ -85,6 +85,11 @@ const words: Record<string, Words> = {
     text: 'The message is kept here.',
     ways: ['retry'],
   },
+  quota_exceeded: {
+    title: 'There is no room left',
+    text: 'The message is kept here. Delete chats or files to make room, then try again.',
+    ways: ['retry'],
+  },
   no_vision: {
     title: 'This model does not see images',
     text: 'Choose one that does, or take the image out.',

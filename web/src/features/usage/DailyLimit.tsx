@@ -1,8 +1,9 @@
 import { Group, Progress, Stack, Text } from '@mantine/core';
 import { useEffect } from 'react';
 import { useAppDispatch, useAppSelector } from '../../app/hooks';
-import { count, money } from '../../shared/format';
+import { bytes, count, money } from '../../shared/format';
 import { loadLimits } from '../../shared/limitsSlice';
+import { StorageNote } from '../../shared/StorageNote';
 
 function Line({ name, used, most, say }: { name: string; used: number; most: number; say: (n: number) => string }) {
   const part = most > 0 ? Math.min(100, (used / most) * 100) : 0;
@@ -23,7 +24,7 @@ function Line({ name, used, most, say }: { name: string; used: number; most: num
   );
 }
 
-/** What the user has used today, and how much there is. */
+/** What the user has used, today and in all, and how much there is. */
 export function DailyLimit() {
   const dispatch = useAppDispatch();
   const limits = useAppSelector((state) => state.limits.known);
@@ -31,11 +32,15 @@ export function DailyLimit() {
     dispatch(loadLimits());
   }, [dispatch]);
   return (
-    <Stack gap="xs" maw={420} mih={60} component="section" aria-label="Today">
+    <Stack gap="xs" maw={420} mih={60} component="section" aria-label="Limits">
       {limits && (
         <>
           <Line name="Tokens today" used={limits.used_tokens} most={limits.daily_tokens} say={count} />
           <Line name="Cost today" used={limits.used_cost} most={limits.daily_cost} say={money} />
+          {limits.storage && (
+            <Line name="Chats and files" used={limits.storage.used} most={limits.storage.quota} say={bytes} />
+          )}
+          <StorageNote />
         </>
       )}
       <Text size="xs" c="dimmed">

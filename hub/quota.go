@@ -1,0 +1,38 @@
+package hub
+
+import "context"
+
+// Storage is what a user's files and messages take.
+type Storage struct {
+	Used  int64 `json:"used"`  // bytes
+	Quota int64 `json:"quota"` // 0: no limit
+}
+
+func (h *Hub) storage(ctx context.Context, user UserID) (Storage, error) {
+	used, err := h.store.StoredBytes(ctx, user)
+	return Storage{Used: used, Quota: h.opt.UserBytes}, err
+}
+
+// withinQuota refuses what would take the user over the quota. An answer's own
+// bytes are known only at its end, and never refused: it may go over by as much.
+func (h *Hub) withinQuota(ctx context.Context, user UserID, more int64) error {
+	if h.opt.UserBytes == 0 {
+		return nil
+	}
+	s, err := h.storage(ctx, user)
+	if err != nil || s.Used < s.Quota && more <= s.Quota-s.Used {
+		return err
+	}
+	return &Error{
+		Code: CodeQuotaExceeded,
+		Msg:  "you have used " + sizeOf(s.Used) + " of " + sizeOf(s.Quota) + ", which leaves no room for this; delete chats or files to make room",
+	}
+}
+
+// size is what the question itself adds; its files are counted since they came.
+func (q StoredQuestion) size() int64 {
+	if q.Content == nil {
+		return 0
+	}
+	return int64(len(*q.Content))
+}
