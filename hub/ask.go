@@ -49,8 +49,8 @@ func (h *Hub) ask(ctx context.Context, user UserID, q Question, fresh SessionID,
 	mine := h.reserve(sq.AnswerID)
 	// Once begun it is stored or not, whatever becomes of who asked.
 	write, cancel := context.WithTimeout(context.WithoutCancel(ctx), askLimit)
+	defer cancel()
 	asked, err := h.store.Ask(write, sq)
-	cancel()
 	if err != nil || asked.Found {
 		if err != nil && doubtfulError(err) {
 			h.doubt(sq.AnswerID)
@@ -58,13 +58,13 @@ func (h *Hub) ask(ctx context.Context, user UserID, q Question, fresh SessionID,
 		h.unreserve(mine)
 		return asked, err
 	}
+	o := order{question: q, asked: asked, model: sq.Model, provider: provider, title: untitled(asked), said: h.ahead(write, user, asked.Answer)}
 	if err := h.open(mine, user, asked, opened); err != nil {
 		h.doubt(sq.AnswerID)
 		h.unreserve(mine)
 		return asked, err
 	}
 	st = mine
-	o := order{question: q, asked: asked, model: sq.Model, provider: provider, title: untitled(asked)}
 	go h.generate(st, o) // Close waits for it: it is counted since admit
 	return asked, nil
 }

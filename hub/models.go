@@ -204,6 +204,8 @@ func (h *Hub) customPrices(ctx context.Context) []ModelPrice {
 	if ok {
 		return items
 	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // an answer does not wait for them
+	defer cancel()
 	fresh, err := h.store.Prices(ctx)
 	if err != nil {
 		h.log.Warn("read the prices", "err", err)

@@ -15,7 +15,8 @@ type order struct {
 	asked    Asked
 	model    string // "provider/model"
 	provider Vendor
-	title    bool // the session was opened by this question, and wants a title
+	title    bool      // the session was opened by this question, and wants a title
+	said     []Message // what was said before, if that was read ahead
 }
 
 const beforeText = "(The beginning of this conversation was left out.)"
@@ -75,9 +76,12 @@ func (h *Hub) prompt(ctx context.Context, user UserID, o order, model Model, ima
 	if system == "" {
 		system = o.asked.Settings.SystemPrompt
 	}
-	branch, left, err := h.branch(ctx, user, o.asked.Answer, textMax(model))
-	if err != nil {
-		return p, nil, fmt.Errorf("read the conversation: %w", err)
+	branch, left := o.said, 0
+	if branch == nil {
+		var err error
+		if branch, left, err = h.branch(ctx, user, o.asked.Answer, textMax(model)); err != nil {
+			return p, nil, fmt.Errorf("read the conversation: %w", err)
+		}
 	}
 	branch, notices := cut(branch, left, system, model, p.MaxTokens)
 	sees := model.Vision == nil || *model.Vision
@@ -142,6 +146,28 @@ func (t *Turn) join(more Turn) {
 	}
 	t.Content += between + more.Content
 	t.Images = append(slices.Clip(t.Images), more.Images...)
+}
+
+// aheadMax is the text of a conversation that is read ahead, in bytes. It is held
+// for as long as the answer runs.
+const aheadMax = 64 << 10
+
+// ahead reads a conversation that is short before its answer begins, so that this
+// needs no database from then on. It returns nil of one that is long, or cannot
+// be read now: that is read when the prompt is made.
+func (h *Hub) ahead(ctx context.Context, user UserID, answer Message) []Message {
+	if answer.ParentID == nil {
+		return nil
+	}
+	said, left, err := h.store.Branch(ctx, user, *answer.ParentID, aheadMax)
+	size := 0
+	for _, m := range said {
+		size += len(m.Content) + len(m.Reasoning)
+	}
+	if err != nil || left > 0 || size > aheadMax {
+		return nil
+	}
+	return said
 }
 
 // branch reads the newest of what was said before an answer, however long the
