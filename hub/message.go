@@ -126,7 +126,15 @@ type Message struct {
 
 // MessageChanges is what changed in a session after a version of it.
 type MessageChanges struct {
-	Items   []Message   `json:"items"` // in the order they were added
-	Deleted []MessageID `json:"deleted"`
-	Version int64       `json:"version"` // the session's
+	Items   []Message     `json:"items"` // in the order they were added
+	Deleted []MessageID   `json:"deleted"`
+	Version int64         `json:"version"` // the session's
+	Pages   []MessagePage `json:"-"`       // of the items, where these are read later
+}
+
+// MessagePage names messages that are read together: those of a session that were
+// added from one of its versions to another, and changed after a third.
+type MessagePage struct {
+	First, Last int64
+	After       int64
 }

@@ -82,36 +82,45 @@ func (h *Hub) cancelDeleted(st *stream) {
 	}
 }
 
-// MessageChanges returns the whole tree of a conversation, or what changed
-// after a version. Of an answer in flight, text and seq are of one moment.
+// MessageChanges returns what there is of the whole tree of a conversation, or of
+// what changed after a version, for MessagePage to read. Who has its Version hears
+// of all that changes while the pages are read.
 func (h *Hub) MessageChanges(ctx context.Context, user UserID, session SessionID, after int64) (MessageChanges, error) {
-	c, err := h.store.MessageChanges(ctx, user, session, after)
-	if err != nil {
-		return c, err
+	return h.store.MessageChanges(ctx, user, session, after)
+}
+
+// MessagePage returns the messages of one of the Pages. Of an answer in flight,
+// text and seq are of one moment.
+func (h *Hub) MessagePage(ctx context.Context, user UserID, session SessionID, p MessagePage) ([]Message, error) {
+	items, err := h.store.MessagePage(ctx, user, session, p)
+	for i := range items {
+		h.bringUp(ctx, &items[i])
 	}
-	for i := range c.Items {
-		m := &c.Items[i]
-		if m.Status != StatusStreaming {
-			continue
-		}
-		st := h.stream(m.ID)
-		if st == nil && h.opt.Bus != nil {
-			h.readElsewhere(ctx, m)
-		}
-		if st != nil {
-			select {
-			case <-st.ready:
-			default:
-				continue // not shown to anyone yet
-			}
-			if st.log != nil {
-				st.feed.mu.Lock()
-				m.Content, m.Reasoning, m.Seq = st.log.contents()
-				st.feed.mu.Unlock()
-			}
-		}
+	return items, err
+}
+
+// bringUp gives an answer in flight the text that was shown of it.
+func (h *Hub) bringUp(ctx context.Context, m *Message) {
+	if m.Status != StatusStreaming {
+		return
 	}
-	return c, nil
+	st := h.stream(m.ID)
+	if st == nil && h.opt.Bus != nil {
+		h.readElsewhere(ctx, m)
+	}
+	if st == nil {
+		return
+	}
+	select {
+	case <-st.ready:
+	default:
+		return // not shown to anyone yet
+	}
+	if st.log != nil {
+		st.feed.mu.Lock()
+		m.Content, m.Reasoning, m.Seq = st.log.contents()
+		st.feed.mu.Unlock()
+	}
 }
 
 // DeleteMessage stops and deletes a message and all that follows it.

@@ -45,8 +45,11 @@ type SessionStore interface {
 // MessageStore is the part of [Store] that keeps turns.
 type MessageStore interface {
 	Message(ctx context.Context, user UserID, id MessageID) (Message, error)
-	// MessageChanges with after 0 is the whole tree, with nothing deleted.
+	// MessageChanges with after 0 is the whole tree, with nothing deleted. It has
+	// Pages, each of what may be held at a time, in the place of Items.
 	MessageChanges(ctx context.Context, user UserID, session SessionID, after int64) (MessageChanges, error)
+	// MessagePage returns the messages of a page, but for those deleted meanwhile.
+	MessagePage(ctx context.Context, user UserID, session SessionID, p MessagePage) ([]Message, error)
 	// DeleteMessage deletes a message and all that follows it. Each takes a
 	// version of its own, in the order returned: a message before what follows it.
 	DeleteMessage(ctx context.Context, user UserID, session SessionID, id MessageID) ([]Deletion, error)

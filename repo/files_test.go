@@ -165,8 +165,7 @@ func TestQuestionBindsFiles(t *testing.T) {
 		if !slices.Equal(edited.Question.Files, []hub.File{a}) {
 			t.Errorf("the edited message has %v", edited.Question.Files)
 		}
-		changes, err := s.r.MessageChanges(ctx, s.alice, q.Session, 0)
-		s.ok(err)
+		changes := s.changes(q.Session, 0)
 		branch, _, err := s.r.Branch(ctx, s.alice, asked.Answer.ID, 1<<20)
 		s.ok(err)
 		answers, err := s.r.Answers(ctx, q.Session, nil)

@@ -30,27 +30,69 @@ func (r *Repo) Message(ctx context.Context, user hub.UserID, id hub.MessageID) (
 	return row.message(), err
 }
 
+// What is read of a session at a time: so many messages, of so many bytes
+// together. A single message may be larger.
+const (
+	pageRows  = 200
+	pageBytes = 256 << 10
+)
+
 // MessageChanges is hub.MessageStore's.
 func (r *Repo) MessageChanges(ctx context.Context, user hub.UserID, session hub.SessionID, after int64) (hub.MessageChanges, error) {
 	out := hub.MessageChanges{Deleted: []hub.MessageID{}}
-	err := r.snapshot(ctx, func(ctx context.Context, tx bun.Tx) error {
+	err := r.snapshot(ctx, func(ctx context.Context, tx bun.Tx) (err error) {
 		if err := tx.NewRaw("SELECT version FROM sessions WHERE id = ? AND user_id = ?", session, user).Scan(ctx, &out.Version); err != nil {
 			return found(err, "session")
 		}
-		var rows []messageRow
-		// What only the provider reads may be long.
-		err := tx.NewSelect().Model(&rows).ExcludeColumn("opaque").
-			Where("session_id = ? AND version > ?", session, after).Order("added").Scan(ctx)
-		if err != nil {
+		if out.Pages, err = pagesOf(ctx, tx, session, after); err != nil || after <= 0 {
 			return err
-		}
-		out.Items = messagesOf(rows)
-		if after <= 0 {
-			return nil
 		}
 		return tx.NewSelect().Model((*messageTombstone)(nil)).Column("message_id").Where("session_id = ? AND version > ?", session, after).Order("version").Scan(ctx, &out.Deleted)
 	})
 	return out, err
+}
+
+// pagesOf divides the messages that changed after a version, whose texts it does
+// not read.
+func pagesOf(ctx context.Context, tx bun.Tx, session hub.SessionID, after int64) ([]hub.MessagePage, error) {
+	rows, err := tx.QueryContext(ctx, `SELECT added, octet_length(content) + octet_length(reasoning) + coalesce(octet_length(tool_calls), 0)
+		FROM messages WHERE session_id = ? AND version > ? ORDER BY added`, session, after)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var pages []hub.MessagePage
+	count, total := 0, int64(0) // of the last one
+	for rows.Next() {
+		var added, size int64
+		if err := rows.Scan(&added, &size); err != nil {
+			return nil, err
+		}
+		if count++; count == 1 || count > pageRows || total+size > pageBytes {
+			pages = append(pages, hub.MessagePage{First: added, After: after})
+			count, total = 1, 0
+		}
+		pages[len(pages)-1].Last = added
+		total += size
+	}
+	return pages, rows.Err()
+}
+
+// MessagePage is hub.MessageStore's. When a message was added never changes, so
+// that none is in two pages, or in none, for what has happened to it meanwhile.
+func (r *Repo) MessagePage(ctx context.Context, user hub.UserID, session hub.SessionID, p hub.MessagePage) ([]hub.Message, error) {
+	var rows []messageRow
+	err := r.snapshot(ctx, func(ctx context.Context, tx bun.Tx) error {
+		var own bool
+		if err := tx.NewRaw("SELECT TRUE FROM sessions WHERE id = ? AND user_id = ?", session, user).Scan(ctx, &own); err != nil {
+			return found(err, "session")
+		}
+		// What only the provider reads may be long. The sign keeps the version's index
+		// out of it, which has the messages of all pages.
+		return tx.NewSelect().Model(&rows).ExcludeColumn("opaque").
+			Where("session_id = ? AND added BETWEEN ? AND ? AND +version > ?", session, p.First, p.Last, p.After).Order("added").Scan(ctx)
+	})
+	return messagesOf(rows), err
 }
 
 // DeleteMessage is hub.MessageStore's.

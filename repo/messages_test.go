@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,8 +29,7 @@ func TestAnswerComesBackWithAllThatItEndedWith(t *testing.T) {
 			if !reflect.DeepEqual(m, branch[1]) || m.Version != v {
 				t.Errorf("alone it is %+v, in its branch %+v", m, branch[1])
 			}
-			changes, err := s.r.MessageChanges(ctx, s.alice, a.Session.ID, 0)
-			s.ok(err)
+			changes := s.changes(a.Session.ID, 0)
 			shown := m
 			shown.Opaque = nil
 			if !reflect.DeepEqual(changes.Items[1], shown) {
@@ -189,5 +189,96 @@ func TestMessageThatCannotBeReachedIsNotMissing(t *testing.T) {
 		s.code(err, hub.CodeNotFound)
 		_, err = s.r.DeleteMessage(t.Context(), s.alice, q.Session, q.MessageID)
 		s.ok(err)
+	})
+}
+
+// TestMessagesAreReadInPages holds that no page has much more than it may, and that
+// what happens between two of them makes no message come twice or not at all.
+func TestMessagesAreReadInPages(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		ctx := t.Context()
+		q := s.question(strings.Repeat("q", 100_000))
+		asked := []hub.Asked{s.ask(q)}
+		root := func(text string) hub.Asked {
+			next := s.follow(q, text)
+			next.ParentGiven = true
+			return s.ask(next)
+		}
+		for range 9 {
+			asked = append(asked, root(strings.Repeat("q", 100_000)))
+		}
+		for _, a := range asked[:5] {
+			s.end(a, strings.Repeat("a", 100_000))
+		}
+		all := s.changes(q.Session, 0)
+		if len(all.Items) != 20 || len(all.Pages) < 6 {
+			t.Fatalf("%d messages in %d pages", len(all.Items), len(all.Pages))
+		}
+		read := func(after int64, between func()) []hub.MessageID {
+			t.Helper()
+			c, err := s.r.MessageChanges(ctx, s.alice, q.Session, after)
+			s.ok(err)
+			var ids []hub.MessageID
+			for i, p := range c.Pages {
+				if i == 1 {
+					between()
+				}
+				items, err := s.r.MessagePage(ctx, s.alice, q.Session, p)
+				s.ok(err)
+				size := 0
+				for _, m := range items {
+					ids, size = append(ids, m.ID), size+len(m.Content)
+				}
+				if size > 300_000 {
+					t.Errorf("a page of %d bytes", size)
+				}
+			}
+			return ids
+		}
+		var want []hub.MessageID
+		for _, m := range all.Items {
+			want = append(want, m.ID)
+		}
+		got := read(0, func() {
+			s.end(asked[5], "changed behind the place")
+			s.end(asked[9], "changed before it")
+			root("added")
+		})
+		if !slices.Equal(got, want) {
+			t.Errorf("the whole tree is %v, want %v", got, want)
+		}
+		changed := s.changes(q.Session, all.Version)
+		if len(changed.Items) != 4 || changed.Items[0].ID != asked[5].Answer.ID || changed.Items[1].ID != asked[9].Answer.ID {
+			t.Errorf("afterwards, %d messages have changed", len(changed.Items))
+		}
+		// All but the first question has changed since version 2.
+		got = read(2, func() {
+			_, err := s.r.DeleteMessage(ctx, s.alice, q.Session, asked[9].Answer.ID)
+			s.ok(err)
+		})
+		if len(got) != 20 || got[0] != asked[0].Answer.ID || slices.Contains(got, asked[9].Answer.ID) {
+			t.Errorf("after a version, with one deleted meanwhile, they are %v", got)
+		}
+		_, err := s.r.DeleteSession(ctx, s.alice, q.Session)
+		s.ok(err)
+		_, err = s.r.MessagePage(ctx, s.alice, q.Session, all.Pages[0])
+		s.code(err, hub.CodeNotFound)
+	})
+}
+
+func TestManySmallMessagesAreSeveralPages(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		q := s.question("x")
+		s.end(s.ask(q), "y")
+		for range 100 {
+			s.end(s.ask(s.follow(q, "x")), "y")
+		}
+		c := s.changes(q.Session, 0)
+		if len(c.Items) != 202 || len(c.Pages) != 2 || c.Pages[0].Last >= c.Pages[1].First {
+			t.Errorf("%d messages in the pages %+v", len(c.Items), c.Pages)
+		}
+		if c := s.changes(q.Session, c.Version); len(c.Pages) != 0 {
+			t.Errorf("of no change, there are pages %+v", c.Pages)
+		}
 	})
 }

@@ -39,8 +39,7 @@ func TestDataOfTheSchemaBeforeStay(t *testing.T) {
 			if got.Title != "Old" || got.Parameters != (hub.Parameters{}) {
 				t.Errorf("the session is %+v", got)
 			}
-			c, err := s.r.MessageChanges(t.Context(), s.alice, session, 0)
-			s.ok(err)
+			c := s.changes(session, 0)
 			if len(c.Items) != 3 {
 				t.Fatalf("messages %+v", c.Items)
 			}

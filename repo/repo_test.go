@@ -94,6 +94,19 @@ func (s *suite) user(name string) hub.UserID {
 	return u.ID
 }
 
+// changes reads a session of alice's with all its pages.
+func (s *suite) changes(session hub.SessionID, after int64) hub.MessageChanges {
+	s.t.Helper()
+	c, err := s.r.MessageChanges(s.t.Context(), s.alice, session, after)
+	s.ok(err)
+	for _, p := range c.Pages {
+		items, err := s.r.MessagePage(s.t.Context(), s.alice, session, p)
+		s.ok(err)
+		c.Items = append(c.Items, items...)
+	}
+	return c
+}
+
 // question asks in a new session.
 func (s *suite) question(content string) hub.StoredQuestion {
 	return hub.StoredQuestion{
@@ -139,8 +152,7 @@ func TestAskStoresQuestionAndAnswerInOneStep(t *testing.T) {
 		if v := s.end(a, "Baby don't hurt me"); v != 4 {
 			t.Errorf("the end has version %d", v)
 		}
-		c, err := s.r.MessageChanges(t.Context(), s.alice, q.Session, 0)
-		s.ok(err)
+		c := s.changes(q.Session, 0)
 		if len(c.Items) != 2 || c.Version != 4 || c.Items[1].Content != "Baby don't hurt me" || c.Items[1].Usage.OutputTokens != 2 ||
 			c.Items[1].Status != hub.StatusComplete || c.Items[1].FinishedAt == nil || c.Deleted == nil {
 			t.Errorf("changes %+v", c)
@@ -352,8 +364,7 @@ func TestDeletionsLeaveTombstones(t *testing.T) {
 		if len(deleted) != 3 || deleted[0].ID != a.Answer.ID || deleted[0].Version != 7 || deleted[2].Version != 9 {
 			t.Errorf("deleted %+v", deleted)
 		}
-		c, err := s.r.MessageChanges(t.Context(), s.alice, q.Session, 4)
-		s.ok(err)
+		c := s.changes(q.Session, 4)
 		if len(c.Items) != 0 || len(c.Deleted) != 3 || c.Version != 9 {
 			t.Errorf("changes %+v", c)
 		}
@@ -383,6 +394,8 @@ func TestWhatIsSomebodyElsesIsMissing(t *testing.T) {
 		_, err = s.r.Message(ctx, s.bob, a.Answer.ID)
 		s.code(err, hub.CodeNotFound)
 		_, err = s.r.MessageChanges(ctx, s.bob, q.Session, 0)
+		s.code(err, hub.CodeNotFound)
+		_, err = s.r.MessagePage(ctx, s.bob, q.Session, hub.MessagePage{Last: a.Answer.Added})
 		s.code(err, hub.CodeNotFound)
 		_, err = s.r.RequestStop(ctx, s.bob, a.Answer.ID)
 		s.code(err, hub.CodeNotFound)
@@ -691,8 +704,7 @@ func TestTextOfEveryKindComesBackAsItWas(t *testing.T) {
 			a := s.ask(s.question(text))
 			s.ok(s.r.Append(t.Context(), []hub.JournalEntry{{Stream: a.Answer.ID, Epoch: 1, Seq: 1, Runs: []hub.Run{{Text: text}}}}))
 			s.end(a, text)
-			c, err := s.r.MessageChanges(t.Context(), s.alice, a.Session.ID, 0)
-			s.ok(err)
+			c := s.changes(a.Session.ID, 0)
 			if c.Items[0].Content != text || c.Items[1].Content != text {
 				t.Errorf("%.20q came back as %.20q and %.20q", text, c.Items[0].Content, c.Items[1].Content)
 			}

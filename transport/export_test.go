@@ -1,6 +1,11 @@
 package transport
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/omnichat/omnichat/hub"
+)
 
 // Fields is what each command may have beside type and ref.
 var Fields = fields
@@ -24,4 +29,19 @@ func (s *Server) Held() int64 {
 	s.messages.mu.Lock()
 	defer s.messages.mu.Unlock()
 	return s.messages.used
+}
+
+// Occupy takes a user's turn of the calls that read much.
+func (s *Server) Occupy(ctx context.Context, user hub.UserID) (leave func(), err error) {
+	return s.heavy.enter(ctx, user)
+}
+
+// Waiting returns how many of these calls of a user have their turn or wait for it.
+func (s *Server) Waiting(user hub.UserID) int {
+	s.heavy.mu.Lock()
+	defer s.heavy.mu.Unlock()
+	if t := s.heavy.users[user]; t != nil {
+		return t.here
+	}
+	return 0
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
@@ -80,6 +81,8 @@ type Server struct {
 	messages   *budget   // of WebSocket messages
 	uploads    *budget   // on disk
 	loading    chan struct{}
+	heavy      *line // of calls that read much
+	pages      *line // of what they read bit by bit, for which whoever has begun waits as long as the others
 	origins    map[string]bool
 	proxies    []netip.Prefix
 	hosts      *hosts
@@ -140,6 +143,7 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 		bodies: newBudget(max(bodiesAll, 4*opt.BodyLimit), max(bodiesEach, 2*opt.BodyLimit)), strangers: newBudget(strangersAll, strangersEach),
 		messages: newBudget(max(bodiesAll, 4*readLimitAfter*opt.BodyLimit), max(bodiesEach, 2*readLimitAfter*opt.BodyLimit)),
 		uploads:  newBudget(8*uploadsWhole*opt.FileLimit, uploadsWhole*opt.FileLimit), loading: make(chan struct{}, loadedMax),
+		heavy: newLine(heavyAll, heavyWaits), pages: newLine(heavyAll, math.MaxInt),
 	}
 	for _, o := range opt.Origins {
 		s.origins[o] = true

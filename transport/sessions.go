@@ -88,7 +88,14 @@ func (s *Server) listSessions(c echo.Context, who identity) error {
 	if !utf8.ValidString(q) || strings.ContainsRune(q, 0) || len(q) > 1000 {
 		return hub.Invalid("q", "must be valid UTF-8 without U+0000, of at most 1000 bytes")
 	}
+	leave := func() {}
+	if q != "" { // all that was ever said may be read for it
+		if leave, err = s.turn(c, s.heavy, who.user); err != nil {
+			return err
+		}
+	}
 	page, err := s.hub.Sessions(c.Request().Context(), who.user, hub.SessionQuery{Text: q, Limit: int(limit), Cursor: c.QueryParam("cursor")})
+	leave()
 	if err != nil {
 		return err
 	}
@@ -145,23 +152,6 @@ func (s *Server) deleteSession(c echo.Context, who identity) error {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)
-}
-
-// listMessages is GET /sessions/{id}/messages.
-func (s *Server) listMessages(c echo.Context, who identity) error {
-	id, err := pathID(c, "id", "session")
-	if err != nil {
-		return err
-	}
-	after, err := queryInt(c, "after_version", 0, math.MaxInt64, 0)
-	if err != nil {
-		return err
-	}
-	changes, err := s.hub.MessageChanges(c.Request().Context(), who.user, hub.SessionID(id), after)
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, changes)
 }
 
 // deleteMessage is DELETE /sessions/{id}/messages/{message_id}.
