@@ -41,7 +41,7 @@ type ImageLimiter interface{ ImageLimit() ImageLimit }
 // once take no more memory than one.
 var decoding sync.Mutex
 
-var errCutOff = errors.New("the image is not whole")
+var errCutOff = errors.New("is not a whole image")
 
 // checkPicture says why data is no picture of its kind that can be shown.
 func checkPicture(mediaType string, data []byte) error {
@@ -52,7 +52,7 @@ func checkPicture(mediaType string, data []byte) error {
 	decoding.Lock()
 	defer decoding.Unlock()
 	if _, _, err := image.Decode(bytes.NewReader(data)); err != nil {
-		return fmt.Errorf("the image cannot be read: %w", err)
+		return fmt.Errorf("cannot be read as an image: %w", err)
 	}
 	return nil
 }
@@ -64,10 +64,10 @@ func structure(mediaType string, data []byte) (width, height int, err error) {
 		return 0, 0, fmt.Errorf("%w: %w", errCutOff, err)
 	}
 	if width < 1 || height < 1 {
-		return 0, 0, errors.New("the image has no pixels")
+		return 0, 0, errors.New("has no pixels")
 	}
 	if max(width, height) > pictureSide || width*height > picturePixels {
-		return 0, 0, fmt.Errorf("the image has %d × %d pixels; at most %d a side and %d million in all are taken", width, height, pictureSide, picturePixels/1_000_000)
+		return 0, 0, fmt.Errorf("has %d × %d pixels; at most %d a side and %d million in all are taken", width, height, pictureSide, picturePixels/1_000_000)
 	}
 	switch mediaType {
 	case "image/png":
@@ -103,7 +103,7 @@ func measureWebP(data []byte) (width, height int, err error) {
 	case "VP8X":
 		return 1 + int(body[4]) + int(body[5])<<8 + int(body[6])<<16, 1 + int(body[7]) + int(body[8])<<8 + int(body[9])<<16, nil
 	}
-	return 0, 0, errors.New("the image is no WebP")
+	return 0, 0, errors.New("is no WebP image")
 }
 
 // wholeJPEG skips a JPEG's segments, of which one may hold a thumbnail with an
@@ -140,7 +140,7 @@ func wholePNG(data []byte, width, height int) error {
 		}
 		kind, body := string(rest[4:8]), rest[8:8+n]
 		if crc32.ChecksumIEEE(rest[4:8+n]) != binary.BigEndian.Uint32(rest[8+n:]) {
-			return errors.New("the image is damaged")
+			return errors.New("is damaged")
 		}
 		if kind == "IEND" {
 			break
@@ -183,7 +183,7 @@ func wholeGIF(data []byte) error {
 				at += 3 << (flags&7 + 1)
 			}
 		default:
-			return errors.New("the image is damaged")
+			return errors.New("is damaged")
 		}
 		for at < len(data) && data[at] != 0 {
 			at += int(data[at]) + 1

@@ -58,3 +58,12 @@ it.each([
     expect(document.querySelectorAll('[data-session]')).toHaveLength(2);
   }
 });
+
+it('says so when no chat is found', () => {
+  page(session('a', 'First'));
+  const search = screen.getByRole('textbox', { name: 'Search chats' });
+  fireEvent.change(search, { target: { value: 'second' } });
+  expect(screen.getByRole('status').textContent).toBe('No title has this in it.');
+  fireEvent.change(search, { target: { value: 'fir' } });
+  expect(screen.getByRole('status').textContent).toBe('');
+});

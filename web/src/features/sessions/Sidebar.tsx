@@ -5,6 +5,7 @@ import { memo, useCallback, useRef, useState } from 'react';
 import { flushSync } from 'react-dom';
 import { useAppSelector, useAttempt } from '../../app/hooks';
 import { composing } from '../../shared/composing';
+import { isolated } from '../../shared/isolated';
 import type { Session } from '../../shared/protocol';
 import { searchForm } from '../../shared/searchForm';
 import { Confirm } from '../../shared/ui/Confirm';
@@ -158,6 +159,9 @@ export function Sidebar({
         onChange={(e) => setQuery(e.currentTarget.value)}
       />
       <nav ref={list} className={styles.list} aria-label="Chats">
+        <Text role="status" size="sm" c="dimmed" px="xs">
+          {query && shown.length === 0 && 'No title has this in it.'}
+        </Text>
         {[...groups].map(([group, items]) => (
           <Stack key={group} gap={2} mb="sm">
             <Text size="xs" c="dimmed" fw={600} px="xs" pt={4}>
@@ -173,7 +177,7 @@ export function Sidebar({
       <Confirm
         opened={asking}
         title="Delete this chat?"
-        text={`“${doomed && nameOf(doomed)}” and all its messages are deleted for good.`}
+        text={`“${doomed && isolated(nameOf(doomed))}” and all its messages are deleted for good.`}
         action="Delete"
         returnFocus={false}
         onClose={cancel}

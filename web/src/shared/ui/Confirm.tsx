@@ -1,4 +1,5 @@
 import { Button, Group, Modal, Text } from '@mantine/core';
+import styles from './Confirm.module.css';
 
 /** Asks before something is gone for good. */
 export function Confirm(props: {
@@ -14,7 +15,9 @@ export function Confirm(props: {
   const { opened, title, text, action, returnFocus, onClose, onConfirm } = props;
   return (
     <Modal opened={opened} onClose={onClose} title={title} centered returnFocus={returnFocus}>
-      <Text size="sm">{text}</Text>
+      <Text size="sm" className={styles.text}>
+        {text}
+      </Text>
       <Group justify="flex-end" mt="md">
         <Button variant="default" size="md" onClick={onClose}>
           Cancel

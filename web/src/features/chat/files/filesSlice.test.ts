@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { makeStore } from '../../../app/store';
-import { Api } from '../../../shared/api';
+import { Api, ApiError } from '../../../shared/api';
 import { forgotten } from '../../../shared/events';
 import { loadLimits } from '../../../shared/limitsSlice';
 import { attachFiles, filesMoved, filesSent, removeFile } from './filesSlice';
@@ -96,6 +96,13 @@ it('says what is wrong with an image, and uploads none', async () => {
   await p.store.dispatch(attachFiles({ draft: 'new', files: [cut] }));
   expect(p.files()).toMatchObject([{ error: 'The image is damaged or not whole.' }]);
   expect(p.upload).not.toHaveBeenCalled();
+});
+
+it('says in a sentence what the server does not take', async () => {
+  const p = page();
+  p.upload.mockRejectedValue(new ApiError(400, 'invalid', 'file is not a whole image', 'file'));
+  await p.store.dispatch(attachFiles({ draft: 'new', files: [text('a', 'abc')] }));
+  expect(p.files()).toMatchObject([{ name: 'a', error: 'The file is not a whole image.' }]);
 });
 
 it('takes a file back while it is on its way', async () => {

@@ -35,6 +35,9 @@ type Config = Extra & { state: { files: FilesState; limits: { known: Limits | nu
 export const draftOf = (session: string | null): string => session ?? 'new';
 const uploads = new Map<string, AbortController>();
 
+/** What the server says of a field that is called "file". */
+const sentence = (detail: string) => detail.replace(/^file (.*)$/, 'The file $1.');
+
 /** Uploads files for a draft, all at once. */
 export const attachFiles = createAsyncThunk<void, { draft: string; files: File[] }, Config>(
   'files/attach',
@@ -67,7 +70,7 @@ export const attachFiles = createAsyncThunk<void, { draft: string; files: File[]
         keepBlob(got.id, file);
         dispatch(fileUploaded({ key, file: got }));
       } catch (e) {
-        if (!control.signal.aborted) dispatch(fileFailed({ key, error: failureOf(e).detail }));
+        if (!control.signal.aborted) dispatch(fileFailed({ key, error: sentence(failureOf(e).detail) }));
       } finally {
         uploads.delete(key);
       }
