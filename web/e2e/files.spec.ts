@@ -123,7 +123,7 @@ test('what cannot be attached says why, and keeps the rest', async ({ page, serv
   const damaged = Buffer.from(cat.buffer);
   damaged[50] ^= 1;
   await attach(page, { name: 'damaged.png', mimeType: 'image/png', buffer: damaged });
-  await expect(chips(page).getByText('the image is damaged')).toBeVisible();
+  await expect(chips(page).getByText('The file is damaged.')).toBeVisible();
   await attach(page, cat, notes);
   await expect(chips(page).getByText('18 bytes', { exact: true })).toBeVisible();
   await composer(page).fill('Look');
