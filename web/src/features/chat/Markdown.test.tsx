@@ -89,6 +89,22 @@ it.each([
   60_000,
 );
 
+it.each([
+  ['\\[ x = \\frac{a}{b} \\]', ['math']],
+  ['$$ x = 1 $$\n\nthen $$y$$ and $z$', ['math', 'thenyyandzz']],
+  ['It is:\n\\[ x = 1 \\]\nwhere\nmore\n$$y$$\n$$z$$', ['Itis:', 'math', 'wheremore', 'math', 'math']],
+  ['1. so\n   \\[ x = 1 \\]\n\n> $$y$$', ['somath', 'math']],
+  ['$x$\n\\(y\\)', ['xxyy']],
+])('sets a displayed formula that has a line of its own as one: %j', (text, want) => {
+  const { container } = render(<Markdown text={text} streaming={false} />);
+  for (const formula of container.querySelectorAll('.katex-display')) formula.textContent = 'math';
+  for (const source of container.querySelectorAll('annotation')) source.remove();
+  const parts = [...container.querySelectorAll('[class*=markdown] > *')].flatMap((e) =>
+    [...e.children].length && e.matches('div') ? [...e.children] : [e],
+  );
+  expect(parts.map((e) => (e.textContent ?? '').replace(/\s/g, '')).filter(Boolean)).toEqual(want);
+});
+
 const html = (text: string) => {
   const { container } = render(<Markdown text={text} streaming={false} />);
   return (container.querySelector('[class*=markdown]')?.innerHTML ?? '')

@@ -14,7 +14,14 @@ import type { Plugin } from 'unified';
 import { useCopy } from '../../shared/useCopy';
 import { makeSplitter } from './blocks';
 import styles from './Markdown.module.css';
-import { rehypeBounds, rehypeDirection, remarkCjk, remarkCjkStruck, remarkLines } from './markdown/plugins';
+import {
+  rehypeBounds,
+  rehypeDirection,
+  remarkCjk,
+  remarkCjkStruck,
+  remarkDisplays,
+  remarkLines,
+} from './markdown/plugins';
 import { realTags, remarkTags } from './markdown/tags';
 import { reachable } from './reachable';
 
@@ -111,6 +118,7 @@ const remarkPlugins = [
   defaultRemarkPlugins.codeMeta,
   remarkTags,
   remarkLines,
+  remarkDisplays,
 ];
 const rehypePlugins = [
   defaultRehypePlugins.raw,

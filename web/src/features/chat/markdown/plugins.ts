@@ -27,6 +27,52 @@ export function remarkLines() {
   return (tree: Root) => findAndReplace(tree, [/\r?\n|\r/g, () => ({ type: 'break' })]);
 }
 
+interface Node {
+  type: string;
+  value?: string;
+  children?: Node[];
+  position?: { start: { offset?: number } };
+  data?: object;
+}
+
+const display = (value = ''): Node => {
+  const code = { type: 'element', tagName: 'code', properties: { className: ['language-math', 'math-display'] } };
+  const hChildren = [{ ...code, children: [{ type: 'text', value }] }];
+  return { type: 'math', value, data: { hName: 'pre', hChildren } };
+};
+
+/** A paragraph in parts: before, between and after the displayed formulas that have lines of their own. */
+function parted(paragraph: Node, text: string): Node[] {
+  const lines: Node[][] = [[]];
+  for (const child of paragraph.children ?? [])
+    if (child.type === 'break') lines.push([]);
+    else lines[lines.length - 1].push(child);
+  const parts: Node[] = [];
+  for (const line of lines) {
+    const [first, ...rest] = line.filter((n) => n.type !== 'text' || n.value?.trim());
+    const before = parts.at(-1);
+    if (first?.type === 'inlineMath' && rest.length === 0 && text.startsWith('$$', first.position?.start.offset))
+      parts.push(display(first.value));
+    else if (before?.type === 'paragraph') before.children?.push({ type: 'break' }, ...line);
+    else parts.push({ ...paragraph, children: line });
+  }
+  return parts;
+}
+
+function displayed(node: Node, text: string): void {
+  if (!node.children) return;
+  node.children = node.children.flatMap((child) => {
+    if (child.type === 'paragraph') return parted(child, text);
+    displayed(child, text);
+    return child;
+  });
+}
+
+/** A formula between double dollars on a line of its own stands alone, as one whose dollars have lines of their own. */
+export function remarkDisplays() {
+  return (tree: Root, file: object) => displayed(tree as Node, String(file));
+}
+
 /** Each of these is set in the direction of its own first letter. */
 const own = new Set(['p', 'li', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'td', 'th', 'dt', 'dd', 'summary', 'figcaption']);
 /** These are set in the direction of the first letter in them: browsers look at none that an element of their own has. */
