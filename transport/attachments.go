@@ -59,6 +59,11 @@ func (s *Server) getAttachment(c echo.Context, who identity) error {
 	if err != nil {
 		return err
 	}
+	held := s.downloads.of(string(who.user)) // until a client that reads slowly has it
+	defer held.release()
+	if err := held.grow(int64(len(data))); err != nil {
+		return err
+	}
 	h := c.Response().Header()
 	h.Set("Content-Security-Policy", filePolicy)
 	h.Set("Content-Disposition", disposition(f.Name))

@@ -70,6 +70,33 @@ func TestUploadsInPartsAreWhole(t *testing.T) {
 	}
 }
 
+// TestUnreadFilesAreBounded holds that who does not read the files asked for is
+// refused more of them, and nobody else is.
+func TestUnreadFilesAreBounded(t *testing.T) {
+	s := open(t, transportDefaults).users()
+	const size = 9 << 20
+	path := "/attachments/" + s.upload(s.ann, "long.txt", "text/plain", strings.Repeat("0123456789abcdef", size/16))
+	var unread []*http.Response
+	refused := 0
+	for range 10 {
+		res := s.send("GET", path, s.ann, "", nil)
+		if unread = append(unread, res); res.StatusCode == http.StatusTooManyRequests {
+			refused++
+		}
+	}
+	if refused == 0 || refused > 5 {
+		t.Errorf("%d of 10 were refused", refused)
+	}
+	theirs := s.send("GET", "/attachments/"+s.upload(s.bob, "b.txt", "text/plain", "others go on"), s.bob, "", nil)
+	theirs.Body.Close()
+	if theirs.StatusCode != http.StatusOK {
+		t.Errorf("another user's: %s", theirs.Status)
+	}
+	for _, res := range unread {
+		res.Body.Close()
+	}
+}
+
 // TestUnfinishedUploadsLieOnDisk holds that an upload that is under way takes a
 // buffer's memory, whatever it says its length is.
 func TestUnfinishedUploadsLieOnDisk(t *testing.T) {

@@ -60,6 +60,12 @@ const (
 	strangersEach = 1 << 20
 )
 
+// Bytes of files that clients are still reading, of all and of each user.
+const (
+	downloadsAll  = 256 << 20
+	downloadsEach = 64 << 20
+)
+
 // Server answers everything that comes from outside.
 type Server struct {
 	hub        *hub.Hub
@@ -80,6 +86,7 @@ type Server struct {
 	strangers  *budget   // of requests of who has not logged in
 	messages   *budget   // of WebSocket messages
 	uploads    *budget   // on disk
+	downloads  *budget   // of files, until clients have them
 	loading    chan struct{}
 	heavy      *line // of calls that read much
 	pages      *line // of what they read bit by bit, for which whoever has begun waits as long as the others
@@ -143,7 +150,8 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 		bodies: newBudget(max(bodiesAll, 4*opt.BodyLimit), max(bodiesEach, 2*opt.BodyLimit)), strangers: newBudget(strangersAll, strangersEach),
 		messages: newBudget(max(bodiesAll, 4*readLimitAfter*opt.BodyLimit), max(bodiesEach, 2*readLimitAfter*opt.BodyLimit)),
 		uploads:  newBudget(8*uploadsWhole*opt.FileLimit, uploadsWhole*opt.FileLimit), loading: make(chan struct{}, loadedMax),
-		heavy: newLine(heavyAll, heavyWaits), pages: newLine(heavyAll, math.MaxInt),
+		downloads: newBudget(max(downloadsAll, 4*opt.FileLimit), max(downloadsEach, 2*opt.FileLimit)),
+		heavy:     newLine(heavyAll, heavyWaits), pages: newLine(heavyAll, math.MaxInt),
 	}
 	for _, o := range opt.Origins {
 		s.origins[o] = true
