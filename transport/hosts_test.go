@@ -102,7 +102,7 @@ func TestAdminIsToldOfAProxyThatIsNotNamed(t *testing.T) {
 
 func TestMetricsAreForThisMachine(t *testing.T) {
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "figures") })
-	const token = "0123456789abcdef"
+	const token = "of-the-metrics-alone"
 	local := open(t, transport.Options{Metrics: metrics, Hosts: []string{"chat.example.org"}, TrustedProxies: []string{"127.0.0.1"}})
 	named := open(t, transport.Options{Metrics: metrics, MetricsToken: token})
 	none := open(t, transport.Options{})

@@ -9,7 +9,7 @@ import (
 
 func TestKeysAreTakenOutOfErrors(t *testing.T) {
 	tests := map[string]struct{ key, msg, want string }{
-		"a key":                  {key: "sk-1234567890", msg: "no such key: sk-1234567890", want: "no such key: [key]"},
+		"a key":                  {key: "very-secret-key", msg: "no such key: very-secret-key", want: "no such key: [key]"},
 		"a word that stands for": {key: "none", msg: "none of the models fits", want: "none of the models fits"},
 		"a letter":               {key: "k", msg: "broke off", want: "broke off"},
 		"no key":                 {msg: "broke off", want: "broke off"},
