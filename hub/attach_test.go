@@ -23,10 +23,13 @@ func (d ownedDB) Session(ctx context.Context, user UserID, id SessionID) (Sessio
 
 // askDrip starts all replicas, and has the user u ask the first a question whose
 // answer comes drop by drop.
-func (s *sim) askDrip(t *testing.T) (SessionID, MessageID) {
+func (s *sim) askDrip(t *testing.T, first ...Store) (SessionID, MessageID) {
 	t.Helper()
-	for _, r := range s.replicas {
+	for i, r := range s.replicas {
 		r.hub.vendors, r.hub.store = Fixed{"sim": drip{}}, ownedDB{simDB{s.store, r}}
+		if i < len(first) { // the store of the first replica, which is asked
+			r.hub.store = first[i]
+		}
 		if err := r.hub.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -55,9 +55,9 @@ func TestSubscribeWithManyPositions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(1)
 		s.bus.send = (*localClient).push
-		session, answer := s.askDrip(t)
 		h := s.replicas[0].hub
 		db := countingDB{ownedDB{simDB{s.store, s.replicas[0]}}, new(sync.Mutex), map[string]int{}, new(int)}
+		session, answer := s.askDrip(t, db)
 		positions, text, reason := map[MessageID]int64{answer: 3}, strings.Repeat("x", 20_000), ReasonStop
 		s.store.mu.Lock()
 		for i := range count {
@@ -68,7 +68,6 @@ func TestSubscribeWithManyPositions(t *testing.T) {
 			}
 		}
 		s.store.mu.Unlock()
-		h.store = db
 		v, err := h.Connect(t.Context(), "u")
 		if err != nil {
 			t.Fatal(err)

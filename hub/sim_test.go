@@ -576,6 +576,7 @@ func (s *sim) deliver(to *localClient, d delivery) {
 
 // simViewer keeps the rules of the contract.
 type simViewer struct {
+	mu   sync.Mutex // for who looks while it follows
 	seq  int64
 	text string
 	end  bool
@@ -593,6 +594,8 @@ type simShown struct {
 }
 
 func (v *simViewer) Write(batch []byte) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	for line := range bytes.Lines(batch) {
 		data, ok := bytes.CutPrefix(line, []byte("data: "))
 		if !ok {
