@@ -1,5 +1,5 @@
 import { expect, type Page } from '@playwright/test';
-import { answer, ask, choose, composer, everyWay, register, watch } from './page';
+import { answer, ask, choose, composer, everyWay, price, register, watch } from './page';
 import { picture } from './picture';
 import { test } from './test';
 
@@ -23,6 +23,7 @@ test('thinking ticks, folds, and is kept; the answer says its model, tokens and 
 }) => {
   const complaints = watch(context);
   await register(page, server.url);
+  await price(page, server.url, 'openai/gpt-5', { input: 1.25, cached_input: 0.125, output: 10 });
   await choose(page, 'gpt-5');
   await ask(page, 'Please think');
   const block = answer(page).getByRole('button', { name: /^Thinking \d+ s$/ });

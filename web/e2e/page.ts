@@ -15,6 +15,17 @@ export async function register(page: Page, url: string, name = 'ann'): Promise<v
   await expect(composer(page)).toBeVisible();
 }
 
+/** Sets what a model costs, as the admin. */
+export async function price(page: Page, url: string, model: string, cost: object): Promise<void> {
+  const form = { username: 'ann', password: 'correct horse battery' };
+  const { access_token } = (await (await page.request.post(`${url}/token`, { form })).json()) as {
+    access_token: string;
+  };
+  const headers = { Authorization: `Bearer ${access_token}` };
+  const set = await page.request.put(`${url}/prices/${encodeURIComponent(model)}`, { headers, data: cost });
+  expect(set.ok()).toBe(true);
+}
+
 export async function ask(page: Page, text: string): Promise<void> {
   await composer(page).fill(text);
   await composer(page).press('Enter');

@@ -69,14 +69,16 @@ export class FakeProvider {
     const asked = JSON.parse(body) as Asked;
     const last = asked.messages.at(-1)?.content ?? '';
     const text = typeof last === 'string' ? last : last.map((p) => p.text ?? '').join(' ');
+    const newest = text.split('\n\n').at(-1) ?? ''; // a question without an answer comes with the next one
     const title = text.startsWith('Write a title');
     if (!title) this.asked.push(asked);
     const refuse = (status: number, error: object, headers: Record<string, string> = {}) =>
       res.writeHead(status, { 'Content-Type': 'application/json', ...headers }).end(JSON.stringify({ error }));
 
     if (asked.model === this.failing) return void refuse(500, { message: 'Out of order' });
-    if (/key/.test(text) && !title) return void refuse(401, { message: 'Incorrect API key', code: 'invalid_api_key' });
-    if (/limit/.test(text) && !title && this.limited)
+    if (/key/.test(newest) && !title)
+      return void refuse(401, { message: 'Incorrect API key', code: 'invalid_api_key' });
+    if (/limit/.test(newest) && !title && this.limited)
       return void refuse(429, { message: 'Rate limit reached', code: 'rate_limit_exceeded' }, { 'Retry-After': '40' });
 
     res.writeHead(200, { 'Content-Type': 'text/event-stream' });
@@ -100,12 +102,12 @@ export class FakeProvider {
       res.write(chunk({ content: 'A part of what happened then.\n\n'.repeat(30) }));
     } else if (/everything/.test(text)) {
       res.write(chunk({ content: everything }));
-    } else if (/tool/.test(text)) {
+    } else if (/tool/.test(newest)) {
       const call = { index: 0, id: 'call_1', type: 'function', function: { name: 'get_weather', arguments: '' } };
       res.write(chunk({ tool_calls: [call] }));
       res.write(chunk({ tool_calls: [{ index: 0, function: { arguments: '{"city":"Oslo"}' } }] }));
       res.write(chunk({}, 'tool_calls'));
-    } else if (/break/.test(text)) {
+    } else if (/break/.test(newest)) {
       res.write(chunk({ content: 'Half of an ans' }));
       await this.hold();
       res.destroy();
@@ -114,7 +116,7 @@ export class FakeProvider {
       const images = typeof last === 'string' ? 0 : last.filter((p) => p.type === 'image_url').length;
       res.write(chunk({ content: `Answer of ${asked.model}, with ${images} image${images === 1 ? '' : 's'}.` }));
     }
-    if (!/tool/.test(text)) res.write(chunk({}, 'stop'));
+    if (!/tool/.test(newest)) res.write(chunk({}, 'stop'));
     const usage = {
       prompt_tokens: 1000,
       completion_tokens: 200,
