@@ -28,7 +28,9 @@ export async function price(page: Page, url: string, model: string, cost: object
 
 export async function ask(page: Page, text: string): Promise<void> {
   await composer(page).fill(text);
-  await composer(page).press('Enter');
+  const touch = await page.evaluate(() => matchMedia('(pointer: coarse)').matches); // there Enter breaks the line
+  if (touch) await page.getByRole('button', { name: 'Send', exact: true }).tap();
+  else await composer(page).press('Enter');
 }
 
 /** Chooses a model for the open chat. */
