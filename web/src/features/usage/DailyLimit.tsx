@@ -6,7 +6,7 @@ import { loadLimits } from '../../shared/limitsSlice';
 import { StorageNote } from '../../shared/StorageNote';
 
 function Line({ name, used, most, say }: { name: string; used: number; most: number; say: (n: number) => string }) {
-  const part = most > 0 ? Math.min(100, (used / most) * 100) : 0;
+  const part = most > 0 ? Math.min(100, Math.round((used / most) * 100)) : 0;
   return (
     <Stack gap={4}>
       <Group justify="space-between" gap="xs">
