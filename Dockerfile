@@ -1,15 +1,17 @@
 # The page, the server with the page in it, and an image with nothing else.
 FROM node:24.18.0-bookworm-slim AS page
 WORKDIR /src/web
+ENV npm_config_cache=/cache/npm
 COPY web/package.json web/package-lock.json web/.npmrc ./
-RUN --mount=type=cache,target=/root/.npm npm ci
+RUN --mount=type=cache,target=/cache/npm npm ci
 COPY web ./
 RUN npm run build
 
 FROM golang:1.26.8-bookworm AS server
 WORKDIR /src
+ENV GOMODCACHE=/cache/mod GOCACHE=/cache/build
 COPY go.mod go.sum ./
-RUN --mount=type=cache,target=/go/pkg/mod go mod download
+RUN --mount=type=cache,target=/cache/mod go mod download
 COPY cmd/omnichat cmd/omnichat
 COPY hub hub
 COPY providers providers
@@ -17,7 +19,7 @@ COPY repo repo
 COPY transport transport
 COPY web/embed.go web/
 COPY --from=page /src/web/dist web/dist
-RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+RUN --mount=type=cache,target=/cache/mod --mount=type=cache,target=/cache/build \
     CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o /image/omnichat ./cmd/omnichat
 RUN mkdir /image/data /image/tmp
 

@@ -181,7 +181,7 @@ func TestFailuresOfServersAtHome(t *testing.T) {
 		"no eyes":           {500, `{"error":{"code":500,"message":"image input is not supported - hint: if this is unexpected, you may need to provide the mmproj","type":"server_error"}}`, hub.CodeNoVision, false, "mmproj"},
 		"no eyes, a 400":    {400, `{"error":{"message":"this model does not support image input","type":"invalid_request_error"}}`, hub.CodeNoVision, false, "image input"},
 		"out of memory":     {500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`, hub.CodeProviderInvalid, false, "cudaMalloc"},
-		"a broken file":     {500, `{"error":{"message":"unable to load model: /root/.ollama/models/blobs/sha256-x"}}`, hub.CodeProviderInvalid, false, "unable to load"},
+		"a broken file":     {500, `{"error":{"message":"unable to load model: /models/blobs/sha256-x"}}`, hub.CodeProviderInvalid, false, "unable to load"},
 		"text alone":        {500, "no template for this model\n", hub.CodeProviderInvalid, false, "no template"},
 		"another failure":   {500, `{"error":{"message":"The server had an error while processing your request. Sorry about that!"}}`, hub.CodeProviderError, true, "Sorry"},
 		"a proxy's":         {502, "<html>Bad Gateway</html>", hub.CodeProviderError, true, ""},
