@@ -292,11 +292,12 @@ func (r *Repo) Branch(ctx context.Context, user hub.UserID, id hub.MessageID, mo
 // newestOf walks up from a message of the user: the ids of those that have most
 // bytes together, and how many are above them.
 func (r *Repo) newestOf(ctx context.Context, tx bun.Tx, user hub.UserID, id hub.MessageID, most int64) (ids []hub.MessageID, left int, err error) {
-	rows, err := tx.QueryContext(ctx, `WITH RECURSIVE branch (id, parent_id, added, size) AS (
-		SELECT m.id, m.parent_id, m.added, `+sizeOf("m")+` FROM messages AS m JOIN sessions AS s ON s.id = m.session_id WHERE m.id = ? AND s.user_id = ?
+	// A column after the texts would have SQLite read all of them to get there.
+	rows, err := tx.QueryContext(ctx, `WITH RECURSIVE branch (id, parent_id, depth, size) AS (
+		SELECT m.id, m.parent_id, 0, `+sizeOf("m")+` FROM messages AS m JOIN sessions AS s ON s.id = m.session_id WHERE m.id = ? AND s.user_id = ?
 		UNION ALL
-		SELECT m.id, m.parent_id, m.added, `+sizeOf("m")+` FROM messages AS m JOIN branch AS b ON m.id = b.parent_id
-	) SELECT id, size FROM branch ORDER BY added DESC`, id, user)
+		SELECT m.id, m.parent_id, b.depth + 1, `+sizeOf("m")+` FROM messages AS m JOIN branch AS b ON m.id = b.parent_id
+	) SELECT id, size FROM branch ORDER BY depth`, id, user)
 	if err != nil {
 		return nil, 0, err
 	}
