@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/pace"
 )
 
 // showAfter is how long the journal may take before events are shown first.
@@ -21,6 +23,12 @@ const (
 	// calmCheckpointEach is how often one is made while all is well, with a bus:
 	// so much of an answer may be lost if its owner and its log die at one moment.
 	calmCheckpointEach = 2 * time.Second
+)
+
+// What a stream that has something to show is worth of rest after an append.
+const (
+	restEach    = 250 * time.Microsecond
+	restEachBus = 800 * time.Microsecond // its part is a message of its own
 )
 
 // A committer shows the events of all streams once the log outside the process
@@ -46,7 +54,7 @@ type committer struct {
 	save    func(ctx context.Context, batch []*chunk, running bool) error
 	late    atomic.Bool
 	refused chan struct{} // holds one: the log may be gone with its server
-	turns   *turns
+	turns   *pace.Turns
 	jitter  func(time.Duration) time.Duration // of waits before another try
 
 	mu    sync.Mutex
@@ -68,7 +76,7 @@ type chunk struct {
 
 func newCommitter(j Journal, bus Bus, log *slog.Logger) *committer {
 	return &committer{
-		journal: j, bus: bus, log: log, bell: make(chan struct{}, 1), refused: make(chan struct{}, 1), turns: newTurns(),
+		journal: j, bus: bus, log: log, bell: make(chan struct{}, 1), refused: make(chan struct{}, 1), turns: pace.New(),
 		mayShow: func() bool { return true }, jitter: jitter,
 	}
 }
@@ -175,7 +183,7 @@ func (c *committer) run(ctx context.Context) {
 	resting := true // until its timer, which is set, fires
 	paced := false  // readers take turns, one at each tick of its timer
 	idle := 0       // turns since something came
-	defer c.turns.stop()
+	defer c.turns.Stop()
 	each := restEach
 	var calm <-chan time.Time
 	if c.bus != nil {
@@ -205,19 +213,19 @@ func (c *committer) run(ctx context.Context) {
 			return
 		case <-rest.C:
 			resting = false
-		case <-c.turns.all:
+		case <-c.turns.AllRead():
 			rest.Stop()
 			resting = false
 		case <-turn.C:
 			if idle++; resting || inflight != nil || len(next) > 0 {
 				idle = 0
 			}
-			if paced = idle <= groups; paced {
-				limit, period := c.turns.step()
+			if paced = !c.turns.Quiet(idle); paced {
+				limit, period := c.turns.Step()
 				rest.Reset(limit)
 				turn.Reset(period)
 			} else { // nothing comes
-				c.turns.stop()
+				c.turns.Stop()
 			}
 		case <-bell:
 			next = apart.take(c.gather(next))
@@ -226,7 +234,7 @@ func (c *committer) run(ctx context.Context) {
 			}
 		case s := <-shipped:
 			giveUp()
-			long, turns := c.turns.rest(len(inflight), each)
+			long, turns := c.turns.Rest(len(inflight), each)
 			switch {
 			case !turns:
 				turn.Stop()

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/pace"
 )
 
 // slowJournal answers an append when it is told how.
@@ -239,4 +241,48 @@ func TestHiccupOfTheJournalPassesUnderLoad(t *testing.T) {
 		cancel()
 		run.Wait()
 	})
+}
+
+// quickJournal has everything at once.
+type quickJournal struct{}
+
+func (quickJournal) Append(context.Context, []JournalEntry) error { return nil }
+
+// TestAReaderWithoutNewsHoldsUpNobody is one that was let and finds nothing,
+// while others of few or many streams have something to show.
+func TestAReaderWithoutNewsHoldsUpNobody(t *testing.T) {
+	for _, n := range []int{10, 100, 1000} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCommitter(quickJournal{}, nil, slog.New(slog.DiscardHandler))
+			streams := make([]*stream, n)
+			for i := range streams {
+				id := MessageID(itoa(int64(i)))
+				streams[i] = &stream{limit: AnswerMax, id: id, epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: id, SessionID: "s"})}
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			running.Go(func() { c.run(ctx) })
+			running.Go(func() {
+				// It never comes back.
+				r := pace.Of(pace.With(ctx, c.turns, 0))
+				for let := false; ctx.Err() == nil && !let; time.Sleep(time.Millisecond) {
+					let = r.Waits()
+					r.Wait()
+				}
+			})
+			want := ""
+			for range 20 {
+				want += "x"
+				for _, st := range streams {
+					st.push("x", false)
+				}
+				time.Sleep(75 * time.Millisecond) // in which every group has its turn
+				if got := streams[0].shown(); got != want {
+					t.Fatalf("of %d streams one shows %d tokens of %d", n, len(got), len(want))
+				}
+			}
+			cancel()
+			running.Wait()
+		})
+	}
 }

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/pace"
 )
 
 // AnswerMax is the most that [Options.AnswerBytes] may be.
@@ -259,7 +261,7 @@ func (h *Hub) reserve(id MessageID) *stream {
 		opened := st != nil
 		h.reserved++
 		st = &stream{id: id, ready: make(chan struct{}), commits: h.commits, limit: h.opt.AnswerBytes, held: h.held}
-		st.ctx, st.cancel = context.WithCancelCause(withTurns(h.base, h.commits.turns, h.reserved))
+		st.ctx, st.cancel = context.WithCancelCause(pace.With(h.base, h.commits.turns, h.reserved))
 		if !opened {
 			h.streams[id] = st
 		}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/hub/pace"
 )
 
 // Options has what every vendor can be told; zero values work.
@@ -228,9 +229,9 @@ func (c *Client) stream(ctx context.Context, req *http.Request, got func(Event) 
 	defer cancel(nil)
 	silence := time.AfterFunc(c.opt.FirstByte, func() { cancel(errSilent) })
 	defer silence.Stop()
-	pace := hub.PaceOf(ctx)
-	defer pace.Back()
-	in := &lively{pace: pace, back: pace.Back, silence: silence, idle: c.opt.Idle}
+	turn := pace.Of(ctx)
+	defer turn.Back()
+	in := &lively{turn: turn, back: turn.Back, silence: silence, idle: c.opt.Idle}
 	res, err := c.Do(req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: in.on})))
 	if err != nil {
 		return explain(ctx, err)
@@ -270,8 +271,8 @@ type lively struct {
 	body    io.Reader
 	conn    *conn // nil: not known, or not the answer's own
 	err     error // of the body: from then on the connection may be another answer's
-	pace    *hub.Pace
-	back    func() // pace.Back
+	turn    *pace.Reader
+	back    func() // turn.Back
 	wait    bool   // for the turn before the next read
 	silence *time.Timer
 	idle    time.Duration
@@ -291,10 +292,10 @@ func (l *lively) Read(b []byte) (int, error) {
 		return 0, l.err
 	}
 	if l.wait {
-		if l.conn != nil && l.pace.Waits() {
+		if l.conn != nil && l.turn.Waits() {
 			l.conn.hush(l.back)
 		}
-		l.pace.Wait()
+		l.turn.Wait()
 	}
 	n, err := l.body.Read(b)
 	l.err = err

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/hub/pace"
 )
 
 // pipe is a connection of a client to a peer.
@@ -156,7 +156,7 @@ func (b *endedBody) Read(p []byte) (int, error) {
 // of its answer on: it may be another's by then.
 func TestNothingIsReadAfterTheEnd(t *testing.T) {
 	body := &endedBody{}
-	r := NewReader(&lively{body: body, pace: hub.PaceOf(t.Context()), silence: time.NewTimer(time.Hour), idle: time.Hour})
+	r := NewReader(&lively{body: body, turn: pace.Of(t.Context()), silence: time.NewTimer(time.Hour), idle: time.Hour})
 	if e, err := r.Next(); err != nil || string(e.Data) != "end" {
 		t.Errorf("read %q, %v", e.Data, err)
 	}

@@ -1,4 +1,15 @@
-package hub
+// Package pace says when those who read from providers read on, and how long the
+// hub rests between two appends to its log.
+//
+// After an append the hub rests, so long for each stream that has something to
+// show. At up to about 4,000 tokens a second, or 1,200 where every stream's part
+// of an append is a message of its own, the rest is not felt. Beyond, it grows,
+// and the readers of the providers take turns: those whose turn it is read all
+// that there is, and what they have read is the next append. So a loaded hub
+// reads, appends and writes for each stream some 20 times a second, whatever the
+// rate of its tokens, and for so many streams at a time as pay for it and delay
+// nobody else.
+package pace
 
 import (
 	"context"
@@ -7,28 +18,20 @@ import (
 	"time"
 )
 
-// After an append a committer rests, so long for each stream that has something
-// to show. Up to about 4,000 tokens a second, or 1,200 with a bus, where every
-// stream's part is a message of its own, the rest is not felt. Beyond, it grows,
-// and the readers of the providers take turns: those whose turn it is read all
-// that there is, and what they have read is the next append. So a loaded hub
-// reads, appends and writes for each stream some 20 times a second, whatever the
-// rate of its tokens, and for so many streams at a time as pay for it and delay
-// nobody else.
 const (
-	restEach    = 250 * time.Microsecond
-	restEachBus = 800 * time.Microsecond
-	restGroup   = 12500 * time.Microsecond // for each group whose turn it is
-	restFull    = 16 * time.Millisecond    // the same, when many are in it
-	restMany    = 80 * time.Microsecond    // for each of those
-	restLong    = 2 * time.Millisecond     // from here on readers take turns
-	readMax     = 10 * time.Millisecond    // how long an append waits for them
-	groups      = 4
-	atOnce      = 250 // streams that are worth an append of their own
+	restGroup = 12500 * time.Microsecond // for each group whose turn it is
+	restFull  = 16 * time.Millisecond    // the same, when many are in it
+	restMany  = 80 * time.Microsecond    // for each of those
+	restLong  = 2 * time.Millisecond     // from here on readers take turns
+	readMax   = 10 * time.Millisecond    // how long an append waits for them
+	groups    = 4
+	atOnce    = 250 // streams that are worth an append of their own
 )
 
-// turns is when the readers of providers read. At first they do at any time.
-type turns struct {
+// Turns is when the readers of providers read. At first they do at any time. Rest,
+// Step and Stop are for one goroutine, the one that appends; readers call nothing
+// but the methods of their [Reader].
+type Turns struct {
 	groups  [groups]group
 	at      int           // the group that had the last turn
 	wide    int           // groups that have the next one together
@@ -48,7 +51,7 @@ type past struct{ wide, streams int }
 
 // turn is who reads in one.
 type turn struct {
-	turns   *turns
+	turns   *Turns
 	reading atomic.Int64
 }
 
@@ -66,11 +69,13 @@ type coming struct {
 	turn *turn
 }
 
-func newTurns() *turns { return &turns{all: make(chan struct{}, 1), wide: groups} }
+// New returns turns that nobody takes yet.
+func New() *Turns { return &Turns{all: make(chan struct{}, 1), wide: groups} }
 
-// rest returns how long to rest after an append for so many streams, and whether
-// readers take turns from now on: if so, until all have read whose turn it is.
-func (t *turns) rest(streams int, each time.Duration) (long time.Duration, paced bool) {
+// Rest returns how long to rest after an append for so many streams, of which each
+// one is worth a rest so long, and whether readers take turns from now on: if so,
+// the next append is after a turn.
+func (t *Turns) Rest(streams int, each time.Duration) (long time.Duration, paced bool) {
 	if t.groups[0].taking.Load() {
 		// One append may have a part of a group, or all of them after a wait: it is
 		// the turns that tell, and no load falls at once.
@@ -92,7 +97,7 @@ func (t *turns) rest(streams int, each time.Duration) (long time.Duration, paced
 	long = min(restGroup*time.Duration(t.wide), each*time.Duration(t.load*t.wide/groups))
 	t.period = max(long, min(restFull, restMany*time.Duration(part)))
 	if long < restLong {
-		t.stop()
+		t.Stop()
 		return long, false
 	}
 	for i := range t.groups {
@@ -101,9 +106,16 @@ func (t *turns) rest(streams int, each time.Duration) (long time.Duration, paced
 	return long, true
 }
 
+// AllRead receives when all have read whose turn it is.
+func (t *Turns) AllRead() <-chan struct{} { return t.all }
+
+// Quiet says that after so many turns in which nothing came all groups have had
+// one, and there is nothing to take turns for.
+func (t *Turns) Quiet(idle int) bool { return idle > groups }
+
 // around is how many streams had something in the last turns in which every
 // group had one.
-func (t *turns) around() (streams int) {
+func (t *Turns) around() (streams int) {
 	wide := 0
 	for _, p := range t.past {
 		if wide < groups {
@@ -114,9 +126,9 @@ func (t *turns) around() (streams int) {
 	return streams * groups / max(wide, groups)
 }
 
-// step lets the next groups read, and returns how long an append waits for them
+// Step lets the next groups read, and returns how long an append waits for them
 // at most, and when it is the others' turn, however long the log takes.
-func (t *turns) step() (limit, next time.Duration) {
+func (t *Turns) Step() (limit, next time.Duration) {
 	select {
 	case <-t.all: // of a turn that was not awaited
 	default:
@@ -145,8 +157,8 @@ func (t *turn) back() {
 	}
 }
 
-// stop lets all read at any time.
-func (t *turns) stop() {
+// Stop lets all read at any time.
+func (t *Turns) Stop() {
 	t.wide, t.had, t.seen, t.past = groups, 0, 0, [groups]past{}
 	none := &turn{turns: t} // that nobody awaits
 	for i := range t.groups {
@@ -187,36 +199,37 @@ func (g *group) let(t *turn, again bool) {
 
 type groupKey struct{}
 
-// withTurns has what reads with the context take turns in one of the groups.
-func withTurns(ctx context.Context, t *turns, group uint64) context.Context {
+// With returns a context for a provider's call: what reads with it takes turns in
+// one of the groups. Numbers that follow each other are of different groups.
+func With(ctx context.Context, t *Turns, group uint64) context.Context {
 	return context.WithValue(ctx, groupKey{}, &t.groups[group%groups])
 }
 
-// A Pace is when one who reads a provider's answer from the network reads on: on
-// a hub with few streams at any time, else when others do, so that all that came
-// meanwhile is one read. The zero Pace is at any time.
-type Pace struct {
+// A Reader reads a provider's answer from the network: on a hub with few streams
+// at any time, else when others do, so that all that came meanwhile is one read.
+// The zero Reader reads at any time. It is for one goroutine, but for Back.
+type Reader struct {
 	group *group
 	turn  atomic.Pointer[turn] // in which it has been let, and is waited for
 }
 
-// PaceOf returns the pace of a reader, by the context of the provider's call.
-func PaceOf(ctx context.Context) *Pace {
+// Of returns the reader of a provider's call, by its context.
+func Of(ctx context.Context) *Reader {
 	g, _ := ctx.Value(groupKey{}).(*group)
-	return &Pace{group: g}
+	return &Reader{group: g}
 }
 
 // Waits says that the reader would wait now.
-func (p *Pace) Waits() bool { return p.group != nil && p.group.taking.Load() }
+func (r *Reader) Waits() bool { return r.group != nil && r.group.taking.Load() }
 
 // Wait waits until it is worth while to read on, for a few ms. It ends by time
 // alone, whatever the viewers, the log and the database do.
-func (p *Pace) Wait() {
-	p.Back()
-	if !p.Waits() {
+func (r *Reader) Wait() {
+	r.Back()
+	if !r.Waits() {
 		return
 	}
-	g := p.group
+	g := r.group
 	g.mu.Lock()
 	next := g.next
 	if next != nil {
@@ -227,13 +240,13 @@ func (p *Pace) Wait() {
 		return
 	}
 	<-next.come
-	p.turn.Store(next.turn)
+	r.turn.Store(next.turn)
 }
 
 // Back says that the reader has handed on all that there was: what others have
 // read need not wait for it. Wait says so, too. Any goroutine may call it.
-func (p *Pace) Back() {
-	if t := p.turn.Swap(nil); t != nil {
+func (r *Reader) Back() {
+	if t := r.turn.Swap(nil); t != nil {
 		t.back()
 	}
 }
