@@ -3,13 +3,15 @@ package hub
 import (
 	"context"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
-// Attach returns a viewer of one stream, in [SSE], that stands at the seq
-// after: [FromStart] and [NoPosition] are allowed too. It returns
+// Attach returns a viewer of one stream, in [eventlog.SSE], that stands at the seq
+// after: [eventlog.FromStart] and [eventlog.NoPosition] are allowed too. It returns
 // [ErrUpToDate] if the stream has ended there.
 func (h *Hub) Attach(ctx context.Context, user UserID, id MessageID, after int64) (*Viewer, error) {
-	v := h.newViewer(user, SSE)
+	v := h.newViewer(user, eventlog.SSE)
 	s := &sub{viewer: v, single: true, held: true}
 	l, err := h.findLog(ctx, s, user, id)
 	if err == nil {
@@ -26,10 +28,10 @@ func (h *Hub) Attach(ctx context.Context, user UserID, id MessageID, after int64
 }
 
 // follow places a single sub in its stream.
-func (s *sub) follow(l *log, after int64) error {
+func (s *sub) follow(l *liveLog, after int64) error {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
-	if l.ended() && after == l.last {
+	if l.Ended() && after == l.Last() {
 		return ErrUpToDate
 	}
 	s.place(l, after)
@@ -40,7 +42,7 @@ func (s *sub) follow(l *log, after int64) error {
 
 // findLog finds a stream's log and subscribes s to the feed that it lives in:
 // the session's, or, if only the stored message is left, one of its own.
-func (h *Hub) findLog(ctx context.Context, s *sub, user UserID, id MessageID) (*log, error) {
+func (h *Hub) findLog(ctx context.Context, s *sub, user UserID, id MessageID) (*liveLog, error) {
 	for range 3 { // it may be opened or end while the store is read
 		st := h.stream(id)
 		if st != nil {
@@ -95,7 +97,7 @@ func (h *Hub) findLog(ctx context.Context, s *sub, user UserID, id MessageID) (*
 // followed finds a stream elsewhere without the store: in a session that the
 // same user's connections follow here, as the store has granted them. Then s is
 // subscribed to its feed.
-func (h *Hub) followed(s *sub, user UserID, id MessageID) *log {
+func (h *Hub) followed(s *sub, user UserID, id MessageID) *liveLog {
 	for _, v := range h.connected(user) {
 		session := v.sessionOf(id)
 		if session == "" {
@@ -104,7 +106,7 @@ func (h *Hub) followed(s *sub, user UserID, id MessageID) *log {
 		h.join(s, Topic{Session: session})
 		s.feed.mu.Lock()
 		l := s.feed.streams[id]
-		known := l != nil && s.feed.joined && !l.ended() // of one that has ended, the store knows whether it is left
+		known := l != nil && s.feed.joined && !l.Ended() // of one that has ended, the store knows whether it is left
 		s.feed.mu.Unlock()
 		if known {
 			return l

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // ownedDB is a database whose session is the user u's.
@@ -68,21 +70,21 @@ func TestAttachWithoutTheDatabase(t *testing.T) {
 		s.mu.Lock()
 		s.store.away = true
 		s.mu.Unlock()
-		v, err := at.Attach(t.Context(), "u", answer, NoPosition)
+		v, err := at.Attach(t.Context(), "u", answer, eventlog.NoPosition)
 		if err != nil {
 			t.Fatal(err)
 		}
-		sink := &simViewer{seq: NoPosition, upTo: 30}
+		sink := &simViewer{seq: eventlog.NoPosition, upTo: 30}
 		limit, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		if follow(limit, v, sink.Write); sink.err != nil || sink.seq < 30 {
 			t.Errorf("without the database it shows up to %d: %v", sink.seq, sink.err)
 		}
-		if _, err := at.Attach(t.Context(), "x", answer, NoPosition); CodeOf(err) != CodeUnavailable {
+		if _, err := at.Attach(t.Context(), "x", answer, eventlog.NoPosition); CodeOf(err) != CodeUnavailable {
 			t.Errorf("another user attaches: %v", err)
 		}
 		socket.Close()
-		if _, err := at.Attach(t.Context(), "u", answer, NoPosition); CodeOf(err) != CodeUnavailable {
+		if _, err := at.Attach(t.Context(), "u", answer, eventlog.NoPosition); CodeOf(err) != CodeUnavailable {
 			t.Errorf("attached to what nobody follows here: %v", err)
 		}
 		stranger.Close()

@@ -10,16 +10,18 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // watchFrom follows an answer at a replica until ctx ends.
 func (r *simReplica) watchFrom(ctx context.Context, t *testing.T, id MessageID) (v *simViewer, wait func()) {
 	t.Helper()
-	x, err := r.hub.Attach(ctx, "u", id, NoPosition)
+	x, err := r.hub.Attach(ctx, "u", id, eventlog.NoPosition)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v = &simViewer{seq: NoPosition, upTo: 2 * lostJump}
+	v = &simViewer{seq: eventlog.NoPosition, upTo: 2 * lostJump}
 	done := make(chan struct{})
 	go func() {
 		follow(ctx, x, v.Write)

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"time"
@@ -98,11 +97,9 @@ type Ownership struct {
 	Stop  bool // a person asked for it to stop
 }
 
-// Kinds of payloads, their first byte.
+// Kinds of payloads, their first byte, beside those of a batch.
 const (
-	kindBatch    = 'b' // deltas; all that is binary
-	kindOpen     = 'o' // the head as JSON, then as a batch
-	kindEnd      = 'e' // JSON from here on
+	kindEnd      = 'e' // all of these are JSON
 	kindChange   = 'c'
 	kindPresence = 'p'
 	kindStop     = 's'
@@ -142,98 +139,3 @@ type stopNote struct {
 }
 
 func note(kind byte, v any) []byte { return append([]byte{kind}, encode(v)...) }
-
-// batch is a decoded kindBatch or kindOpen.
-type batch struct {
-	head   *openHead
-	stream MessageID
-	epoch  int64
-	from   int64
-	deltas []Run
-}
-
-// encodeBatch lays a batch out: the kind, with a head its length and JSON; the
-// stream's id, epoch, from and the number of deltas; and of each its length,
-// doubled, odd for reasoning, and its text. Numbers are uvarints.
-func encodeBatch(head []byte, id MessageID, epoch, from int64, deltas []Run) []byte {
-	size := 64 + len(head)
-	for _, d := range deltas {
-		size += len(d.Text) + 3
-	}
-	dst := make([]byte, 0, size)
-	if head != nil {
-		dst = append(dst, kindOpen)
-		dst = binary.AppendUvarint(dst, uint64(len(head)))
-		dst = append(dst, head...)
-	} else {
-		dst = append(dst, kindBatch)
-	}
-	dst = binary.AppendUvarint(dst, uint64(len(id)))
-	dst = append(dst, id...)
-	dst = binary.AppendUvarint(dst, uint64(epoch))
-	dst = binary.AppendUvarint(dst, uint64(from))
-	dst = binary.AppendUvarint(dst, uint64(len(deltas)))
-	for _, d := range deltas {
-		n := uint64(len(d.Text)) << 1
-		if d.Reasoning {
-			n |= 1
-		}
-		dst = binary.AppendUvarint(dst, n)
-		dst = append(dst, d.Text...)
-	}
-	return dst
-}
-
-var errPayload = errors.New("not a payload of the bus")
-
-// decodeBatch reads what encodeBatch wrote.
-func decodeBatch(p []byte) (b batch, err error) {
-	if len(p) == 0 || p[0] != kindBatch && p[0] != kindOpen {
-		return b, errPayload
-	}
-	open := p[0] == kindOpen
-	p = p[1:]
-	number := func() uint64 {
-		v, n := binary.Uvarint(p)
-		if n <= 0 || v > 1<<62 {
-			err = errPayload
-			return 0
-		}
-		p = p[n:]
-		return v
-	}
-	text := func(n uint64) []byte {
-		if err != nil || n > uint64(len(p)) {
-			err = errPayload
-			return nil
-		}
-		out := p[:n]
-		p = p[n:]
-		return out
-	}
-	if open {
-		head := text(number())
-		if err != nil {
-			return b, err
-		}
-		b.head = new(openHead)
-		if json.Unmarshal(head, b.head) != nil {
-			return b, errPayload
-		}
-	}
-	b.stream = MessageID(text(number()))
-	b.epoch, b.from = int64(number()), int64(number())
-	count := number()
-	if err != nil || count > uint64(len(p)) {
-		return b, errPayload
-	}
-	b.deltas = make([]Run, count)
-	for i := range b.deltas {
-		n := number()
-		b.deltas[i] = Run{Text: string(text(n >> 1)), Reasoning: n&1 == 1}
-	}
-	if err != nil || len(p) > 0 {
-		return b, errPayload
-	}
-	return b, nil
-}

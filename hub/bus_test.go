@@ -1,44 +1,11 @@
 package hub
 
 import (
-	"bytes"
 	"context"
-	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 )
-
-func TestBatchComesBackAsItWas(t *testing.T) {
-	for name, deltas := range map[string][]Run{
-		"nothing": {},
-		"text":    {{Text: "one "}, {Text: "two"}},
-		"both":    {{Text: "hm", Reasoning: true}, {Text: "\x00é\n"}, {Text: ""}},
-	} {
-		for _, head := range [][]byte{nil, encode(openHead{Answer: Message{ID: "a"}})} {
-			b, err := decodeBatch(encodeBatch(head, "id", 3, 7, deltas))
-			if err != nil || b.stream != "id" || b.epoch != 3 || b.from != 7 || !slices.Equal(b.deltas, deltas) || (b.head != nil) != (head != nil) {
-				t.Errorf("%s: %+v, %v", name, b, err)
-			}
-		}
-	}
-}
-
-func FuzzDecodeBatch(f *testing.F) {
-	f.Add(encodeBatch(nil, "id", 1, 0, []Run{{Text: "x"}, {Text: "y", Reasoning: true}}))
-	f.Add(encodeBatch(encode(openHead{}), "id", 1, 0, nil))
-	f.Fuzz(func(t *testing.T, p []byte) {
-		b, err := decodeBatch(p)
-		if err != nil || b.head != nil {
-			return
-		}
-		again := encodeBatch(nil, b.stream, b.epoch, b.from, b.deltas)
-		c, err := decodeBatch(again)
-		if err != nil || !slices.Equal(b.deltas, c.deltas) || !bytes.Equal(again, encodeBatch(nil, c.stream, c.epoch, c.from, c.deltas)) {
-			t.Errorf("%q came back as %q, %v", p, again, err)
-		}
-	})
-}
 
 // deafBus hears nothing back.
 type deafBus struct {

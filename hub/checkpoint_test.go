@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // drip is a provider that says a word every 50 ms.
@@ -46,15 +48,15 @@ func TestOwnerDiesAsItsLogIsLost(t *testing.T) {
 					t.Fatal(err)
 				}
 				owner, gone := context.WithCancel(t.Context())
-				before := &simViewer{seq: NoPosition, upTo: lostJump * 2}
-				after := &simViewer{seq: NoPosition, upTo: lostJump * 2}
+				before := &simViewer{seq: eventlog.NoPosition, upTo: lostJump * 2}
+				after := &simViewer{seq: eventlog.NoPosition, upTo: lostJump * 2}
 				done := make(chan struct{})
 				for i, sink := range []*simViewer{before, after} {
 					ctx := t.Context()
 					if i == 0 {
 						ctx = owner
 					}
-					v, err := s.replicas[i].hub.Attach(ctx, "u", answer, NoPosition)
+					v, err := s.replicas[i].hub.Attach(ctx, "u", answer, eventlog.NoPosition)
 					if err != nil {
 						t.Fatal(err)
 					}

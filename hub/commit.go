@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/omnichat/omnichat/hub/eventlog"
 	"github.com/omnichat/omnichat/hub/pace"
 )
 
@@ -67,7 +68,7 @@ type committer struct {
 // chunk is what one stream has in a batch.
 type chunk struct {
 	stream *stream
-	deltas []Run
+	deltas []eventlog.Run
 	open   bool  // the log is to be opened, or looked for
 	shown  bool  // guarded by the feed's lock, written by show alone
 	from   int64 // seq before the first delta
@@ -420,7 +421,7 @@ func (c *committer) toBus(ctx context.Context, chunks []*chunk, chunksOf func(*s
 		sent = append(sent, st)
 		batches = append(batches, Batch{
 			Session: st.session, Stream: st.id, Epoch: st.epoch, From: k.from, Seq: k.last,
-			Payload: encodeBatch(nil, st.id, st.epoch, k.from, k.deltas),
+			Payload: eventlog.Batch{Stream: string(st.id), Epoch: st.epoch, From: k.from, Deltas: k.deltas}.Encode(),
 		})
 	}
 	// take notes how the batches ended, and returns the streams whose logs are lost.

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/omnichat/omnichat/hub/eventlog"
 	"github.com/omnichat/omnichat/hub/pace"
 )
 
@@ -54,7 +55,7 @@ func (st *stream) shown() string {
 	synctest.Wait()
 	st.feed.mu.Lock()
 	defer st.feed.mu.Unlock()
-	text, _, _ := st.log.contents()
+	text, _, _ := st.log.Contents()
 	return text
 }
 
@@ -188,18 +189,18 @@ func TestLostLogIsOpenedWithAllChunks(t *testing.T) {
 				t.Fatal(refused, err)
 			}
 			show(chunks)
-			tail, err := bus.Read(t.Context(), "s", "m", FromStart)
+			tail, err := bus.Read(t.Context(), "s", "m", eventlog.FromStart)
 			if err != nil {
 				t.Fatal(err)
 			}
 			l := newLog(Message{ID: "m", SessionID: "s"})
 			for _, p := range tail.Payloads {
-				if b, err := decodeBatch(p); err != nil || !l.extend(b) {
+				if b, err := eventlog.DecodeBatch(p); err != nil || !l.Extend(b) {
 					t.Fatalf("batch %+v, %v", b, err)
 				}
 			}
-			got, _, seq := l.contents()
-			want, _, last := st.log.contents()
+			got, _, seq := l.Contents()
+			want, _, last := st.log.Contents()
 			if got != want || seq != last {
 				t.Errorf("the log says %q at %d, its owner shows %q at %d", got, seq, want, last)
 			}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // entriesMax bounds the changes that a feed keeps for viewers that are behind;
@@ -22,7 +24,7 @@ type feed struct {
 	base      int   // index of entries[0] since the feed began
 	forgotten int   // index of the first entry that is kept whole
 	version   int64 // the highest that was sent
-	streams   map[MessageID]*log
+	streams   map[MessageID]*liveLog
 	subs      []*sub
 	lent      bool // the flusher reads subs: nothing that is in it is changed in place
 	queued    bool // the flusher has the feed still to take
@@ -52,31 +54,31 @@ type present struct {
 type entry struct {
 	event   []byte
 	version int64 // 0 for what has none
-	log     *log
+	log     *liveLog
 	seq     int64
-	about   *log // the stream that the event is about, for those who follow that alone
+	about   *liveLog // the stream that the event is about, for those who follow that alone
 }
 
 func newFeed(session SessionID, user UserID) *feed {
-	return &feed{session: session, user: user, streams: map[MessageID]*log{}, others: map[string]present{}}
+	return &feed{session: session, user: user, streams: map[MessageID]*liveLog{}, others: map[string]present{}}
 }
 
 func (f *feed) topic() Topic { return Topic{Session: f.session, User: f.user} }
 
 // settle ends a log as the stored message has ended. Who has seen all of it
 // before gets the finish alone. The caller holds f.mu.
-func (f *feed) settle(l *log, m Message) {
-	if l.ended() {
+func (f *feed) settle(l *liveLog, m Message) {
+	if l.Ended() {
 		return
 	}
-	content, reasoning, seq := l.contents()
+	content, reasoning, seq := l.Contents()
 	if seq+1 == m.Seq && content == m.Content && reasoning == m.Reasoning {
-		l.end(finishOf(m))
+		l.End(finishOf(m))
 	} else {
 		l.replace(m)
 	}
 	l.endedAt = time.Now()
-	f.add(entry{log: l, seq: l.last, version: m.Version})
+	f.add(entry{log: l, seq: l.Last(), version: m.Version})
 	f.wake()
 }
 
@@ -100,7 +102,7 @@ func (f *feed) add(entries ...entry) {
 // letGo keeps nothing of a log that is forgotten. Who follows it has it still;
 // who has not come to its entries yet is told the versions, and fetches. The
 // caller holds f.mu.
-func (f *feed) letGo(l *log) {
+func (f *feed) letGo(l *liveLog) {
 	for i, e := range f.entries {
 		if e.log == l {
 			f.entries[i] = entry{version: e.version}
@@ -211,28 +213,28 @@ type sub struct {
 
 // place is a cursor into one stream.
 type place struct {
-	log   *log
+	log   *liveLog
 	pos   int64
 	fresh bool  // to be sent before any entry
 	until int64 // what is missing up to here is sent merged
 }
 
 // take cuts what comes next, up to and with limit.
-func (p *place) take(f Framing, limit int64) (out piece) {
+func (p *place) take(f eventlog.Framing, limit int64) (out eventlog.Piece) {
 	merge := p.pos < p.until
-	if merge && p.pos >= FromStart {
+	if merge && p.pos >= eventlog.FromStart {
 		limit = min(limit, p.until)
 	}
-	out, p.pos = p.log.take(f, p.pos, limit, merge)
+	out, p.pos = p.log.Take(f, p.pos, limit, merge)
 	return out
 }
 
 // astray says that the place is beyond the stream's end.
-func (p *place) astray() bool { return p.log.ended() && p.pos > p.log.last }
+func (p *place) astray() bool { return p.log.Ended() && p.pos > p.log.Last() }
 
 // find returns the sub's place in a stream, made if there is none yet. A
 // viewer without a place has seen all that came before it: it stands at from.
-func (s *sub) find(l *log, from int64) *place {
+func (s *sub) find(l *liveLog, from int64) *place {
 	for i := range s.places {
 		if s.places[i].log == l {
 			return &s.places[i]
@@ -252,8 +254,8 @@ func (s *sub) find(l *log, from int64) *place {
 // no place in. The caller holds the feed's lock.
 func (s *sub) snapshotAll() {
 	for _, l := range s.feed.streams {
-		if !l.ended() {
-			if p := s.find(l, NoPosition); p.pos == NoPosition {
+		if !l.Ended() {
+			if p := s.find(l, eventlog.NoPosition); p.pos == eventlog.NoPosition {
 				p.fresh = true
 			}
 		}
@@ -263,59 +265,59 @@ func (s *sub) snapshotAll() {
 // take cuts what the viewer is to be sent next; more says that there may be
 // something behind it. Small changes are joined in dst, which is empty; a
 // piece of a stream is given out by itself. The caller holds the feed's lock.
-func (s *sub) take(dst []byte) (out []byte, p piece, more bool) {
+func (s *sub) take(dst []byte) (out []byte, p eventlog.Piece, more bool) {
 	if s.held {
-		return dst, piece{}, false
+		return dst, eventlog.Piece{}, false
 	}
 	if s.head != nil {
 		dst = append(dst, s.head...)
 		s.head = nil
-		return dst, piece{}, true
+		return dst, eventlog.Piece{}, true
 	}
 	framing := s.viewer.framing
 	for i := range s.places {
 		if pl := &s.places[i]; pl.fresh {
-			p = pl.take(framing, pl.log.last)
+			p = pl.take(framing, pl.log.Last())
 			pl.fresh = false
 			return dst, p, true
 		}
 	}
 	if s.single {
 		if dst = s.tellAbout(dst); len(dst) > 0 {
-			return dst, piece{}, true
+			return dst, eventlog.Piece{}, true
 		}
 	}
 	if s.next < s.feed.base {
 		s.next = s.feed.head()
 		s.snapshotAll()
-		return appendFrame(dst, framing, -1, s.feed.versionEvent(s.feed.version)), piece{}, true
+		return eventlog.AppendFrame(dst, framing, -1, s.feed.versionEvent(s.feed.version)), eventlog.Piece{}, true
 	}
 	for s.next < s.feed.head() {
 		e := s.feed.entries[s.next-s.feed.base]
 		if e.log != nil {
 			if pl := s.find(e.log, e.seq-1); pl.pos < e.seq || pl.astray() {
 				if len(dst) > 0 {
-					return dst, piece{}, true
+					return dst, eventlog.Piece{}, true
 				}
 				return dst, pl.take(framing, e.seq), true
 			}
 		} else if e.event != nil && (e.version == 0 || e.version > s.acked) {
-			dst = appendFrame(dst, framing, -1, e.event)
+			dst = eventlog.AppendFrame(dst, framing, -1, e.event)
 		}
 		s.next++
-		if len(dst) > batchMax/2 {
-			return dst, piece{}, true
+		if len(dst) > eventlog.BatchMax/2 {
+			return dst, eventlog.Piece{}, true
 		}
 	}
 	if len(dst) > 0 {
-		return dst, piece{}, true
+		return dst, eventlog.Piece{}, true
 	}
 	for i := 0; i < len(s.places); i++ {
 		pl := &s.places[i]
-		if pl.pos < pl.log.last || pl.astray() {
-			return dst, pl.take(framing, pl.log.last), true
+		if pl.pos < pl.log.Last() || pl.astray() {
+			return dst, pl.take(framing, pl.log.Last()), true
 		}
-		if pl.log.ended() && !s.single {
+		if pl.log.Ended() && !s.single {
 			s.places = slices.Delete(s.places, i, i+1)
 			i--
 		}
@@ -324,10 +326,10 @@ func (s *sub) take(dst []byte) (out []byte, p piece, more bool) {
 		s.places = nil
 	}
 	s.payOwed()
-	return dst, piece{}, false
+	return dst, eventlog.Piece{}, false
 }
 
 // done says that a single stream has been sent whole.
 func (s *sub) done() bool {
-	return s.single && s.places[0].log.ended() && s.places[0].pos == s.places[0].log.last
+	return s.single && s.places[0].log.Ended() && s.places[0].pos == s.places[0].log.Last()
 }

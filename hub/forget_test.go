@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 	"weak"
+
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // burst is a provider that says a long word and ends.
@@ -52,7 +54,7 @@ func TestForgottenStreamsAreHeldByNothing(t *testing.T) {
 					defer v.Close()
 					go follow(t.Context(), v, func([]byte) error { return nil })
 				}
-				var logs []weak.Pointer[log]
+				var logs []weak.Pointer[liveLog]
 				for wave := range 3 {
 					for n := range 20 {
 						session, answer, question, text := SessionID("s"), MessageID(fmt.Sprint("a", wave, "-", n)), MessageID(fmt.Sprint("u", wave, "-", n)), "q"
@@ -61,7 +63,7 @@ func TestForgottenStreamsAreHeldByNothing(t *testing.T) {
 						if _, err := h.Ask(t.Context(), "u", q); err != nil {
 							t.Fatal(err)
 						}
-						if v, err := h.Attach(t.Context(), "u", answer, NoPosition); err == nil {
+						if v, err := h.Attach(t.Context(), "u", answer, eventlog.NoPosition); err == nil {
 							v.Start(&testSink{write: func([]byte) error { return errMovedOn }, done: make(chan struct{})})
 							v.Close()
 						}

@@ -49,7 +49,7 @@ func (h *Hub) whole(st *stream, end *AnswerEnd) bool {
 	st.ending.Store(true)
 	st.feed.mu.Lock()
 	defer st.feed.mu.Unlock()
-	end.Content, end.Reasoning, end.Seq = st.log.contents()
+	end.Content, end.Reasoning, end.Seq = st.log.Contents()
 	end.Session, end.ID, end.Epoch, end.Seq, end.User = st.session, st.id, st.epoch, end.Seq+1, st.user
 	return true
 }
@@ -254,12 +254,12 @@ func (e AnswerEnd) finish(asked string, version int64) finishEvent {
 
 // tellEnd sends finish to everyone.
 func (h *Hub) tellEnd(st *stream, version int64, end AnswerEnd) {
-	finish := end.finish(st.log.start.Model, version)
+	finish := end.finish(st.log.Start().Model, version)
 	func() {
 		st.feed.mu.Lock()
 		defer st.feed.mu.Unlock()
-		st.log.end(encode(finish))
-		st.feed.add(entry{log: st.log, seq: st.log.last, version: version})
+		st.log.End(encode(finish))
+		st.feed.add(entry{log: st.log, seq: st.log.Last(), version: version})
 		st.feed.wake()
 	}()
 	h.retire(st)

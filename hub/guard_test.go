@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // faulty panics where it is told to.
@@ -96,11 +98,11 @@ func TestAPanicEndsOneThing(t *testing.T) {
 				var viewers []*simViewer
 				done := make(chan struct{})
 				for _, r := range s.replicas[:2] {
-					v, err := r.hub.Attach(t.Context(), "u", answer, NoPosition)
+					v, err := r.hub.Attach(t.Context(), "u", answer, eventlog.NoPosition)
 					if err != nil {
 						t.Fatal(err)
 					}
-					sink := &simViewer{seq: NoPosition, upTo: lostJump}
+					sink := &simViewer{seq: eventlog.NoPosition, upTo: lostJump}
 					viewers = append(viewers, sink)
 					go func() {
 						follow(t.Context(), v, sink.Write)
@@ -108,7 +110,7 @@ func TestAPanicEndsOneThing(t *testing.T) {
 					}()
 				}
 				if call == "Write" {
-					v, err := s.replicas[0].hub.Attach(t.Context(), "u", answer, NoPosition)
+					v, err := s.replicas[0].hub.Attach(t.Context(), "u", answer, eventlog.NoPosition)
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -274,13 +274,11 @@ func (h *Hub) storeUnsaved(ctx context.Context) error {
 func (st *stream) checkpoint(chunks []*chunk) (JournalEntry, bool) {
 	st.feed.mu.Lock()
 	defer st.feed.mu.Unlock()
-	e := JournalEntry{Stream: st.id, Epoch: st.epoch, From: st.saved, Seq: st.log.last}
-	if st.log.ended() {
+	e := JournalEntry{Stream: st.id, Epoch: st.epoch, From: st.saved, Seq: st.log.Last()}
+	if st.log.Ended() {
 		return e, false
 	}
-	for _, r := range st.log.cut(st.saved, st.log.last) {
-		e.Runs = append(e.Runs, Run{Text: string(r.text), Reasoning: r.reasoning})
-	}
+	e.Runs = st.log.Runs(st.saved)
 	for _, k := range chunks {
 		if k.last > e.Seq && k.last > st.saved {
 			e.Runs = append(e.Runs, k.deltas...)

@@ -51,7 +51,7 @@ func (o *owing) part() []owed {
 // only the message is left. It returns the logs of the first of them, and the
 // rest. One that the bus has not told of yet is begun: else its place would be
 // forgotten until then. What is not in the session is left out.
-func (h *Hub) lookUpLogs(ctx context.Context, f *feed, positions map[MessageID]int64) ([]*log, owing, error) {
+func (h *Hub) lookUpLogs(ctx context.Context, f *feed, positions map[MessageID]int64) ([]*liveLog, owing, error) {
 	var ids, elsewhere []MessageID
 	var o owing
 	f.mu.Lock()
@@ -85,7 +85,7 @@ func (h *Hub) lookUpLogs(ctx context.Context, f *feed, positions map[MessageID]i
 	if err != nil {
 		return nil, o, err
 	}
-	var logs []*log
+	var logs []*liveLog
 	for _, m := range messages {
 		if m.Status != StatusStreaming {
 			logs = append(logs, newEndedLog(m))

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // awaitMax is how long a subscriber waits for the bus before it is served with
@@ -234,7 +236,7 @@ func (h *Hub) await(ctx context.Context, f *feed) error {
 
 // elsewhere returns the log of a stream that another replica owns. If none is
 // known yet, one is begun, for the bus to fill.
-func (f *feed) elsewhere(m Message) *log {
+func (f *feed) elsewhere(m Message) *liveLog {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	l := f.streams[m.ID]
@@ -246,7 +248,7 @@ func (f *feed) elsewhere(m Message) *log {
 }
 
 // begin adds a stream that another replica owns. The caller holds f.mu.
-func (f *feed) begin(m Message) *log {
+func (f *feed) begin(m Message) *liveLog {
 	l := newLog(m)
 	l.remote, l.epoch = true, m.Epoch
 	f.streams[m.ID] = l
@@ -349,7 +351,7 @@ func (h *Hub) readMissed(ctx context.Context, f *feed) error {
 	var known []MessageID
 	f.mu.Lock()
 	for id, l := range f.streams {
-		if l.remote && !l.ended() {
+		if l.remote && !l.Ended() {
 			known = append(known, id)
 		}
 	}
@@ -387,7 +389,7 @@ func (h *Hub) readMissed(ctx context.Context, f *feed) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, id := range known {
-		if l := f.streams[id]; l != nil && !found[id] && !l.ended() {
+		if l := f.streams[id]; l != nil && !found[id] && !l.Ended() {
 			f.cutOff(l)
 		}
 	}
@@ -413,8 +415,8 @@ func (h *Hub) readMissedOf(ctx context.Context, f *feed, m Message) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, p := range tail.Payloads {
-		if b, err := decodeBatch(p); err == nil && !l.ended() {
-			l.extend(b)
+		if b, err := eventlog.DecodeBatch(p); err == nil && !l.Ended() {
+			l.Extend(b)
 		}
 	}
 	f.wake()
@@ -423,7 +425,7 @@ func (h *Hub) readMissedOf(ctx context.Context, f *feed, m Message) error {
 
 // missing returns the log of an answer elsewhere that is to be read on, and from
 // where; nil if there is none. One that has ended is settled.
-func (f *feed) missing(m Message) (*log, int64) {
+func (f *feed) missing(m Message) (*liveLog, int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	l := f.streams[m.ID]
@@ -435,18 +437,18 @@ func (f *feed) missing(m Message) (*log, int64) {
 		return nil, 0
 	case l == nil && f.listening:
 		l = f.begin(m)
-	case l == nil || !l.remote || l.ended():
+	case l == nil || !l.remote || l.Ended():
 		return nil, 0
 	}
 	l.epoch = max(l.epoch, m.Epoch)
-	return l, l.last
+	return l, l.Last()
 }
 
 // cutOff ends the log of a message that was deleted. The caller holds f.mu.
-func (f *feed) cutOff(l *log) {
-	l.end(encode(finishEvent{Type: "finish", MessageID: l.id, Seq: l.last + 1, Reason: ReasonStopped}))
+func (f *feed) cutOff(l *liveLog) {
+	l.End(encode(finishEvent{Type: "finish", MessageID: l.id, Seq: l.Last() + 1, Reason: ReasonStopped}))
 	l.endedAt = time.Now()
-	f.add(entry{log: l, seq: l.last})
+	f.add(entry{log: l, seq: l.Last()})
 	f.wake()
 }
 
@@ -457,7 +459,7 @@ func (h *Hub) syncStale(now time.Time) {
 		f.mu.Lock()
 		silent := false
 		for _, l := range f.streams {
-			if l.remote && !l.ended() && now.Sub(l.heard) > 3*time.Second {
+			if l.remote && !l.Ended() && now.Sub(l.heard) > 3*time.Second {
 				silent, l.heard = true, now
 			}
 		}
@@ -512,8 +514,8 @@ func (h *Hub) apply(f *feed, payload []byte) {
 		return
 	}
 	switch kind {
-	case kindBatch, kindOpen:
-		b, err := decodeBatch(payload)
+	case eventlog.KindBatch, eventlog.KindOpen:
+		b, err := eventlog.DecodeBatch(payload)
 		if err != nil {
 			h.log.Warn("message from the bus", "err", err)
 			return
@@ -544,12 +546,12 @@ func (h *Hub) apply(f *feed, payload []byte) {
 // follows says that a payload is the next of a stream that is known here: it need
 // not wait until the database has said what else was missed. The caller holds f.mu.
 func (h *Hub) follows(f *feed, payload []byte) bool {
-	if payload[0] != kindBatch {
+	if payload[0] != eventlog.KindBatch {
 		return false
 	}
-	b, err := decodeBatch(payload)
-	l := f.streams[b.stream]
-	return err == nil && l != nil && l.remote && !l.ended() && b.epoch == l.epoch && b.from <= l.last
+	b, err := eventlog.DecodeBatch(payload)
+	l := f.streams[MessageID(b.Stream)]
+	return err == nil && l != nil && l.remote && !l.Ended() && b.Epoch == l.epoch && b.From <= l.Last()
 }
 
 // applyChange adds a change that was made elsewhere; our own come back too.
@@ -570,25 +572,30 @@ func (f *feed) applyChange(n changeNote) {
 }
 
 // applyBatch takes events of a stream elsewhere. The caller holds f.mu.
-func (h *Hub) applyBatch(f *feed, b batch) {
-	l := f.streams[b.stream]
+func (h *Hub) applyBatch(f *feed, b eventlog.Batch) {
+	l := f.streams[MessageID(b.Stream)]
 	switch {
-	case l != nil && (!l.remote || l.ended() || b.epoch < l.epoch):
+	case l != nil && (!l.remote || l.Ended() || b.Epoch < l.epoch):
 		return
-	case l == nil && b.head == nil:
+	case l == nil && b.Head == nil:
 		h.syncLocked(f) // its beginning was missed
 		return
 	case l == nil:
-		if q := b.head.Question; q != nil {
+		var head openHead
+		if err := json.Unmarshal(b.Head, &head); err != nil {
+			h.log.Warn("message from the bus", "err", err)
+			return
+		}
+		if q := head.Question; q != nil {
 			f.add(entry{event: encode(messageEvent{Type: "message", Version: q.Version, Message: *q}), version: q.Version})
 		}
-		m := b.head.Answer
-		m.Added, m.Epoch = m.Version, b.epoch // they are not in its JSON
+		m := head.Answer
+		m.Added, m.Epoch = m.Version, b.Epoch // they are not in its JSON
 		l = f.begin(m)
 	}
-	l.epoch = b.epoch
+	l.epoch = b.Epoch
 	l.heard = time.Now()
-	if !l.extend(b) {
+	if !l.Extend(b) {
 		h.syncLocked(f)
 		return
 	}
@@ -603,11 +610,11 @@ func (h *Hub) applyEnd(f *feed, n endNote) {
 		if n.Version > f.version {
 			f.add(entry{event: f.versionEvent(n.Version), version: n.Version})
 		}
-	case !l.remote || l.ended() || n.Epoch < l.epoch:
-	case l.last+1 == n.Seq && l.epoch == n.Epoch:
-		l.end(n.Finish)
+	case !l.remote || l.Ended() || n.Epoch < l.epoch:
+	case l.Last()+1 == n.Seq && l.epoch == n.Epoch:
+		l.End(n.Finish)
 		l.endedAt = time.Now()
-		f.add(entry{log: l, seq: l.last, version: n.Version})
+		f.add(entry{log: l, seq: l.Last(), version: n.Version})
 		f.wake()
 	default: // the stored message is right
 		h.syncLocked(f)
@@ -653,8 +660,8 @@ func (h *Hub) readElsewhere(ctx context.Context, m *Message) {
 	if f != nil {
 		f.mu.Lock()
 		l := f.streams[m.ID]
-		if l != nil && l.remote && !l.ended() && f.joined {
-			m.Content, m.Reasoning, m.Seq = l.contents()
+		if l != nil && l.remote && !l.Ended() && f.joined {
+			m.Content, m.Reasoning, m.Seq = l.Contents()
 			f.mu.Unlock()
 			return
 		}
@@ -662,15 +669,15 @@ func (h *Hub) readElsewhere(ctx context.Context, m *Message) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	tail, err := h.opt.Bus.Read(ctx, m.SessionID, m.ID, FromStart)
+	tail, err := h.opt.Bus.Read(ctx, m.SessionID, m.ID, eventlog.FromStart)
 	if err != nil {
 		return
 	}
 	l := newLog(*m)
 	for _, p := range tail.Payloads {
-		if b, err := decodeBatch(p); err == nil {
-			l.extend(b)
+		if b, err := eventlog.DecodeBatch(p); err == nil {
+			l.Extend(b)
 		}
 	}
-	m.Content, m.Reasoning, m.Seq = l.contents()
+	m.Content, m.Reasoning, m.Seq = l.Contents()
 }

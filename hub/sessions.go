@@ -118,7 +118,7 @@ func (h *Hub) bringUp(ctx context.Context, m *Message) {
 	}
 	if st.log != nil {
 		st.feed.mu.Lock()
-		m.Content, m.Reasoning, m.Seq = st.log.contents()
+		m.Content, m.Reasoning, m.Seq = st.log.Contents()
 		st.feed.mu.Unlock()
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // lostJump is how far the seq of an answer's end jumps where its log was lost:
@@ -97,9 +99,9 @@ func (h *Hub) settle(ctx context.Context, o *claimed) error {
 	if h.opt.Bus != nil {
 		l, err := h.takeOver(ctx, m)
 		switch {
-		case err == nil && l.last >= o.Seq:
+		case err == nil && l.Last() >= o.Seq:
 			var seq int64
-			end.Content, end.Reasoning, seq = l.contents()
+			end.Content, end.Reasoning, seq = l.Contents()
 			end.Seq = seq + 1
 		case errors.Is(err, ErrFenced):
 			return nil // somebody has claimed it from us
@@ -204,7 +206,7 @@ func (h *Hub) disownDoubtful(ctx context.Context) error {
 }
 
 // takeOver fences the old owner out of the log and returns what it has.
-func (h *Hub) takeOver(ctx context.Context, m Message) (*log, error) {
+func (h *Hub) takeOver(ctx context.Context, m Message) (*liveLog, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	tail, err := h.opt.Bus.Takeover(ctx, m.SessionID, m.ID, m.Epoch)
@@ -216,7 +218,7 @@ func (h *Hub) takeOver(ctx context.Context, m Message) (*log, error) {
 	}
 	l := newLog(m)
 	for _, p := range tail.Payloads {
-		if b, err := decodeBatch(p); err != nil || !l.extend(b) {
+		if b, err := eventlog.DecodeBatch(p); err != nil || !l.Extend(b) {
 			return nil, ErrLogLost
 		}
 	}

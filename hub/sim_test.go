@@ -20,6 +20,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 var (
@@ -649,7 +651,7 @@ var errMovedOn = errors.New("the viewer has moved on")
 
 // watch follows a stream to its end, moving from replica to replica.
 func (s *sim) watch(ctx context.Context, name string, id MessageID) *simViewer {
-	v := &simViewer{seq: NoPosition}
+	v := &simViewer{seq: eventlog.NoPosition}
 	for ctx.Err() == nil && !v.end && v.err == nil {
 		r := s.replicas[s.decide(len(s.replicas), "replica", name, id)]
 		s.mu.Lock()

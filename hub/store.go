@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // Store keeps sessions and messages. Everything it is asked for one user's
@@ -177,11 +179,5 @@ type JournalEntry struct {
 	Epoch  int64
 	From   int64 // the seq before the first event; 0 stands for all there is
 	Seq    int64 // of the last event in it
-	Runs   []Run
-}
-
-// Run is a stretch of an answer of one kind.
-type Run struct {
-	Text      string
-	Reasoning bool
+	Runs   []eventlog.Run
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/omnichat/omnichat/hub/eventlog"
 	"github.com/omnichat/omnichat/hub/pace"
 )
 
@@ -33,7 +34,7 @@ type stream struct {
 	session SessionID
 	epoch   int64
 	feed    *feed
-	log     *log
+	log     *liveLog
 	head    []byte      // of a payload that opens the log on the bus
 	saved   int64       // seq up to which checkpoints are stored; the saver's
 	ending  atomic.Bool // its end is being stored
@@ -43,20 +44,20 @@ type stream struct {
 	endedAt time.Time // guarded by Hub.mu
 
 	mu       sync.Mutex
-	pending  []Run         // pushed, not yet taken by the committer
-	usual    int           // how many were lately, when they were taken
-	unopened bool          // the bus has no log yet
-	recheck  bool          // the bus may have lost the log
-	fenced   bool          // somebody else owns the answer: nothing more is shown
-	inflight int           // chunks taken and not yet shown
-	pushed   int64         // seq of the newest delta that was taken
-	size     int           // bytes of text that were pushed
-	beside   int           // bytes that the answer has beside it
-	lent     int64         // of held
-	input    int64         // about how many tokens the prompt has
-	price    *Price        // of what is asked; nil if unknown
-	closed   bool          // nothing more is pushed
-	quiet    chan struct{} // closed when nothing is pending or in flight; nil if nobody waits
+	pending  []eventlog.Run // pushed, not yet taken by the committer
+	usual    int            // how many were lately, when they were taken
+	unopened bool           // the bus has no log yet
+	recheck  bool           // the bus may have lost the log
+	fenced   bool           // somebody else owns the answer: nothing more is shown
+	inflight int            // chunks taken and not yet shown
+	pushed   int64          // seq of the newest delta that was taken
+	size     int            // bytes of text that were pushed
+	beside   int            // bytes that the answer has beside it
+	lent     int64          // of held
+	input    int64          // about how many tokens the prompt has
+	price    *Price         // of what is asked; nil if unknown
+	closed   bool           // nothing more is pushed
+	quiet    chan struct{}  // closed when nothing is pending or in flight; nil if nobody waits
 }
 
 // push adds a delta. It never waits. It returns false when no more is wanted.
@@ -72,9 +73,9 @@ func (st *stream) push(text string, reasoning bool) bool {
 	}
 	st.size += len(text)
 	if st.pending == nil {
-		st.pending = make([]Run, 0, st.usual+1)
+		st.pending = make([]eventlog.Run, 0, st.usual+1)
 	}
-	st.pending = append(st.pending, Run{Text: text, Reasoning: reasoning})
+	st.pending = append(st.pending, eventlog.Run{Text: text, Reasoning: reasoning})
 	if len(st.pending) == 1 && !st.unopened && !st.recheck {
 		st.commits.mark(st)
 	}
@@ -166,7 +167,7 @@ func (st *stream) show(k *chunk) {
 	}()
 	if !fenced {
 		for _, d := range k.deltas {
-			st.log.append(d.Text, d.Reasoning)
+			st.log.Append(d.Text, d.Reasoning)
 		}
 		st.feed.wake()
 	}
@@ -205,7 +206,7 @@ func (st *stream) touch() {
 func (st *stream) whole(chunks []*chunk) Batch {
 	st.feed.mu.Lock()
 	defer st.feed.mu.Unlock()
-	deltas := st.log.deltas()
+	deltas := st.log.Deltas()
 	for _, k := range chunks {
 		if !k.shown {
 			deltas = append(deltas, k.deltas...)
@@ -213,7 +214,7 @@ func (st *stream) whole(chunks []*chunk) Batch {
 	}
 	return Batch{
 		Session: st.session, Stream: st.id, Epoch: st.epoch, Open: true, Seq: int64(len(deltas)),
-		Payload: encodeBatch(st.head, st.id, st.epoch, 0, deltas),
+		Payload: eventlog.Batch{Head: st.head, Stream: string(st.id), Epoch: st.epoch, Deltas: deltas}.Encode(),
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // Loading is told while a provider's server loads the model that is asked.
@@ -112,7 +114,7 @@ func inputShort(p Prompt, u *Usage) (Notice, bool) {
 func (s *sub) tellAbout(dst []byte) []byte {
 	for _, e := range s.feed.entries[max(0, s.next-s.feed.base):] {
 		if e.about != nil && slices.ContainsFunc(s.places, func(p place) bool { return p.log == e.about }) {
-			dst = appendFrame(dst, s.viewer.framing, -1, e.event)
+			dst = eventlog.AppendFrame(dst, s.viewer.framing, -1, e.event)
 		}
 	}
 	s.next = s.feed.head()

@@ -107,3 +107,22 @@ func from1252(data []byte) ([]byte, bool) {
 func written(r rune) bool {
 	return r >= ' ' && r != 0x7f || r == '\t' || r == '\n' || r == '\r' || r == '\f'
 }
+
+// clean makes text fit for every database and every client: valid UTF-8
+// without U+0000. Nearly all text comes back as it is.
+func clean(s string) string {
+	ok := utf8.ValidString(s)
+	for i := 0; ok && i < len(s); i++ {
+		ok = s[i] != 0
+	}
+	if ok {
+		return s
+	}
+	out := make([]rune, 0, len(s))
+	for _, r := range s { // a broken byte ranges as U+FFFD
+		if r != 0 {
+			out = append(out, r)
+		}
+	}
+	return string(out)
+}

@@ -52,3 +52,11 @@ func FuzzText(f *testing.F) {
 		}
 	})
 }
+
+func TestCleanKeepsTextAndDropsWhatBreaksClients(t *testing.T) {
+	for in, want := range map[string]string{"plain": "plain", "日本 🙂": "日本 🙂", "a\x00b": "ab", "a\xffb": "a\ufffdb", "\x00": ""} {
+		if got := clean(in); got != want {
+			t.Errorf("clean(%q) = %q, want %q", in, got, want)
+		}
+	}
+}

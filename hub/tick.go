@@ -194,7 +194,7 @@ func (f *feed) forgetEnded(before time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for id, l := range f.streams {
-		if l.remote && l.ended() && !l.endedAt.After(before) {
+		if l.remote && l.Ended() && !l.endedAt.After(before) {
 			delete(f.streams, id)
 			f.letGo(l)
 		}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"sync"
+
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // A Sink is the write side of one client: a WebSocket or an event stream.
@@ -31,7 +33,7 @@ const turnsMax = 16
 type Viewer struct {
 	hub     *Hub
 	user    UserID
-	framing Framing
+	framing eventlog.Framing
 
 	mu      sync.Mutex // guards the rest; taken before the hub's and a feed's lock
 	sink    Sink       // nil before Start, and when nothing more is to be written
@@ -41,7 +43,7 @@ type Viewer struct {
 	turn    int // the sub that was served last
 }
 
-func (h *Hub) newViewer(user UserID, f Framing) *Viewer {
+func (h *Hub) newViewer(user UserID, f eventlog.Framing) *Viewer {
 	return &Viewer{hub: h, user: user, framing: f}
 }
 
@@ -134,15 +136,15 @@ func (v *Viewer) write(s *sub) bool {
 				v.sink = nil
 			}
 			return false
-		case p.wire != nil:
-			v.full = !v.sink.Write(p.wire)
-			p.done()
+		case p.Ready() != nil:
+			v.full = !v.sink.Write(p.Ready())
+			p.Done()
 			return true
-		case p.log != nil:
+		case !p.Empty():
 			buf := large.Get().(*[]byte)
-			out = p.append(append((*buf)[:0], out...), v.framing)
+			out = p.Append(append((*buf)[:0], out...), v.framing)
 			v.full = !v.sink.Write(out)
-			if cap(out) <= 2*mergeMax {
+			if cap(out) <= 2*eventlog.MergeMax {
 				*buf = out
 			}
 			large.Put(buf)
@@ -156,7 +158,7 @@ func (v *Viewer) write(s *sub) bool {
 
 // cut is take under the feed's lock, and whether a single stream has been sent
 // whole.
-func (s *sub) cut() (out []byte, p piece, more, done bool) {
+func (s *sub) cut() (out []byte, p eventlog.Piece, more, done bool) {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
 	out, p, more = s.take(nil)
@@ -179,7 +181,7 @@ func (v *Viewer) Owed() int {
 // reply sends an event that no feed orders.
 func (v *Viewer) reply(event []byte) {
 	v.mu.Lock()
-	v.replies = appendFrame(v.replies, v.framing, -1, event)
+	v.replies = eventlog.AppendFrame(v.replies, v.framing, -1, event)
 	v.mu.Unlock()
 	v.signal()
 }
@@ -197,10 +199,10 @@ func (v *Viewer) Refuse(ref int64, err error) {
 	v.reply(encode(errorEvent{Type: "error", Ref: ref, Code: CodeOf(err), Detail: detail}))
 }
 
-// Connect returns a viewer of all that one client follows, in [Lines]. It has
+// Connect returns a viewer of all that one client follows, in [eventlog.Lines]. It has
 // joined the user's own feed, and first of all sends ready.
 func (h *Hub) Connect(ctx context.Context, user UserID) (*Viewer, error) {
-	v := h.newViewer(user, Lines)
+	v := h.newViewer(user, eventlog.Lines)
 	s := v.join(Topic{User: user})
 	err := h.await(ctx, s.feed)
 	var version int64
@@ -231,7 +233,7 @@ func (v *Viewer) Ready(ctx context.Context) error {
 // release gives the viewer the answer and then what was held back. The caller
 // holds the feed's lock.
 func (s *sub) release(answer []byte) {
-	s.head = appendFrame(s.head, s.viewer.framing, -1, answer)
+	s.head = eventlog.AppendFrame(s.head, s.viewer.framing, -1, answer)
 	s.held, s.member = false, true
 	s.viewer.signal()
 }
@@ -262,7 +264,7 @@ func (v *Viewer) grant(s *sub, answer []byte, set func()) {
 	defer v.mu.Unlock()
 	s.asks--
 	if s.left {
-		v.replies = appendFrame(v.replies, v.framing, -1, answer)
+		v.replies = eventlog.AppendFrame(v.replies, v.framing, -1, answer)
 		v.signal()
 		return
 	}
@@ -328,7 +330,7 @@ func (v *Viewer) Subscribe(ctx context.Context, ref int64, id SessionID, positio
 	if err == nil {
 		session, err = v.hub.store.Session(ctx, v.user, id)
 	}
-	var ended []*log
+	var ended []*liveLog
 	var rest owing
 	if err == nil {
 		ended, rest, err = v.hub.lookUpLogs(ctx, s.feed, positions)
@@ -356,8 +358,8 @@ func (v *Viewer) Subscribe(ctx context.Context, ref int64, id SessionID, positio
 			}
 		}
 		for _, l := range f.streams {
-			if _, known := positions[l.id]; !known && !l.ended() {
-				*s.find(l, NoPosition) = place{log: l, pos: NoPosition, fresh: true}
+			if _, known := positions[l.id]; !known && !l.Ended() {
+				*s.find(l, eventlog.NoPosition) = place{log: l, pos: eventlog.NoPosition, fresh: true}
 			}
 		}
 	})
@@ -384,21 +386,21 @@ func (s *sub) even(positions map[MessageID]int64) map[MessageID]bool {
 
 // place sets the viewer's cursor in a stream to where it says it stands. The
 // caller holds the feed's lock.
-func (s *sub) place(l *log, pos int64) {
+func (s *sub) place(l *liveLog, pos int64) {
 	// Who comes from another replica may be ahead of what this one shows yet, even
 	// of the owner, whom the bus answers after it has published: it waits.
-	if pos < FromStart || pos > l.last && (l.ended() || s.viewer.hub.opt.Bus == nil) {
-		pos = NoPosition
+	if pos < eventlog.FromStart || pos > l.Last() && (l.Ended() || s.viewer.hub.opt.Bus == nil) {
+		pos = eventlog.NoPosition
 	}
 	p := s.find(l, pos)
 	sent := p.pos
-	p.pos, p.fresh, p.until = pos, pos < l.last, l.last
-	if pos == NoPosition {
+	p.pos, p.fresh, p.until = pos, pos < l.Last(), l.Last()
+	if pos == eventlog.NoPosition {
 		p.until = 0
 	} else if sent > pos {
 		// It was sent more than it says it has, perhaps after it had said so. The
 		// merged delta ends there: who has it all drops it, who has a hole needs it.
-		p.until = min(sent, l.last)
+		p.until = min(sent, l.Last())
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 func TestIDsOfDeletedMessagesNameNothingElse(t *testing.T) {
@@ -52,7 +53,7 @@ func TestFencedOwnerLeavesTheJournalToTheNext(t *testing.T) {
 	both(t, func(t *testing.T, s *suite) {
 		a, other := s.ask(s.question("a")), s.ask(s.question("other"))
 		entry := func(x hub.Asked, seq int64) []hub.JournalEntry {
-			return []hub.JournalEntry{{Stream: x.Answer.ID, Epoch: 1, From: seq - 1, Seq: seq, Runs: []hub.Run{{Text: "shown "}}}}
+			return []hub.JournalEntry{{Stream: x.Answer.ID, Epoch: 1, From: seq - 1, Seq: seq, Runs: []eventlog.Run{{Text: "shown "}}}}
 		}
 		s.ok(s.r.Append(t.Context(), entry(a, 1)))
 		_, err := s.r.ClaimOrphans(t.Context(), "second", 0)
@@ -126,7 +127,7 @@ func TestJournalTakesNothingOfAFencedOwner(t *testing.T) {
 	}
 	var batch []hub.JournalEntry
 	for _, a := range []hub.Asked{mine, ended, claimed} {
-		batch = append(batch, hub.JournalEntry{Stream: a.Answer.ID, Epoch: a.Answer.Epoch, Seq: 1, Runs: []hub.Run{{Text: "text"}}})
+		batch = append(batch, hub.JournalEntry{Stream: a.Answer.ID, Epoch: a.Answer.Epoch, Seq: 1, Runs: []eventlog.Run{{Text: "text"}}})
 	}
 	var fenced *hub.FencedError
 	if err := s.r.Append(t.Context(), batch); !errors.As(err, &fenced) || len(fenced.Streams) != 2 || slices.Contains(fenced.Streams, mine.Answer.ID) {

@@ -13,6 +13,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // journalRowMax bounds the text in one row, in bytes: a larger batch is several
@@ -45,7 +46,7 @@ func appendJournal(dst []byte, batch []hub.JournalEntry) []byte {
 			dst = append(dst, ',')
 		}
 		dst = append(dst, `{"m":"`...)
-		dst = hub.AppendEscaped(dst, string(e.Stream))
+		dst = eventlog.AppendEscaped(dst, string(e.Stream))
 		dst = append(dst, `","e":`...)
 		dst = strconv.AppendInt(dst, e.Epoch, 10)
 		if e.From != 0 {
@@ -63,7 +64,7 @@ func appendJournal(dst []byte, batch []hub.JournalEntry) []byte {
 				dst = endRun(dst, !run.Reasoning)
 				dst = append(dst, `,{"t":"`...)
 			}
-			dst = hub.AppendEscaped(dst, run.Text)
+			dst = eventlog.AppendEscaped(dst, run.Text)
 		}
 		if n := len(e.Runs); n > 0 {
 			dst = endRun(dst, e.Runs[n-1].Reasoning)

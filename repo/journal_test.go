@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // FuzzDecodeJournal holds that a damaged row is an error and never a panic.
@@ -38,10 +39,10 @@ func FuzzJournal(f *testing.F) {
 		for _, text := range []*string{&a, &b, &c} { // the hub's is valid
 			*text = strings.ToValidUTF8(*text, "")
 		}
-		runs := func(r ...hub.Run) []hub.Run { return r }
+		runs := func(r ...eventlog.Run) []eventlog.Run { return r }
 		entries, err := decodeJournal(appendJournal(nil, []hub.JournalEntry{
-			{Stream: "one", Epoch: 1, From: from, Seq: 9, Runs: runs(hub.Run{Text: a, Reasoning: true}, hub.Run{Text: b, Reasoning: true}, hub.Run{Text: c})},
-			{Stream: "two", Epoch: 2, Seq: 3, Runs: runs(hub.Run{Text: a}, hub.Run{Text: b}, hub.Run{Text: c, Reasoning: true})},
+			{Stream: "one", Epoch: 1, From: from, Seq: 9, Runs: runs(eventlog.Run{Text: a, Reasoning: true}, eventlog.Run{Text: b, Reasoning: true}, eventlog.Run{Text: c})},
+			{Stream: "two", Epoch: 2, Seq: 3, Runs: runs(eventlog.Run{Text: a}, eventlog.Run{Text: b}, eventlog.Run{Text: c, Reasoning: true})},
 		}))
 		want := []journalEntry{
 			{Stream: "one", Epoch: 1, From: from, Seq: 9, Runs: []journalRun{{Text: a + b, Reasoning: true}, {Text: c}}},

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/hub/eventlog"
 	"github.com/omnichat/omnichat/repo"
 	"github.com/omnichat/omnichat/repo/pgtest"
 )
@@ -331,7 +332,7 @@ func TestJournalSurvivesAndIsLetGo(t *testing.T) {
 	both(t, func(t *testing.T, s *suite) {
 		a, b := s.ask(s.question("a")), s.ask(s.question("b"))
 		entry := func(x hub.Asked, seq int64, text string) hub.JournalEntry {
-			return hub.JournalEntry{Stream: x.Answer.ID, Epoch: 1, From: seq - 2, Seq: seq, Runs: []hub.Run{{Text: "hm ", Reasoning: true}, {Text: text}}}
+			return hub.JournalEntry{Stream: x.Answer.ID, Epoch: 1, From: seq - 2, Seq: seq, Runs: []eventlog.Run{{Text: "hm ", Reasoning: true}, {Text: text}}}
 		}
 		first := []hub.JournalEntry{entry(a, 2, "one "), entry(b, 2, "eins ")}
 		s.ok(s.r.Append(t.Context(), first))
@@ -702,7 +703,7 @@ func TestTextOfEveryKindComesBackAsItWas(t *testing.T) {
 	both(t, func(t *testing.T, s *suite) {
 		for _, text := range []string{"it's \\ \"q\" ? :x $1 ?0 ::text", "日本 🙂\r\n\t\u0001\u2028", strings.Repeat("ä", 100_000), "'); DROP TABLE users; --"} {
 			a := s.ask(s.question(text))
-			s.ok(s.r.Append(t.Context(), []hub.JournalEntry{{Stream: a.Answer.ID, Epoch: 1, Seq: 1, Runs: []hub.Run{{Text: text}}}}))
+			s.ok(s.r.Append(t.Context(), []hub.JournalEntry{{Stream: a.Answer.ID, Epoch: 1, Seq: 1, Runs: []eventlog.Run{{Text: text}}}}))
 			s.end(a, text)
 			c := s.changes(a.Session.ID, 0)
 			if c.Items[0].Content != text || c.Items[1].Content != text {
@@ -722,7 +723,7 @@ func BenchmarkAppend(b *testing.B) {
 			defer r.Close()
 			batch := make([]hub.JournalEntry, 50)
 			for i := range batch {
-				batch[i] = hub.JournalEntry{Stream: hub.MessageID(hub.NewID()), Epoch: 1, Runs: []hub.Run{{Text: " token"}}}
+				batch[i] = hub.JournalEntry{Stream: hub.MessageID(hub.NewID()), Epoch: 1, Runs: []eventlog.Run{{Text: " token"}}}
 			}
 			b.ReportAllocs()
 			for b.Loop() {

@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // askBody is the body of POST /chat/stream and of a WebSocket's send.
@@ -101,7 +102,7 @@ func (s *Server) ask(c echo.Context, who identity) error {
 	if err != nil {
 		return err
 	}
-	v, err := s.hub.Attach(c.Request().Context(), who.user, asked.Answer.ID, hub.FromStart)
+	v, err := s.hub.Attach(c.Request().Context(), who.user, asked.Answer.ID, eventlog.FromStart)
 	if err != nil {
 		return err
 	}
@@ -136,7 +137,7 @@ func resumeFrom(header, query string) (int64, error) {
 		field, v = "after", query
 	}
 	if v == "" {
-		return hub.NoPosition, nil
+		return eventlog.NoPosition, nil
 	}
 	n, err := strconv.ParseInt(v, 10, 64)
 	if err != nil || n < 0 || n == math.MaxInt64 {

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 func TestResumeFrom(t *testing.T) {
@@ -18,7 +19,7 @@ func TestResumeFrom(t *testing.T) {
 		want          int64
 		code          hub.Code
 	}{
-		"fresh client":        {want: hub.NoPosition},
+		"fresh client":        {want: eventlog.NoPosition},
 		"SSE reconnect":       {header: "41", want: 41},
 		"header beats query":  {header: "41", query: "7", want: 41},
 		"query":               {query: "7", want: 7},
@@ -53,7 +54,7 @@ func FuzzResumeFrom(f *testing.F) {
 	f.Add("", "-9223372036854775808")
 	f.Fuzz(func(t *testing.T, header, query string) {
 		n, err := resumeFrom(header, query)
-		if err == nil && (n < 0 && n != hub.NoPosition || n == math.MaxInt64) {
+		if err == nil && (n < 0 && n != eventlog.NoPosition || n == math.MaxInt64) {
 			t.Errorf("resumeFrom(%q, %q) = %d", header, query, n)
 		}
 	})

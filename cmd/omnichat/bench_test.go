@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/hub/eventlog"
 	"github.com/omnichat/omnichat/repo"
 )
 
@@ -121,7 +122,7 @@ func run50(b *testing.B, h *hub.Hub, user hub.UserID, streams int) []time.Durati
 				b.Error(err)
 				return
 			}
-			v, err := h.Attach(b.Context(), user, asked.Answer.ID, hub.FromStart)
+			v, err := h.Attach(b.Context(), user, asked.Answer.ID, eventlog.FromStart)
 			if err != nil {
 				b.Error(err)
 				return

@@ -1,11 +1,11 @@
-package hub
+package eventlog
 
 import (
+	"encoding/json"
 	"slices"
 	"sort"
 	"strings"
 	"sync/atomic"
-	"time"
 )
 
 const (
@@ -14,11 +14,11 @@ const (
 	// behind, it is windowMin.
 	windowMax = 256 << 10
 	windowMin = 16 << 10
-	// batchMax bounds one write, in bytes; a single event may be larger. It is
+	// BatchMax bounds one write, in bytes; a single event may be larger. It is
 	// the read limit that many WebSocket clients start with, less a margin.
-	batchMax = 31 << 10
-	// mergeMax bounds the text of one merged delta, in bytes.
-	mergeMax = 256 << 10
+	BatchMax = 31 << 10
+	// MergeMax bounds the text of one merged delta, in bytes.
+	MergeMax = 256 << 10
 )
 
 // Positions that are no seq.
@@ -29,25 +29,45 @@ const (
 	NoPosition int64 = -2
 )
 
-// log is a stream's events in order. It is append-only: a slice handed out is
-// never written again, but for a piece that is done, so that it may be read after
-// the feed's lock is let go.
-type log struct {
-	id      MessageID
+// Run is a stretch of an answer of one kind.
+type Run struct {
+	Text      string
+	Reasoning bool
+}
+
+// Start is the first event of a stream, and the frame of its snapshots.
+type Start struct {
+	MessageID string
+	SessionID string
+	ParentID  *string
+	Model     string
+	Version   int64
+}
+
+// startEvent is a Start on the wire.
+type startEvent struct {
+	Type      string  `json:"type"`
+	MessageID string  `json:"message_id"`
+	Seq       int64   `json:"seq"`
+	SessionID string  `json:"session_id"`
+	ParentID  *string `json:"parent_id"`
+	Model     string  `json:"model"`
+	Version   int64   `json:"version"`
+}
+
+// A Log is a stream's events in order. It is not safe for concurrent use. It is
+// append-only: what it has handed out is never written again, but for a [Piece]
+// that is done, so that it may be read while the log goes on.
+type Log struct {
 	text    []byte   // of all deltas, text and reasoning as they came
-	ends    []uint32 // ends[seq] is where the event's text ends in text, which is AnswerMax at most
+	ends    []uint32 // ends[seq] is where the event's text ends in text, which is 4 GiB at most
 	runs    []logRun // where text and reasoning take turns
-	start   startFields
+	start   Start
 	finish  []byte  // its JSON, once the stream has ended
 	last    int64   // seq of the newest event
 	stored  *stored // set if the events are gone and only the end is known
 	windows [2]*window
 	scratch []byte
-
-	remote  bool      // the stream's owner is another replica
-	epoch   int64     // of a remote stream
-	heard   time.Time // when its owner, or another reader of its log, was last heard of
-	endedAt time.Time
 }
 
 // logRun is a stretch of events of one kind; it ends where the next begins.
@@ -68,46 +88,28 @@ type window struct {
 	lent  atomic.Int32 // pieces of buf that are being written
 }
 
-func newLog(m Message) *log {
-	l := &log{id: m.ID, start: startFields{
-		Type: "start", MessageID: m.ID, SessionID: m.SessionID, ParentID: m.ParentID, Model: m.Model, Version: m.Added,
-	}}
-	l.ends = append(l.ends, 0)
-	return l
-}
+// New returns the log of a stream that has begun, with its start event alone.
+func New(start Start) *Log { return &Log{start: start, ends: []uint32{0}} }
 
-// newEndedLog is the log of a stream of which only the stored message is left.
-func newEndedLog(m Message) *log {
-	l := newLog(m)
-	l.replace(m)
-	return l
-}
+// Start returns what the stream began with.
+func (l *Log) Start() Start { return l.start }
 
-// replace forgets the events: what is stored counts, and everyone who is not at
-// its end gets a snapshot before the finish.
-func (l *log) replace(m Message) {
-	l.stored = &stored{content: []byte(m.Content), reasoning: []byte(m.Reasoning)}
+// Last returns the seq of the newest event.
+func (l *Log) Last() int64 { return l.last }
+
+// Replace forgets the events for an end that is stored elsewhere: from here on
+// everyone who is not at its seq gets a snapshot before the finish.
+func (l *Log) Replace(content, reasoning string, seq int64, finish []byte) {
+	l.stored = &stored{content: []byte(content), reasoning: []byte(reasoning)}
 	l.text, l.ends, l.runs, l.windows = nil, nil, nil, [2]*window{}
-	l.last = m.Seq
-	l.finish = finishOf(m)
+	l.last, l.finish = seq, finish
 }
 
-// finishOf is the finish event of a message that has ended.
-func finishOf(m Message) []byte {
-	var reason Reason
-	if m.FinishReason != nil {
-		reason = *m.FinishReason
-	}
-	return encode(finishEvent{
-		Type: "finish", MessageID: m.ID, Seq: m.Seq, Reason: reason, Usage: m.Usage, Error: m.Error, Version: m.Version,
-		Model: m.Model, ToolCalls: m.ToolCalls, Notices: m.Notices, ThinkingMS: m.ThinkingMS,
-	})
-}
+// Ended says that the stream has its finish event.
+func (l *Log) Ended() bool { return l.finish != nil }
 
-func (l *log) ended() bool { return l.finish != nil }
-
-// append adds one delta.
-func (l *log) append(text string, reasoning bool) {
+// Append adds one delta.
+func (l *Log) Append(text string, reasoning bool) {
 	l.last++
 	if n := len(l.runs); n == 0 || l.runs[n-1].reasoning != reasoning {
 		l.runs = append(l.runs, logRun{first: l.last, reasoning: reasoning})
@@ -118,7 +120,7 @@ func (l *log) append(text string, reasoning bool) {
 	if l.windows[Lines] == nil && l.windows[SSE] == nil {
 		return
 	}
-	l.scratch = appendDelta(l.scratch[:0], l.id, -1, l.last, reasoning, l.text[from:])
+	l.scratch = appendDelta(l.scratch[:0], l.start.MessageID, -1, l.last, reasoning, l.text[from:])
 	l.frame(l.scratch)
 }
 
@@ -132,8 +134,8 @@ func double[E any](s []E, n int) []E {
 	return s
 }
 
-// end adds the finish event, which must carry the seq last+1.
-func (l *log) end(finish []byte) {
+// End adds the finish event, whose JSON must carry the seq after the last.
+func (l *Log) End(finish []byte) {
 	l.last++
 	l.ends = append(l.ends, uint32(len(l.text)))
 	l.finish = finish
@@ -141,7 +143,7 @@ func (l *log) end(finish []byte) {
 }
 
 // frame adds the newest event to the windows there are.
-func (l *log) frame(event []byte) {
+func (l *Log) frame(event []byte) {
 	for f, w := range l.windows {
 		if w != nil {
 			w.add(Framing(f), l.last, event)
@@ -155,7 +157,7 @@ func (w *window) add(f Framing, seq int64, event []byte) {
 		w.trim()
 	}
 	w.offs = append(w.offs, len(w.buf))
-	w.buf = appendFrame(double(w.buf, size), f, seq, event)
+	w.buf = AppendFrame(double(w.buf, size), f, seq, event)
 }
 
 // trim forgets the older half.
@@ -175,12 +177,12 @@ func (w *window) trim() {
 	w.lag /= 2
 }
 
-// piece is a part of a log that was cut under the lock and is made into bytes
-// after it.
-type piece struct {
-	wire []byte  // ready bytes, good until done; else the rest says what to encode
+// A Piece is a part of a log that was cut while the log stood still and is made
+// into bytes while it goes on.
+type Piece struct {
+	wire []byte  // ready bytes, good until Done; else the rest says what to encode
 	lent *window // wire is its
-	log  *log    // its id and start never change
+	log  *Log    // its start never changes
 	kind int
 	from int64
 	seq  int64
@@ -200,20 +202,20 @@ type textRun struct {
 	reasoning bool
 }
 
-// take cuts what follows pos, up to and with limit, for a framing, and returns
+// Take cuts what follows pos, up to and with limit, for a framing, and returns
 // the new position. With merge it is one merged delta although the events are
 // at hand. The piece is empty if there is nothing.
-func (l *log) take(f Framing, pos, limit int64, merge bool) (piece, int64) {
+func (l *Log) Take(f Framing, pos, limit int64, merge bool) (Piece, int64) {
 	limit = min(limit, l.last)
-	if l.ended() && pos > l.last { // what it was shown beyond the end is lost
+	if l.Ended() && pos > l.last { // what it was shown beyond the end is lost
 		pos = NoPosition
 	}
 	if pos >= limit && pos >= FromStart {
-		return piece{}, pos
+		return Piece{}, pos
 	}
 	if l.stored != nil {
 		runs := []textRun{{text: l.stored.reasoning, reasoning: true}, {text: l.stored.content}}
-		return piece{log: l, kind: pieceSnapshot, seq: max(0, l.last-1), runs: runs, fin: l.finish, from: l.last}, l.last
+		return Piece{log: l, kind: pieceSnapshot, seq: max(0, l.last-1), runs: runs, fin: l.finish, from: l.last}, l.last
 	}
 	w := l.windows[f]
 	if w == nil {
@@ -223,43 +225,43 @@ func (l *log) take(f Framing, pos, limit int64, merge bool) (piece, int64) {
 	if pos == NoPosition {
 		// The finish, if there is one, is taken next as an event of its own.
 		to := l.last
-		if l.ended() {
+		if l.Ended() {
 			to--
 		}
-		return piece{log: l, kind: pieceSnapshot, seq: to, runs: l.cut(0, to)}, to
+		return Piece{log: l, kind: pieceSnapshot, seq: to, runs: l.cut(0, to)}, to
 	}
 	if next := pos + 1; next >= w.first && !merge {
 		i := int(next - w.first)
 		to := int(limit - w.first)
 		end := w.end(to)
-		if end-w.offs[i] > batchMax {
+		if end-w.offs[i] > BatchMax {
 			// The last event that still fits; at least one.
-			fit := sort.Search(to-i, func(k int) bool { return w.end(i+1+k)-w.offs[i] > batchMax })
+			fit := sort.Search(to-i, func(k int) bool { return w.end(i+1+k)-w.offs[i] > BatchMax })
 			to = i + fit
 			end = w.end(to)
 		}
 		w.lag = max(w.lag, len(w.buf)-w.offs[i])
 		w.lent.Add(1)
-		return piece{wire: slices.Clip(w.buf[w.offs[i]:end]), lent: w}, w.first + int64(to)
+		return Piece{wire: slices.Clip(w.buf[w.offs[i]:end]), lent: w}, w.first + int64(to)
 	} else if !merge && next+int64(len(w.offs)) > w.first { // it was in it a moment ago
 		w.lag = windowMax
 	}
-	p := piece{log: l, kind: pieceMerged, from: pos}
+	p := Piece{log: l, kind: pieceMerged, from: pos}
 	to := limit
-	if l.ended() && to == l.last {
+	if l.Ended() && to == l.last {
 		to--
 	}
 	base := uint32(0)
 	if pos >= 0 {
 		base = l.ends[pos]
 	}
-	if l.ends[to]-base > mergeMax {
-		i, _ := slices.BinarySearch(l.ends[:to+1], base+mergeMax)
+	if l.ends[to]-base > MergeMax {
+		i, _ := slices.BinarySearch(l.ends[:to+1], base+MergeMax)
 		to = max(pos+1, int64(i)-1)
 	}
 	p.seq = to
 	p.runs = l.cut(max(pos, 0), to)
-	if l.ended() && limit == l.last && to == l.last-1 {
+	if l.Ended() && limit == l.last && to == l.last-1 {
 		p.fin, p.seq = l.finish, l.last
 		to = l.last
 	}
@@ -275,7 +277,7 @@ func (w *window) end(i int) int {
 }
 
 // cut returns the text of the events after from, up to and with to.
-func (l *log) cut(from, to int64) []textRun {
+func (l *Log) cut(from, to int64) []textRun {
 	i := sort.Search(len(l.runs), func(i int) bool { return l.runs[i].first > from+1 }) - 1
 	var out []textRun
 	for i = max(i, 0); i < len(l.runs) && l.runs[i].first <= to; i++ {
@@ -290,26 +292,33 @@ func (l *log) cut(from, to int64) []textRun {
 	return out
 }
 
-// done says that the piece has been written.
-func (p *piece) done() {
+// Empty says that there was nothing to take.
+func (p *Piece) Empty() bool { return p.wire == nil && p.log == nil }
+
+// Ready returns the piece's bytes if the log has them as they go over the wire:
+// they are good until Done. Else it returns nil, and Append makes them.
+func (p *Piece) Ready() []byte { return p.wire }
+
+// Done says that the piece has been written.
+func (p *Piece) Done() {
 	if p.lent != nil {
 		p.lent.lent.Add(-1)
 	}
 }
 
-// append adds the piece's bytes to dst.
-func (p *piece) append(dst []byte, f Framing) []byte {
+// Append adds the piece's bytes to dst.
+func (p *Piece) Append(dst []byte, f Framing) []byte {
 	switch p.kind {
 	case pieceSnapshot:
 		event := p.log.snapshot(p.seq, p.runs)
-		dst = appendFrame(dst, f, p.seq, event)
+		dst = AppendFrame(dst, f, p.seq, event)
 		if p.fin != nil {
-			dst = appendFrame(dst, f, p.from, p.fin)
+			dst = AppendFrame(dst, f, p.from, p.fin)
 		}
 	case pieceMerged:
 		from := p.from
 		if from < 0 {
-			dst = appendFrame(dst, f, 0, encode(p.log.start))
+			dst = AppendFrame(dst, f, 0, p.log.begin("start", 0))
 			from = 0
 		}
 		for _, r := range p.runs {
@@ -317,11 +326,11 @@ func (p *piece) append(dst []byte, f Framing) []byte {
 			if r.seq == from+1 {
 				single = -1
 			}
-			dst = appendFrame(dst, f, r.seq, appendDelta(nil, p.log.id, single, r.seq, r.reasoning, r.text))
+			dst = AppendFrame(dst, f, r.seq, appendDelta(nil, p.log.start.MessageID, single, r.seq, r.reasoning, r.text))
 			from = r.seq
 		}
 		if p.fin != nil {
-			dst = appendFrame(dst, f, p.seq, p.fin)
+			dst = AppendFrame(dst, f, p.seq, p.fin)
 		}
 	default:
 		dst = append(dst, p.wire...)
@@ -329,11 +338,19 @@ func (p *piece) append(dst []byte, f Framing) []byte {
 	return dst
 }
 
-// snapshot encodes all that the log's reader has at seq.
-func (l *log) snapshot(seq int64, runs []textRun) []byte {
+// begin encodes a start, or a snapshot that has no text yet.
+func (l *Log) begin(kind string, seq int64) []byte {
 	s := l.start
-	s.Type, s.Seq = "snapshot", seq
-	dst := encode(s)
+	b, err := json.Marshal(startEvent{kind, s.MessageID, seq, s.SessionID, s.ParentID, s.Model, s.Version})
+	if err != nil { // only strings and numbers: cannot fail
+		panic("eventlog: encode a start: " + err.Error())
+	}
+	return b
+}
+
+// snapshot encodes all that the log's reader has at seq.
+func (l *Log) snapshot(seq int64, runs []textRun) []byte {
+	dst := l.begin("snapshot", seq)
 	dst = dst[:len(dst)-1]
 	for _, kind := range []bool{false, true} {
 		if kind {
@@ -351,25 +368,33 @@ func (l *log) snapshot(seq int64, runs []textRun) []byte {
 	return append(dst, '}')
 }
 
-// extend adds those of a batch's events that the log does not have. It returns
+// Extend adds those of a batch's events that the log does not have. It returns
 // false at a hole.
-func (l *log) extend(b batch) bool {
-	if b.from > l.last {
+func (l *Log) Extend(b Batch) bool {
+	if b.From > l.last {
 		return false
 	}
-	for _, d := range b.deltas[min(int64(len(b.deltas)), l.last-b.from):] {
-		l.append(d.Text, d.Reasoning)
+	for _, d := range b.Deltas[min(int64(len(b.Deltas)), l.last-b.From):] {
+		l.Append(d.Text, d.Reasoning)
 	}
 	return true
 }
 
-// deltas returns the events between start and finish one by one.
-func (l *log) deltas() []Run {
+// Runs returns the text of the events after a seq.
+func (l *Log) Runs(after int64) (out []Run) {
+	for _, r := range l.cut(after, l.last) {
+		out = append(out, Run{Text: string(r.text), Reasoning: r.reasoning})
+	}
+	return out
+}
+
+// Deltas returns the events between start and finish one by one.
+func (l *Log) Deltas() []Run {
 	if l.stored != nil {
 		return nil
 	}
 	to := l.last
-	if l.ended() {
+	if l.Ended() {
 		to--
 	}
 	out := make([]Run, 0, to)
@@ -383,13 +408,13 @@ func (l *log) deltas() []Run {
 	return out
 }
 
-// contents returns the text and reasoning up to the newest delta, and its seq.
-func (l *log) contents() (content, reasoning string, seq int64) {
+// Contents returns the text and reasoning up to the newest delta, and its seq.
+func (l *Log) Contents() (content, reasoning string, seq int64) {
 	if l.stored != nil {
 		return string(l.stored.content), string(l.stored.reasoning), max(0, l.last-1)
 	}
 	to := l.last
-	if l.ended() {
+	if l.Ended() {
 		to--
 	}
 	var c, r []textRun
