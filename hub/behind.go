@@ -207,7 +207,7 @@ func (c *committer) tryAgain(ctx context.Context, t *trial) *trial {
 	defer cancel()
 	began := time.Now()
 	t.err = guarded(c.log, "opening logs again", func() (err error) {
-		t.refused, err = c.toBus(ctx, t.looks, func(st *stream) []*chunk { return t.chunks[st] })
+		t.refused, err = c.ship(ctx, t.looks, func(st *stream) []*chunk { return t.chunks[st] })
 		return err
 	})
 	t.took = time.Since(began)

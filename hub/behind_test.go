@@ -143,15 +143,26 @@ func (b awayBus) Ship(ctx context.Context, _ []Batch) ([]error, error) {
 
 func (b awayBus) Up() error { return errSimAway }
 
+// keptLedger makes the checkpoints of one stream, and counts their chunks.
+type keptLedger struct {
+	sharedLedger
+	stream *stream
+	most   int
+}
+
+func (l *keptLedger) keep(_ context.Context, batch []*chunk, _ bool) error {
+	l.most = max(l.most, len(batch))
+	l.stream.checkpoint(batch)
+	return nil
+}
+
 // outage is a committer whose log is away, and a stream.
 func outage(ctx context.Context, err error) (c *committer, st *stream, wait func()) {
-	c = newCommitter(nil, awayBus{err: err}, slog.New(slog.DiscardHandler))
-	c.owned = func(context.Context) (map[MessageID]int64, error) { return nil, errSimAway }
+	log := slog.New(slog.DiscardHandler)
+	ledger := &keptLedger{sharedLedger: sharedLedger{bus: awayBus{err: err}, log: log, holds: func() bool { return true }}}
+	c = newCommitter(ledger, log)
 	st = &stream{limit: AnswerMax, held: newRoom(AnswerMax, AnswerMax), id: "m", session: "s", epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: "m", SessionID: "s"}), head: encode(openHead{})}
-	c.save = func(_ context.Context, batch []*chunk, _ bool) error {
-		st.checkpoint(batch)
-		return nil
-	}
+	ledger.stream = st
 	done := make(chan struct{})
 	go func() {
 		c.run(ctx)
@@ -168,12 +179,6 @@ func TestNothingIsHeldOfWhatWasKeptWhileTheBusIsAway(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				c, st, wait := outage(ctx, err)
-				most := 0
-				save := c.save
-				c.save = func(ctx context.Context, batch []*chunk, running bool) error {
-					most = max(most, len(batch))
-					return save(ctx, batch, running)
-				}
 				for range 2000 {
 					st.push("token ", false)
 					time.Sleep(5 * time.Millisecond)
@@ -182,7 +187,7 @@ func TestNothingIsHeldOfWhatWasKeptWhileTheBusIsAway(t *testing.T) {
 				if got := st.shown(); got != strings.Repeat("token ", 2000) {
 					t.Errorf("%d bytes are shown", len(got))
 				}
-				if most > 400 { // of the first second, while nobody knows that it is away
+				if most := c.ledger.(*keptLedger).most; most > 400 { // of the first second, while nobody knows that it is away
 					t.Errorf("a checkpoint had %d chunks", most)
 				}
 				cancel()

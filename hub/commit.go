@@ -2,8 +2,6 @@ package hub
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -15,54 +13,36 @@ import (
 	"github.com/omnichat/omnichat/hub/pace"
 )
 
-// showAfter is how long the journal may take before events are shown first.
+// showAfter is how long the ledger may take before events are shown first.
 const showAfter = time.Second
 
 const (
-	// checkpointEach is how often a checkpoint is tried while the bus is away.
+	// checkpointEach is how often one is tried while the ledger is away.
 	checkpointEach = 250 * time.Millisecond
-	// calmCheckpointEach is how often one is made while all is well, with a bus:
-	// so much of an answer may be lost if its owner and its log die at one moment.
+	// calmCheckpointEach is how often one is made while all is well: so much of an
+	// answer may be lost if its owner and a ledger that may lose it die at one moment.
 	calmCheckpointEach = 2 * time.Second
 )
 
-// What a stream that has something to show is worth of rest after an append.
-const (
-	restEach    = 250 * time.Microsecond
-	restEachBus = 800 * time.Microsecond // its part is a message of its own
-)
-
-// A committer shows the events of all streams once the log outside the process
-// has them: the bus, or the database's journal where there is none. It is a
+// A committer shows the events of all streams once a [ledger] has them. It is a
 // group commit: while one append is under way new events gather, and its answer
 // sends the next batch, after a rest that is short where few streams run, so that
 // batches grow with the load and an idle hub waits for one append only. When the
-// bus does not answer for a second the database keeps what it has not taken, as
-// checkpoints, until it has caught up; when the journal does not, events are
-// shown first. What the bus has is kept as well, now and then, since it may lose
-// it. A stream whose own log refuses goes on so by itself, [behind] the others.
+// ledger does not answer for a second, events are kept elsewhere, if there is
+// another place, and shown. A stream that the ledger refuses goes on so by itself,
+// [behind] the others.
 type committer struct {
-	journal Journal
-	bus     Bus // nil: the journal is the log
+	ledger  ledger
 	log     *slog.Logger
 	bell    chan struct{} // holds one
-
-	// With a bus only.
-	mayShow func() bool                                            // showing first is safe
-	owned   func(ctx context.Context) (map[MessageID]int64, error) // epochs that the database confirms
-	// save stores a checkpoint: of all running streams with what a batch adds, or of
-	// the batch's streams alone.
-	save    func(ctx context.Context, batch []*chunk, running bool) error
-	late    atomic.Bool
-	refused chan struct{} // holds one: the log may be gone with its server
+	late    atomic.Bool   // the ledger does not answer in time
+	suspect chan struct{} // holds one: the ledger may have lost what it had
 	turns   *pace.Turns
 	jitter  func(time.Duration) time.Duration // of waits before another try
 
 	mu    sync.Mutex
 	dirty []*stream // with something pending
 	spare []*stream // what dirty was before
-
-	entries []JournalEntry // of one append
 }
 
 // chunk is what one stream has in a batch.
@@ -75,11 +55,8 @@ type chunk struct {
 	last   int64 // seq of the last delta
 }
 
-func newCommitter(j Journal, bus Bus, log *slog.Logger) *committer {
-	return &committer{
-		journal: j, bus: bus, log: log, bell: make(chan struct{}, 1), refused: make(chan struct{}, 1), turns: pace.New(),
-		mayShow: func() bool { return true }, jitter: jitter,
-	}
+func newCommitter(to ledger, log *slog.Logger) *committer {
+	return &committer{ledger: to, log: log, bell: make(chan struct{}, 1), suspect: make(chan struct{}, 1), turns: pace.New(), jitter: jitter}
 }
 
 // mark says that st has something pending.
@@ -148,7 +125,7 @@ func (c *committer) run(ctx context.Context) {
 	save := func(batch []*chunk, running bool) {
 		saving = true
 		workers.Go(func() {
-			err := guarded(c.log, "storing a checkpoint", func() error { return c.save(ctx, batch, running) })
+			err := guarded(c.log, "storing a checkpoint", func() error { return c.ledger.keep(ctx, batch, running) })
 			if err != nil {
 				c.log.Debug("store a checkpoint", "err", err)
 			}
@@ -157,10 +134,7 @@ func (c *committer) run(ctx context.Context) {
 	}
 	stand := func() { // keep what the log has not taken some other way, and show it
 		switch {
-		case c.bus == nil:
-			show(unshown(inflight, next))
-			next = joined(next)
-		case saving || !c.mayShow():
+		case saving || !c.ledger.mayShow():
 		case c.late.Load():
 			save(unshown(inflight, next, apart.chunks), true)
 		case len(apart.chunks) > 0:
@@ -185,14 +159,9 @@ func (c *committer) run(ctx context.Context) {
 	paced := false  // readers take turns, one at each tick of its timer
 	idle := 0       // turns since something came
 	defer c.turns.Stop()
-	each := restEach
-	var calm <-chan time.Time
-	if c.bus != nil {
-		each = restEachBus
-		beat := time.NewTicker(calmCheckpointEach)
-		defer beat.Stop()
-		calm = beat.C
-	}
+	each := c.ledger.rest()
+	calm := time.NewTicker(calmCheckpointEach)
+	defer calm.Stop()
 	for {
 		if inflight == nil && len(next) > 0 && !resting {
 			inflight, next, handed = next, nil, time.Now()
@@ -266,7 +235,7 @@ func (c *committer) run(ctx context.Context) {
 			}
 		case s := <-saved:
 			saving = false
-			if s.failed || !c.mayShow() { // it is tried again at the deadline
+			if s.failed || !c.ledger.mayShow() { // it is tried again at the deadline
 				if c.late.Load() {
 					next = joined(next)
 				}
@@ -275,11 +244,15 @@ func (c *committer) run(ctx context.Context) {
 			}
 			show(s.batch)
 			apart.drop()
-			if c.late.Load() {
+			switch {
+			case !c.late.Load():
+			case c.ledger.instead():
 				next = apart.instead(next)
 				if inflight != nil && len(unshown(inflight)) == 0 {
 					giveUp()
 				}
+			default:
+				next = joined(next)
 			}
 			if c.late.Load() && len(unshown(inflight, next)) > 0 || len(apart.chunks) > 0 {
 				stand()
@@ -295,23 +268,21 @@ func (c *committer) run(ctx context.Context) {
 			if next = append(next, apart.came(t)...); t.answered() {
 				answers(t.took)
 			}
-		case <-c.refused: // what was shown is kept at once
-			if c.bus != nil && !saving && !c.late.Load() {
+		case <-c.suspect: // what was shown is kept at once
+			if !saving && !c.late.Load() {
 				save([]*chunk{}, true)
 			}
-		case <-calm: // one that fails is tried again at the next beat
+		case <-calm.C: // one that fails is tried again at the next beat
 			if !saving && !c.late.Load() {
 				save([]*chunk{}, true)
 			}
 		case <-deadline.C:
-			if c.bus != nil {
-				deadline.Reset(checkpointEach)
-			}
+			deadline.Reset(checkpointEach)
 			if !c.late.Swap(true) {
 				c.log.Warn("the log does not answer: going on without it")
 			}
 			stand()
-			if c.bus != nil && inflight == nil && len(next) == 0 && !apart.some() && c.bus.Up() == nil {
+			if inflight == nil && len(next) == 0 && !apart.some() && c.ledger.up() == nil {
 				answers(0) // those that it had nothing of have ended
 			}
 		}
@@ -326,16 +297,12 @@ func (c *committer) run(ctx context.Context) {
 // up, and says so when it fails. A stream whose own log refuses does not keep the
 // others.
 func (c *committer) append(s *shipment) {
-	try := func(ctx context.Context) (err error) {
-		if c.bus == nil {
-			return c.toJournal(ctx, s.batch)
-		}
-		s.refused, err = c.toBus(ctx, s.batch, nil)
-		return err
-	}
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		limit, cancel := context.WithTimeout(s.ctx, 10*time.Second)
-		err := guarded(c.log, "appending to the log", func() error { return try(limit) })
+		err := guarded(c.log, "appending to the log", func() (err error) {
+			s.refused, err = c.ship(limit, s.batch, nil)
+			return err
+		})
 		cancel()
 		if err == nil {
 			return
@@ -344,7 +311,7 @@ func (c *committer) append(s *shipment) {
 			return
 		}
 		c.log.Warn("append to the log", "err", err, "streams", len(s.batch))
-		c.suspect()
+		c.doubt()
 		if !pause(s.ctx, c.jitter(wait)) {
 			s.given = true
 			return
@@ -352,128 +319,24 @@ func (c *committer) append(s *shipment) {
 	}
 }
 
-// suspect says that the log may have lost what it had.
-func (c *committer) suspect() {
+// ship has the ledger take chunks.
+func (c *committer) ship(ctx context.Context, chunks []*chunk, chunksOf func(*stream) []*chunk) (map[*stream]error, error) {
+	refused, lost, err := c.ledger.ship(ctx, chunks, chunksOf)
+	for st, err := range refused {
+		c.log.Warn("the log of an answer refuses", "message", st.id, "err", err)
+	}
+	if lost {
+		c.doubt()
+	}
+	return refused, err
+}
+
+// doubt says that the ledger may have lost what it had.
+func (c *committer) doubt() {
 	select {
-	case c.refused <- struct{}{}:
+	case c.suspect <- struct{}{}:
 	default:
 	}
-}
-
-// batchKept bounds the memory that is kept from one append to the next.
-const batchKept = 1 << 13
-
-func (c *committer) toJournal(ctx context.Context, batch []*chunk) error {
-	c.entries = c.entries[:0]
-	for _, k := range batch {
-		c.entries = append(c.entries, JournalEntry{Stream: k.stream.id, Epoch: k.stream.epoch, From: k.from, Seq: k.last, Runs: k.deltas})
-	}
-	err := c.journal.Append(ctx, c.entries)
-	if clear(c.entries); cap(c.entries) > batchKept { // after an outage
-		c.entries = nil
-	}
-	return err
-}
-
-// toBus ships chunks, those of a stream in their order. It tells which streams'
-// logs did not take theirs, or, with err, that nothing is known. A log that is
-// lost is opened once more with all that its stream has, shown or in chunksOf,
-// which are those that are shipped if it is nil.
-func (c *committer) toBus(ctx context.Context, chunks []*chunk, chunksOf func(*stream) []*chunk) (map[*stream]error, error) {
-	if chunksOf == nil {
-		chunksOf = func(st *stream) (of []*chunk) {
-			for _, k := range chunks {
-				if k.stream == st {
-					of = append(of, k)
-				}
-			}
-			return of
-		}
-	}
-	var refused map[*stream]error
-	refuse := func(st *stream, err error) {
-		if refused == nil {
-			refused = map[*stream]error{}
-		}
-		if refused[st] == nil {
-			refused[st] = err
-			c.log.Warn("the log of an answer refuses", "message", st.id, "err", err)
-		}
-	}
-	batches, sent := make([]Batch, 0, len(chunks)), make([]*stream, 0, len(chunks))
-	open := func(st *stream) {
-		err := guarded(c.log, "opening a log", func() error {
-			batches = append(batches, st.whole(chunksOf(st)))
-			return nil
-		})
-		if err != nil {
-			refuse(st, err)
-			return
-		}
-		sent = append(sent, st)
-	}
-	for _, k := range chunks {
-		st := k.stream
-		if k.open {
-			open(st)
-			continue
-		}
-		sent = append(sent, st)
-		batches = append(batches, Batch{
-			Session: st.session, Stream: st.id, Epoch: st.epoch, From: k.from, Seq: k.last,
-			Payload: eventlog.Batch{Stream: string(st.id), Epoch: st.epoch, From: k.from, Deltas: k.deltas}.Encode(),
-		})
-	}
-	// take notes how the batches ended, and returns the streams whose logs are lost.
-	take := func(errs []error) (lost []*stream) {
-		for i, st := range sent {
-			switch err := errs[i]; {
-			case err == nil:
-			case errors.Is(err, ErrFenced):
-				st.fence()
-			case !errors.Is(err, ErrLogLost):
-				refuse(st, err)
-			case !slices.Contains(lost, st):
-				lost = append(lost, st)
-			}
-		}
-		return lost
-	}
-	errs, err := c.bus.Ship(ctx, batches)
-	if err != nil {
-		return nil, err
-	}
-	lost := take(errs)
-	if len(lost) == 0 {
-		return refused, nil
-	}
-	c.suspect()
-	epochs, err := c.owned(ctx)
-	if err != nil {
-		err = fmt.Errorf("confirm what is owned: %w", err)
-	}
-	batches, sent = batches[:0], sent[:0]
-	for _, st := range lost {
-		switch {
-		case err != nil:
-			refuse(st, err)
-		case epochs[st.id] != st.epoch:
-			st.fence()
-		default:
-			open(st)
-		}
-	}
-	if len(batches) == 0 {
-		return refused, nil
-	}
-	errs, err = c.bus.Ship(ctx, batches)
-	if err != nil {
-		errs = slices.Repeat([]error{err}, len(batches))
-	}
-	for _, st := range take(errs) {
-		refuse(st, ErrLogLost)
-	}
-	return refused, nil
 }
 
 // jitter is a wait of about d, so that replicas do not try again in step.

@@ -36,7 +36,7 @@ func (j slowJournal) Append(ctx context.Context, batch []JournalEntry) error {
 func commitBubble(t *testing.T, f func(t *testing.T, j slowJournal, st *stream)) {
 	synctest.Test(t, func(t *testing.T) {
 		j := slowJournal{asked: make(chan []JournalEntry, 100), answer: make(chan error)}
-		c := newCommitter(j, nil, slog.New(slog.DiscardHandler))
+		c := newCommitter(&journalLedger{journal: j}, slog.New(slog.DiscardHandler))
 		st := &stream{limit: AnswerMax, id: "m", epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: "m", SessionID: "s"})}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
@@ -160,6 +160,14 @@ func TestAStopDropsWhatWasNotShown(t *testing.T) {
 	})
 }
 
+// leasesOf are what the database confirms as owned.
+type leasesOf []Ownership
+
+func (l leasesOf) Renew(context.Context, string, time.Duration, map[UserID]Used) error { return nil }
+func (l leasesOf) Release(context.Context, string) error                               { return nil }
+func (l leasesOf) Owned(context.Context, string) ([]Ownership, error)                  { return l, nil }
+func (l leasesOf) UsedElsewhere(context.Context, string, UserID) (Used, error)         { return Used{}, nil }
+
 // TestLostLogIsOpenedWithAllChunks loses a log between two batches' chunks that
 // nobody has been shown.
 func TestLostLogIsOpenedWithAllChunks(t *testing.T) {
@@ -167,8 +175,9 @@ func TestLostLogIsOpenedWithAllChunks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			shared := NewLocalBus()
 			bus := shared.Client()
-			c := newCommitter(nil, bus, slog.New(slog.DiscardHandler))
-			c.owned = func(context.Context) (map[MessageID]int64, error) { return map[MessageID]int64{"m": 1}, nil }
+			log := slog.New(slog.DiscardHandler)
+			ledger := &sharedLedger{bus: bus, leases: leasesOf{{ID: "m", Epoch: 1}}, log: log}
+			c := newCommitter(ledger, log)
 			st := &stream{limit: AnswerMax, id: "m", session: "s", epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: "m", SessionID: "s"}), head: encode(openHead{}), unopened: true}
 			var chunks []*chunk
 			for _, words := range [][]string{{"first "}, {"second ", "third "}, {"fourth"}} {
@@ -177,7 +186,7 @@ func TestLostLogIsOpenedWithAllChunks(t *testing.T) {
 				}
 				chunks = append(chunks, st.takePending())
 			}
-			if refused, err := c.toBus(t.Context(), chunks[:1], nil); err != nil || refused != nil {
+			if refused, _, err := ledger.ship(t.Context(), chunks[:1], nil); err != nil || refused != nil {
 				t.Fatal(refused, err)
 			}
 			chunks[0].open = false // its batch is tried again, or was shown
@@ -185,7 +194,7 @@ func TestLostLogIsOpenedWithAllChunks(t *testing.T) {
 				show(chunks[:1])
 			}
 			shared.Break(true)
-			if refused, err := c.toBus(t.Context(), chunks[lose:], nil); err != nil || refused != nil {
+			if refused, _, err := ledger.ship(t.Context(), chunks[lose:], nil); err != nil || refused != nil {
 				t.Fatal(refused, err)
 			}
 			show(chunks)
@@ -222,7 +231,7 @@ func (j hiccup) Append(ctx context.Context, _ []JournalEntry) error {
 
 func TestHiccupOfTheJournalPassesUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCommitter(hiccup{time.Now()}, nil, slog.New(slog.DiscardHandler))
+		c := newCommitter(&journalLedger{journal: hiccup{time.Now()}}, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		var run sync.WaitGroup
 		run.Go(func() { c.run(ctx) })
@@ -254,7 +263,7 @@ func (quickJournal) Append(context.Context, []JournalEntry) error { return nil }
 func TestAReaderWithoutNewsHoldsUpNobody(t *testing.T) {
 	for _, n := range []int{10, 100, 1000} {
 		synctest.Test(t, func(t *testing.T) {
-			c := newCommitter(quickJournal{}, nil, slog.New(slog.DiscardHandler))
+			c := newCommitter(&journalLedger{journal: quickJournal{}}, slog.New(slog.DiscardHandler))
 			streams := make([]*stream, n)
 			for i := range streams {
 				id := MessageID(itoa(int64(i)))

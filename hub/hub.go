@@ -59,14 +59,13 @@ type Hub struct {
 	commits *committer
 	flusher *flusher
 
-	base    context.Context // of everything that outlives a request
-	cancel  context.CancelCauseFunc
-	loops   sync.WaitGroup // the committer, the ticker and, with a bus, what works for it
-	lease   lease
-	acks    acks
-	left    []*claimed // not yet settled; Start's and then the reaper's
-	outbox  chan message
-	unsaved []JournalEntry // of a checkpoint that failed; the saver's
+	base   context.Context // of everything that outlives a request
+	cancel context.CancelCauseFunc
+	loops  sync.WaitGroup // the committer, the ticker and, with a bus, what works for it
+	lease  lease
+	acks   acks
+	left   []*claimed // not yet settled; Start's and then the reaper's
+	outbox chan message
 
 	mu       sync.Mutex // guards the rest; taken before a feed's lock
 	feeds    map[Topic]*feed
@@ -113,15 +112,24 @@ func New(store Store, journal Journal, vendors Vendors, opt Options) *Hub {
 	}
 	h := &Hub{
 		store: store, vendors: vendors, opt: opt, log: opt.Logger,
-		commits: newCommitter(journal, opt.Bus, opt.Logger), flusher: newFlusher(), outbox: make(chan message, 4096),
+		flusher: newFlusher(), outbox: make(chan message, 4096),
 		prompts: newRoom(promptsAll, promptsEach), held: newRoom(answersAll*opt.AnswerBytes, answersEach*opt.AnswerBytes), feeds: map[Topic]*feed{}, untold: map[*sub]bool{}, streams: map[MessageID]*stream{}, running: map[UserID]int{}, doubtful: map[MessageID]bool{}, idle: make(chan struct{}),
 	}
-	if opt.Bus != nil {
-		h.commits.mayShow, h.commits.owned, h.commits.save = h.leaseHolds, h.ownedEpochs, h.saveCheckpoint
-	}
+	h.commits = newCommitter(h.ledger(journal), opt.Logger)
 	h.lease.slept = sleptSince(time.Now())
 	h.base, h.cancel = context.WithCancelCause(context.Background())
 	return h
+}
+
+// ledger is where the answers are shipped to.
+func (h *Hub) ledger(journal Journal) ledger {
+	if h.opt.Bus == nil {
+		return &journalLedger{journal: journal}
+	}
+	return &sharedLedger{
+		bus: h.opt.Bus, journal: journal, leases: h.opt.Leases, replica: h.opt.Replica, log: h.log,
+		running: h.runningStreams, find: h.stream, holds: h.leaseHolds,
+	}
 }
 
 // Start settles what dead owners left behind and starts the hub's loops. Close

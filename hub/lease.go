@@ -2,10 +2,7 @@ package hub
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 )
@@ -170,16 +167,6 @@ func (h *Hub) runningStreams() []*stream {
 	return out
 }
 
-// ownedEpochs is what the database confirms as this replica's.
-func (h *Hub) ownedEpochs(ctx context.Context) (map[MessageID]int64, error) {
-	owned, err := h.opt.Leases.Owned(ctx, h.opt.Replica)
-	epochs := make(map[MessageID]int64, len(owned))
-	for _, o := range owned {
-		epochs[o.ID] = o.Epoch
-	}
-	return epochs, err
-}
-
 // dropLost ends what somebody else owns now, was deleted, or is to stop. Then the
 // lease is whole again.
 func (h *Hub) dropLost(ctx context.Context) error {
@@ -216,78 +203,4 @@ func (h *Hub) dropLostOf(ctx context.Context, running []*stream) error {
 		}
 	}
 	return nil
-}
-
-// saveCheckpoint stores what was shown of all running answers, or of a batch's
-// alone, since the last one, and what is about to be shown. What could not be stored is stored first,
-// as it was, by the next.
-func (h *Hub) saveCheckpoint(ctx context.Context, batch []*chunk, running bool) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	if err := h.storeUnsaved(ctx); err != nil {
-		return err
-	}
-	chunks := map[*stream][]*chunk{}
-	for _, k := range batch {
-		chunks[k.stream] = append(chunks[k.stream], k)
-	}
-	streams := slices.Collect(maps.Keys(chunks))
-	if running {
-		streams = h.runningStreams()
-	}
-	for _, st := range streams {
-		// One that panics keeps none of the others.
-		h.guard("checkpoint of answer "+string(st.id), func() {
-			if e, ok := st.checkpoint(chunks[st]); ok {
-				h.unsaved = append(h.unsaved, e)
-			}
-		})
-	}
-	return h.storeUnsaved(ctx)
-}
-
-func (h *Hub) storeUnsaved(ctx context.Context) error {
-	if len(h.unsaved) == 0 {
-		return nil
-	}
-	err := h.commits.journal.Append(ctx, h.unsaved)
-	var fenced *FencedError
-	if errors.As(err, &fenced) {
-		// The rest is stored. What is shown first is what was stored: these show
-		// nothing more.
-		for _, id := range fenced.Streams {
-			if st := h.stream(id); st != nil && !st.ending.Load() {
-				st.fence()
-			}
-		}
-		err = nil
-	}
-	if err != nil {
-		return fmt.Errorf("append a checkpoint to the journal: %w", err)
-	}
-	h.unsaved = nil
-	return nil
-}
-
-// checkpoint is what was shown of the stream since the last one, with chunks
-// that are to be shown next.
-func (st *stream) checkpoint(chunks []*chunk) (JournalEntry, bool) {
-	st.feed.mu.Lock()
-	defer st.feed.mu.Unlock()
-	e := JournalEntry{Stream: st.id, Epoch: st.epoch, From: st.saved, Seq: st.log.Last()}
-	if st.log.Ended() {
-		return e, false
-	}
-	e.Runs = st.log.Runs(st.saved)
-	for _, k := range chunks {
-		if k.last > e.Seq && k.last > st.saved {
-			e.Runs = append(e.Runs, k.deltas...)
-			e.Seq = k.last
-		}
-	}
-	if e.Seq <= st.saved {
-		return e, false
-	}
-	st.saved = e.Seq
-	return e, true
 }

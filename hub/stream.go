@@ -35,7 +35,7 @@ type stream struct {
 	epoch   int64
 	feed    *feed
 	log     *liveLog
-	head    []byte      // of a payload that opens the log on the bus
+	head    []byte      // of a batch that begins its log; nil if nothing does
 	saved   int64       // seq up to which checkpoints are stored; the saver's
 	ending  atomic.Bool // its end is being stored
 	over    atomic.Bool // it is stored, or somebody else's
@@ -46,8 +46,8 @@ type stream struct {
 	mu       sync.Mutex
 	pending  []eventlog.Run // pushed, not yet taken by the committer
 	usual    int            // how many were lately, when they were taken
-	unopened bool           // the bus has no log yet
-	recheck  bool           // the bus may have lost the log
+	unopened bool           // its log is not begun yet
+	recheck  bool           // its log may be lost
 	fenced   bool           // somebody else owns the answer: nothing more is shown
 	inflight int            // chunks taken and not yet shown
 	pushed   int64          // seq of the newest delta that was taken
@@ -290,7 +290,7 @@ func (h *Hub) open(st *stream, user UserID, asked Asked, opened func(*feed, Aske
 	if err := h.openFeed(st, user, asked, opened); err != nil {
 		return err
 	}
-	if h.opt.Bus != nil {
+	if st.head != nil {
 		h.commits.mark(st)
 	}
 	h.publishSession(user, asked.Session, asked.UserVersion, false)
@@ -310,10 +310,8 @@ func (h *Hub) openFeed(st *stream, user UserID, asked Asked, opened func(*feed, 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.streams[st.id] = st.log
-	if h.opt.Bus != nil {
-		st.head = encode(openHead{Question: asked.Question, Answer: asked.Answer})
-		st.unopened = true
-	}
+	st.head = h.commits.ledger.begin(asked)
+	st.unopened = st.head != nil
 	opened(f, asked)
 	if q := asked.Question; q != nil {
 		f.add(entry{event: encode(messageEvent{Type: "message", Version: q.Version, Message: *q}), version: q.Version})
