@@ -217,7 +217,7 @@ func (h *Hub) Stop(ctx context.Context, user UserID, id MessageID) error {
 	if st := h.stream(id); st != nil {
 		st.cancel(errStopped)
 	} else if m.Status == StatusStreaming {
-		h.hastenStop(ctx, id)
+		h.peers.hastenStop(ctx, id)
 	}
 	return nil
 }

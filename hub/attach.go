@@ -59,7 +59,7 @@ func (h *Hub) findLog(ctx context.Context, s *sub, user UserID, id MessageID) (*
 			h.join(s, Topic{Session: st.session})
 			return st.log, nil
 		}
-		if h.opt.Bus != nil && s.feed == nil {
+		if s.feed == nil {
 			if l := h.followed(s, user, id); l != nil {
 				return l, nil
 			}
@@ -78,16 +78,13 @@ func (h *Hub) findLog(ctx context.Context, s *sub, user UserID, id MessageID) (*
 			newFeed(m.SessionID, "").enter(s)
 			return newEndedLog(m), nil
 		}
-		if h.opt.Bus == nil {
-			continue
-		}
 		if s.feed == nil {
 			h.join(s, Topic{Session: m.SessionID})
 		}
-		if err := h.await(ctx, s.feed); err != nil {
+		if err := h.peers.await(ctx, s.feed); err != nil {
 			return nil, err
 		}
-		if l := s.feed.elsewhere(m); l != nil {
+		if l := h.peers.elsewhere(s.feed, m); l != nil {
 			return l, nil
 		}
 	}

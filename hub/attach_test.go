@@ -118,7 +118,7 @@ func TestSubscribeKeepsPlacesWhileTheBusIsSilent(t *testing.T) {
 		s.bus.send = (*localClient).push
 		at := s.replicas[1].hub
 		bus := &silentBus{Bus: at.opt.Bus}
-		at.opt.Bus = bus
+		at.shares().bus = bus
 		session, answer := s.askDrip(t)
 		socket, err := at.Connect(t.Context(), "u")
 		if err != nil {

@@ -138,4 +138,9 @@ type stopNote struct {
 	Deleted bool      `json:"deleted,omitempty"`
 }
 
+// revokeNote says which grants end: the ids of logins.
+type revokeNote struct {
+	Grants []string `json:"grants"`
+}
+
 func note(kind byte, v any) []byte { return append([]byte{kind}, encode(v)...) }

@@ -23,16 +23,16 @@ func TestStopIsToldUntilTheOwnerHasHeard(t *testing.T) {
 		bus := &deafBus{}
 		h := New(nil, nil, nil, Options{Bus: bus})
 		began := time.Now()
-		h.hastenStop(t.Context(), "m")
+		h.peers.hastenStop(t.Context(), "m")
 		if took := time.Since(began); bus.told != 2 || took != 2*ackAfter {
 			t.Errorf("an owner that hears nothing was told %d times in %s", bus.told, took)
 		}
 		go func() {
 			pause(t.Context(), 10*time.Millisecond)
-			h.Receive(Topic{}, note(kindStopped, stopNote{Message: "m"}))
+			h.shares().Receive(Topic{}, note(kindStopped, stopNote{Message: "m"}))
 		}()
 		began = time.Now()
-		h.hastenStop(t.Context(), "m")
+		h.peers.hastenStop(t.Context(), "m")
 		if took := time.Since(began); took != 10*time.Millisecond {
 			t.Errorf("an owner that has heard was waited for %s", took)
 		}

@@ -263,7 +263,7 @@ func (h *Hub) tellEnd(st *stream, version int64, end AnswerEnd) {
 		st.feed.wake()
 	}()
 	h.retire(st)
-	h.tellOthersEnd(st.session, endNote{Stream: st.id, Epoch: st.epoch, Seq: end.Seq, Version: version, Finish: encode(finish)})
+	h.peers.tellEnd(st.session, endNote{Stream: st.id, Epoch: st.epoch, Seq: end.Seq, Version: version, Finish: encode(finish)})
 }
 
 // tellFenced ends a stream that somebody else has ended or deleted.

@@ -75,7 +75,7 @@ func TestAnswerGoesOnWhileACommandHangs(t *testing.T) {
 		},
 		"ready": func(ctx context.Context, v *Viewer, _ SessionID, _ map[MessageID]int64) error { return v.Ready(ctx) },
 		"a break of the bus": func(_ context.Context, v *Viewer, session SessionID, _ map[MessageID]int64) error {
-			v.hub.Joined(Topic{Session: session})
+			v.hub.shares().Joined(Topic{Session: session})
 			return nil
 		},
 	}

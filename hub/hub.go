@@ -61,11 +61,9 @@ type Hub struct {
 
 	base   context.Context // of everything that outlives a request
 	cancel context.CancelCauseFunc
-	loops  sync.WaitGroup // the committer, the ticker and, with a bus, what works for it
-	lease  lease
-	acks   acks
-	left   []*claimed // not yet settled; Start's and then the reaper's
-	outbox chan message
+	loops  sync.WaitGroup // all goroutines that outlive a request
+	peers  peers
+	left   []*claimed // not yet settled; one goroutine's
 
 	mu       sync.Mutex // guards the rest; taken before a feed's lock
 	feeds    map[Topic]*feed
@@ -112,34 +110,28 @@ func New(store Store, journal Journal, vendors Vendors, opt Options) *Hub {
 	}
 	h := &Hub{
 		store: store, vendors: vendors, opt: opt, log: opt.Logger,
-		flusher: newFlusher(), outbox: make(chan message, 4096),
+		flusher: newFlusher(),
 		prompts: newRoom(promptsAll, promptsEach), held: newRoom(answersAll*opt.AnswerBytes, answersEach*opt.AnswerBytes), feeds: map[Topic]*feed{}, untold: map[*sub]bool{}, streams: map[MessageID]*stream{}, running: map[UserID]int{}, doubtful: map[MessageID]bool{}, idle: make(chan struct{}),
 	}
-	h.commits = newCommitter(h.ledger(journal), opt.Logger)
-	h.lease.slept = sleptSince(time.Now())
+	var to ledger = &journalLedger{journal: journal}
+	h.peers = alone{h}
+	if opt.Bus != nil {
+		sh := newSharing(h)
+		h.peers = sh
+		to = &sharedLedger{
+			bus: opt.Bus, journal: journal, leases: opt.Leases, replica: opt.Replica, log: opt.Logger,
+			running: h.runningStreams, find: h.stream, holds: sh.holds,
+		}
+	}
+	h.commits = newCommitter(to, opt.Logger)
 	h.base, h.cancel = context.WithCancelCause(context.Background())
 	return h
-}
-
-// ledger is where the answers are shipped to.
-func (h *Hub) ledger(journal Journal) ledger {
-	if h.opt.Bus == nil {
-		return &journalLedger{journal: journal}
-	}
-	return &sharedLedger{
-		bus: h.opt.Bus, journal: journal, leases: h.opt.Leases, replica: h.opt.Replica, log: h.log,
-		running: h.runningStreams, find: h.stream, holds: h.leaseHolds,
-	}
 }
 
 // Start settles what dead owners left behind and starts the hub's loops. Close
 // ends them.
 func (h *Hub) Start(ctx context.Context) error {
-	if h.opt.Bus == nil {
-		if err := h.settleOrphans(ctx, 0); err != nil {
-			return err
-		}
-	} else if err := h.startSharing(ctx); err != nil {
+	if err := h.peers.start(ctx); err != nil {
 		return err
 	}
 	h.loops.Go(func() { h.commits.run(h.base) })
@@ -181,9 +173,7 @@ func (h *Hub) Close() {
 	<-idle
 	h.flusher.close()
 	h.loops.Wait()
-	if h.opt.Bus != nil {
-		h.releaseLease()
-	}
+	h.peers.leave()
 }
 
 // refuse lets no new answer begin. The channel is closed once none is left.
@@ -221,9 +211,9 @@ type Stats struct {
 func (h *Hub) Stats() Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := Stats{Running: h.answers, Feeds: len(h.feeds), Late: h.commits.late.Load()}
-	if h.opt.Bus != nil {
-		s.BusDown, s.LeaseLost = h.opt.Bus.Up() != nil, !h.leaseHolds()
+	s := Stats{
+		Running: h.answers, Feeds: len(h.feeds), Late: h.commits.late.Load(),
+		BusDown: h.commits.ledger.up() != nil, LeaseLost: !h.commits.ledger.mayShow(),
 	}
 	for _, f := range h.feeds {
 		f.mu.Lock()
@@ -231,6 +221,25 @@ func (h *Hub) Stats() Stats {
 		f.mu.Unlock()
 	}
 	return s
+}
+
+var (
+	errLogLate   = &Error{Code: CodeUnavailable, Msg: "answers are shown before the log has them: it does not answer in time"}
+	errLeaseLost = &Error{Code: CodeUnavailable, Msg: "the database has not renewed this replica's lease"}
+)
+
+// Degraded says what is away although questions are answered, nil if nothing is.
+func (h *Hub) Degraded() error {
+	if err := h.commits.ledger.up(); err != nil {
+		return err
+	}
+	if !h.commits.ledger.mayShow() {
+		return errLeaseLost
+	}
+	if h.commits.late.Load() {
+		return errLogLate
+	}
+	return nil
 }
 
 // join subscribes s to a feed, which is made if there is none.
@@ -244,7 +253,7 @@ func (h *Hub) join(s *sub, key Topic) {
 	if f.session != "" && !s.single {
 		h.untold[s] = true
 	}
-	h.listen(f)
+	h.peers.listen(f)
 }
 
 // leave ends a subscription, and the feed if nothing needs it any more.
@@ -255,7 +264,7 @@ func (h *Hub) leave(s *sub) {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
 	s.feed.exit(s)
-	h.unlisten(s.feed)
+	h.peers.unlisten(s.feed)
 	h.forget(s.feed)
 }
 
@@ -280,7 +289,7 @@ func (h *Hub) forget(f *feed) {
 
 // publish adds a change to a feed, if anyone is in it, on all replicas.
 func (h *Hub) publish(key Topic, e entry) {
-	h.send(key, kindChange, changeNote{Version: e.version, Event: e.event})
+	h.peers.tell(key, kindChange, changeNote{Version: e.version, Event: e.event})
 	h.mu.Lock()
 	f := h.feeds[key]
 	h.mu.Unlock()

@@ -9,6 +9,9 @@ import (
 	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
+// shares is what a hub with a bus does for the other replicas.
+func (h *Hub) shares() *sharing { return h.peers.(*sharing) }
+
 func TestIDsAreUUIDs(t *testing.T) {
 	id := NewID()
 	if got, ok := ParseID(strings.ToUpper(id)); !ok || got != id || id[14] != '7' {

@@ -72,7 +72,7 @@ func (h *Hub) lookUpLogs(ctx context.Context, f *feed, positions map[MessageID]i
 		switch {
 		case !s.Streaming && s.Seq != positions[s.ID]:
 			o.list = append(o.list, owed{s.ID, positions[s.ID], s.Bytes})
-		case s.Streaming && h.opt.Bus != nil && h.stream(s.ID) == nil:
+		case s.Streaming && h.stream(s.ID) == nil:
 			elsewhere = append(elsewhere, s.ID)
 		}
 	}
@@ -90,7 +90,7 @@ func (h *Hub) lookUpLogs(ctx context.Context, f *feed, positions map[MessageID]i
 		if m.Status != StatusStreaming {
 			logs = append(logs, newEndedLog(m))
 		} else if slices.Contains(elsewhere, m.ID) {
-			f.elsewhere(m)
+			h.peers.elsewhere(f, m)
 		}
 	}
 	return logs, o, nil

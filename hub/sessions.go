@@ -58,7 +58,7 @@ func (h *Hub) DeleteSession(ctx context.Context, user UserID, id SessionID) erro
 	event := encode(sessionDeletedEvent{Type: "session_deleted", UserVersion: version, SessionID: id})
 	h.publish(Topic{User: user}, entry{event: event, version: version})
 	h.cancelSession(id)
-	h.send(Topic{}, kindStop, stopNote{Session: id, Deleted: true})
+	h.peers.tell(Topic{}, kindStop, stopNote{Session: id, Deleted: true})
 	return nil
 }
 
@@ -105,8 +105,8 @@ func (h *Hub) bringUp(ctx context.Context, m *Message) {
 		return
 	}
 	st := h.stream(m.ID)
-	if st == nil && h.opt.Bus != nil {
-		h.readElsewhere(ctx, m)
+	if st == nil {
+		h.peers.text(ctx, m)
 	}
 	if st == nil {
 		return
@@ -139,7 +139,7 @@ func (h *Hub) DeleteMessage(ctx context.Context, user UserID, session SessionID,
 		}
 		h.mu.Unlock()
 		if st == nil {
-			h.send(Topic{}, kindStop, stopNote{Message: d.ID, Deleted: true})
+			h.peers.tell(Topic{}, kindStop, stopNote{Message: d.ID, Deleted: true})
 		}
 	}
 	return nil

@@ -7,13 +7,7 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/omnichat/omnichat/hub/eventlog"
 )
-
-// lostJump is how far the seq of an answer's end jumps where its log was lost:
-// further than anyone may have been shown.
-const lostJump = 1_000_000
 
 // claimed is an answer of a dead owner that this replica is to settle.
 type claimed struct {
@@ -22,10 +16,9 @@ type claimed struct {
 }
 
 const (
-	settlers     = 8                // answers settled at a time
-	settleLimit  = 5 * time.Second  // for one of them
-	claimLimit   = 60 * time.Second // for all that are claimed at once
-	takeOverMost = 3                // tries to read a log before the journal must do
+	settlers    = 8                // answers settled at a time
+	settleLimit = 5 * time.Second  // for one of them
+	claimLimit  = 60 * time.Second // for all that are claimed at once
 )
 
 // settleOrphans ends the answers that dead owners left streaming, with all
@@ -96,20 +89,11 @@ func (h *Hub) settle(ctx context.Context, o *claimed) error {
 		Session: m.SessionID, ID: m.ID, Epoch: m.Epoch, Seq: o.Seq + 1, Content: o.Content, Reasoning: o.Reasoning,
 		Reason: ReasonInterrupted, At: time.Now().UTC().Truncate(time.Microsecond), User: o.User,
 	}
-	if h.opt.Bus != nil {
-		l, err := h.takeOver(ctx, m)
-		switch {
-		case err == nil && l.Last() >= o.Seq:
-			var seq int64
-			end.Content, end.Reasoning, seq = l.Contents()
-			end.Seq = seq + 1
-		case errors.Is(err, ErrFenced):
-			return nil // somebody has claimed it from us
-		case err == nil, errors.Is(err, ErrLogLost), h.opt.Bus.Up() != nil, o.tries >= takeOverMost:
-			end.Seq += lostJump
-		default:
-			return err
-		}
+	switch err := h.peers.takeOver(ctx, o, &end); {
+	case errors.Is(err, ErrFenced):
+		return nil // somebody has claimed it from us
+	case err != nil:
+		return err
 	}
 	if err := h.billOrphan(ctx, o.Orphan, &end); err != nil {
 		return err
@@ -122,7 +106,7 @@ func (h *Hub) settle(ctx context.Context, o *claimed) error {
 		return err
 	}
 	finish := end.finish(m.Model, version)
-	h.tellOthersEnd(m.SessionID, endNote{Stream: m.ID, Epoch: m.Epoch, Seq: end.Seq, Version: version, Finish: encode(finish)})
+	h.peers.tellEnd(m.SessionID, endNote{Stream: m.ID, Epoch: m.Epoch, Seq: end.Seq, Version: version, Finish: encode(finish)})
 	return nil
 }
 
@@ -167,24 +151,20 @@ func (h *Hub) disownDoubtful(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
 	var ids []MessageID
-	if h.opt.Bus != nil {
-		owned, err := h.opt.Leases.Owned(ctx, h.opt.Replica)
-		if err != nil {
-			return fmt.Errorf("read what is owned: %w", err)
-		}
-		claims := map[MessageID]bool{}
-		for _, o := range h.left {
-			claims[o.Message.ID] = true
-		}
-		h.mu.Lock()
-		for _, o := range owned {
-			if !h.runs(o.ID) && !claims[o.ID] {
-				ids = append(ids, o.ID)
-			}
-		}
-		h.mu.Unlock()
+	owned, err := h.peers.owned(ctx)
+	if err != nil {
+		return fmt.Errorf("read what is owned: %w", err)
+	}
+	claims := map[MessageID]bool{}
+	for _, o := range h.left {
+		claims[o.Message.ID] = true
 	}
 	h.mu.Lock()
+	for _, o := range owned {
+		if !h.runs(o.ID) && !claims[o.ID] {
+			ids = append(ids, o.ID)
+		}
+	}
 	for id := range h.doubtful {
 		if !h.runs(id) && !slices.Contains(ids, id) {
 			ids = append(ids, id)
@@ -205,22 +185,19 @@ func (h *Hub) disownDoubtful(ctx context.Context) error {
 	return nil
 }
 
-// takeOver fences the old owner out of the log and returns what it has.
-func (h *Hub) takeOver(ctx context.Context, m Message) (*liveLog, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	tail, err := h.opt.Bus.Takeover(ctx, m.SessionID, m.ID, m.Epoch)
-	if err != nil {
-		return nil, fmt.Errorf("take over the log: %w", err)
+// settleDoubtful settles what this replica may have stored and does not run.
+func (h *Hub) settleDoubtful(ctx context.Context) {
+	h.mu.Lock()
+	some := len(h.doubtful) > 0
+	h.mu.Unlock()
+	if !some && len(h.left) == 0 {
+		return
 	}
-	if tail.Lost {
-		return nil, ErrLogLost
+	err := h.disownDoubtful(ctx)
+	if err == nil {
+		err = h.settleOrphans(ctx, 0)
 	}
-	l := newLog(m)
-	for _, p := range tail.Payloads {
-		if b, err := eventlog.DecodeBatch(p); err != nil || !l.Extend(b) {
-			return nil, ErrLogLost
-		}
+	if err != nil && ctx.Err() == nil {
+		h.log.Warn("settle answers that nobody runs", "err", err)
 	}
-	return l, nil
 }

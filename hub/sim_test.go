@@ -768,9 +768,10 @@ func (s *sim) run(t *testing.T) {
 		if err := r.hub.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		r.hub.lease.mu.Lock()
-		r.hub.lease.since = time.Now().Add(-r.hub.opt.LeaseTTL) // they have run for long, and may settle
-		r.hub.lease.mu.Unlock()
+		lease := &r.hub.shares().lease
+		lease.mu.Lock()
+		lease.since = time.Now().Add(-r.hub.opt.LeaseTTL) // they have run for long, and may settle
+		lease.mu.Unlock()
 		time.Sleep(s.takes(333*time.Millisecond, "start", r.name, ""))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)

@@ -67,13 +67,11 @@ func (h *Hub) withinLimit(ctx context.Context, user UserID) error {
 	}
 	// What the others run is as of their last renewal, a second ago or so.
 	running := h.underWay()[user]
-	if h.opt.Leases != nil {
-		elsewhere, err := h.opt.Leases.UsedElsewhere(ctx, h.opt.Replica, user)
-		if err != nil {
-			return err
-		}
-		running.add(elsewhere)
+	elsewhere, err := h.peers.used(ctx, user)
+	if err != nil {
+		return err
 	}
+	running.add(elsewhere)
 	tokens += running.Tokens
 	cost += running.Cost
 	var what string

@@ -250,6 +250,19 @@ func (st *stream) close(ctx context.Context, drop bool) bool {
 	}
 }
 
+// runningStreams returns the streams that have not ended, with their logs.
+func (h *Hub) runningStreams() []*stream {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []*stream
+	for _, st := range h.streams {
+		if st.log != nil && st.endedAt.IsZero() {
+			out = append(out, st)
+		}
+	}
+	return out
+}
+
 // reserve holds a place for a stream before its question is stored, so that
 // whoever finds the stored answer finds its stream too. The place of a stream
 // that was opened is not given again: its answer is found in the store, or was

@@ -62,11 +62,11 @@ func TestASuspendedOwnerShowsNothingPastTheEnd(t *testing.T) {
 					t.Fatalf("nobody has settled it: %s", m.Status)
 				}
 				if knows {
-					l := &owner.hub.lease
+					l := &owner.hub.shares().lease
 					l.mu.Lock()
 					l.slept = func() time.Duration { return time.Minute }
 					l.mu.Unlock()
-					if owner.hub.leaseHolds() {
+					if owner.hub.shares().holds() {
 						t.Error("it believes its lease")
 					}
 				}

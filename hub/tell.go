@@ -52,7 +52,7 @@ func (w *waiting) tell(n Notice) {
 	}
 	st := w.stream
 	event := encode(noticeEvent{Type: "notice", MessageID: st.id, SessionID: st.session, Notice: n})
-	w.hub.send(st.feed.topic(), kindChange, changeNote{Event: event, About: st.id})
+	w.hub.peers.tell(st.feed.topic(), kindChange, changeNote{Event: event, About: st.id})
 	st.feed.publish(entry{event: event, about: st.log})
 }
 

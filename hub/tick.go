@@ -33,9 +33,6 @@ func (h *Hub) tick(ctx context.Context) {
 		h.guard("tick", func() {
 			h.tellPresence(now)
 			h.forgetEnded(now)
-			if h.opt.Bus != nil && n%4 == 0 {
-				h.syncStale(now)
-			}
 		})
 		if n%versionsEach != 0 {
 			continue
@@ -45,29 +42,9 @@ func (h *Hub) tick(ctx context.Context) {
 			asking.Go(func() {
 				defer func() { idle <- struct{}{} }()
 				h.guard("telling versions", func() { h.tellVersions(ctx) })
-				if h.opt.Bus == nil {
-					h.guard("settling", func() { h.settleDoubtful(ctx) })
-				}
 			})
 		default: // the database is slow
 		}
-	}
-}
-
-// settleDoubtful settles what this replica may have stored and does not run.
-func (h *Hub) settleDoubtful(ctx context.Context) {
-	h.mu.Lock()
-	some := len(h.doubtful) > 0
-	h.mu.Unlock()
-	if !some && len(h.left) == 0 {
-		return
-	}
-	err := h.disownDoubtful(ctx)
-	if err == nil {
-		err = h.settleOrphans(ctx, 0)
-	}
-	if err != nil && ctx.Err() == nil {
-		h.log.Warn("settle answers that nobody runs", "err", err)
 	}
 }
 
@@ -112,9 +89,9 @@ func (h *Hub) tellPresenceIn(f *feed, now time.Time, newcomers bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := f.viewers()
-	if h.opt.Bus != nil && (n != f.sent || n > 0 && now.Sub(f.told) > presenceEach) {
+	if n != f.sent || n > 0 && now.Sub(f.told) > presenceEach {
 		f.sent, f.told = n, now
-		h.send(f.topic(), kindPresence, presenceNote{Replica: h.opt.Replica, Viewers: n})
+		h.peers.tell(f.topic(), kindPresence, presenceNote{Replica: h.opt.Replica, Viewers: n})
 	}
 	for replica, p := range f.others {
 		if now.Sub(p.at) > 3*presenceEach {

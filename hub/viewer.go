@@ -204,7 +204,7 @@ func (v *Viewer) Refuse(ref int64, err error) {
 func (h *Hub) Connect(ctx context.Context, user UserID) (*Viewer, error) {
 	v := h.newViewer(user, eventlog.Lines)
 	s := v.join(Topic{User: user})
-	err := h.await(ctx, s.feed)
+	err := h.peers.await(ctx, s.feed)
 	var version int64
 	if err == nil {
 		version, err = h.userVersion(ctx, user)
@@ -325,7 +325,7 @@ func (v *Viewer) Close() {
 func (v *Viewer) Subscribe(ctx context.Context, ref int64, id SessionID, positions map[MessageID]int64) error {
 	s := v.join(Topic{Session: id})
 	even := s.even(positions)
-	err := v.hub.await(ctx, s.feed) // what is read from here on misses nothing
+	err := v.hub.peers.await(ctx, s.feed) // what is read from here on misses nothing
 	var session Session
 	if err == nil {
 		session, err = v.hub.store.Session(ctx, v.user, id)
@@ -387,9 +387,8 @@ func (s *sub) even(positions map[MessageID]int64) map[MessageID]bool {
 // place sets the viewer's cursor in a stream to where it says it stands. The
 // caller holds the feed's lock.
 func (s *sub) place(l *liveLog, pos int64) {
-	// Who comes from another replica may be ahead of what this one shows yet, even
-	// of the owner, whom the bus answers after it has published: it waits.
-	if pos < eventlog.FromStart || pos > l.Last() && (l.Ended() || s.viewer.hub.opt.Bus == nil) {
+	// Who is ahead of what is known here waits for it, if it may come.
+	if pos < eventlog.FromStart || pos > l.Last() && (l.Ended() || !s.viewer.hub.peers.behind()) {
 		pos = eventlog.NoPosition
 	}
 	p := s.find(l, pos)

@@ -1,0 +1,427 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/omnichat/omnichat/hub/eventlog"
+)
+
+// awaitMax is how long a subscriber waits for the bus before it is served with
+// what is known here.
+const awaitMax = 2 * time.Second
+
+// listen is peers': it subscribes the feed to its topic.
+func (sh *sharing) listen(f *feed) {
+	if f.listening {
+		return
+	}
+	f.listening, f.joined, f.synced = true, false, make(chan struct{})
+	sh.bus.Listen(f.topic())
+}
+
+// unlisten is peers'.
+func (sh *sharing) unlisten(f *feed) {
+	if !f.listening || len(f.subs) > 0 {
+		return
+	}
+	f.listening, f.backlog, f.again, f.stale = false, nil, false, false
+	clear(f.others)
+	for id, l := range f.streams {
+		if l.remote {
+			delete(f.streams, id)
+		}
+	}
+	if f.session != "" && f.sent > 0 {
+		f.sent, f.shown = 0, 0
+		sh.tell(f.topic(), kindPresence, presenceNote{Replica: sh.hub.opt.Replica})
+	}
+	sh.bus.Leave(f.topic())
+}
+
+// await is peers'. It waits no longer than until the bus must be away.
+func (sh *sharing) await(ctx context.Context, f *feed) error {
+	f.mu.Lock()
+	synced, listening := f.synced, f.listening
+	f.mu.Unlock()
+	if !listening {
+		return nil
+	}
+	select {
+	case <-synced:
+		return nil
+	default:
+	}
+	limit := awaitMax
+	if sh.bus.Up() != nil {
+		limit = awaitMax / 10
+	}
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-synced:
+	case <-t.C:
+		f.mu.Lock()
+		f.stale = true
+		f.mu.Unlock()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// elsewhere is peers'.
+func (sh *sharing) elsewhere(f *feed, m Message) *liveLog {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l := f.streams[m.ID]
+	if l == nil {
+		l = f.begin(m)
+		f.stale = true
+	}
+	return l
+}
+
+// begin adds a stream that another replica owns. The caller holds f.mu.
+func (f *feed) begin(m Message) *liveLog {
+	l := newLog(m)
+	l.remote, l.epoch = true, m.Epoch
+	f.streams[m.ID] = l
+	l.heard = time.Now()
+	f.add(entry{log: l, seq: 0, version: m.Added})
+	return l
+}
+
+// sync reads what a feed has missed, in a goroutine of its own.
+func (sh *sharing) sync(f *feed) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	sh.syncLocked(f)
+}
+
+// syncLocked is sync for who holds f.mu.
+func (sh *sharing) syncLocked(f *feed) {
+	f.stale = false
+	if f.syncing {
+		f.again = true
+		return
+	}
+	if !f.listening || sh.hub.base.Err() != nil {
+		return
+	}
+	f.syncing = true
+	sh.hub.loops.Go(func() {
+		for {
+			ctx, cancel := context.WithTimeout(sh.hub.base, 5*time.Second)
+			err := guarded(sh.hub.log, "reading what was missed", func() error { return sh.readMissed(ctx, f) })
+			cancel()
+			if err != nil && sh.hub.base.Err() == nil {
+				sh.hub.log.Warn("read what was missed", "session", f.session, "err", err)
+			}
+			if sh.synced(f, err) {
+				return
+			}
+		}
+	})
+}
+
+// synced ends a sync, unless another is wanted.
+func (sh *sharing) synced(f *feed, err error) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	again := f.again
+	f.again = false
+	held := f.backlog
+	f.backlog = nil
+	f.syncing = false
+	for _, p := range held {
+		sh.apply(f, p)
+	}
+	if err == nil && !f.joined {
+		f.joined = true
+		close(f.synced)
+	}
+	f.stale = f.stale || err != nil
+	if again && err == nil && f.listening && sh.hub.base.Err() == nil {
+		f.syncing = true
+		return false
+	}
+	return true
+}
+
+// readMissed brings a feed to where the database and the logs are.
+func (sh *sharing) readMissed(ctx context.Context, f *feed) error {
+	if f.session == "" {
+		v, err := sh.hub.userVersion(ctx, f.user)
+		if err == nil {
+			f.catchUp(v)
+		}
+		return err
+	}
+	var known []MessageID
+	f.mu.Lock()
+	for id, l := range f.streams {
+		if l.remote && !l.Ended() {
+			known = append(known, id)
+		}
+	}
+	f.mu.Unlock()
+	answers, err := sh.hub.store.Answers(ctx, f.session, known)
+	if err != nil {
+		return err
+	}
+	for _, m := range answers {
+		if sh.hub.stream(m.ID) != nil {
+			continue
+		}
+		// One whose log cannot be read keeps none of the others: it is tried again.
+		if err := guarded(sh.hub.log, "reading a log", func() error { return sh.readMissedOf(ctx, f, m) }); err != nil {
+			sh.hub.log.Warn("read the log of an answer elsewhere", "message", m.ID, "err", err)
+			f.mu.Lock()
+			f.stale = true
+			f.mu.Unlock()
+		}
+	}
+	versions, _, err := sh.hub.store.Versions(ctx, []SessionID{f.session}, nil)
+	if v, ok := versions[f.session]; err == nil && ok {
+		f.mu.Lock()
+		first := !f.joined
+		f.mu.Unlock()
+		if !first {
+			f.catchUp(v)
+		}
+	}
+	// Those that were known and are neither streaming nor stored were deleted.
+	found := map[MessageID]bool{}
+	for _, m := range answers {
+		found[m.ID] = true
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, id := range known {
+		if l := f.streams[id]; l != nil && !found[id] && !l.Ended() {
+			f.cutOff(l)
+		}
+	}
+	return err
+}
+
+// readLimit is how long it may take to read one log.
+const readLimit = time.Second
+
+// readMissedOf brings the log of an answer elsewhere to where the bus has it, or
+// the database, if it has ended.
+func (sh *sharing) readMissedOf(ctx context.Context, f *feed, m Message) error {
+	l, after := f.missing(m)
+	if l == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	tail, err := sh.bus.Read(ctx, f.session, m.ID, after)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range tail.Payloads {
+		if b, err := eventlog.DecodeBatch(p); err == nil && !l.Ended() {
+			l.Extend(b)
+		}
+	}
+	f.wake()
+	return nil
+}
+
+// missing returns the log of an answer elsewhere that is to be read on, and from
+// where; nil if there is none. One that has ended is settled.
+func (f *feed) missing(m Message) (*liveLog, int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l := f.streams[m.ID]
+	switch {
+	case m.Status != StatusStreaming:
+		if l != nil {
+			f.settle(l, m)
+		}
+		return nil, 0
+	case l == nil && f.listening:
+		l = f.begin(m)
+	case l == nil || !l.remote || l.Ended():
+		return nil, 0
+	}
+	l.epoch = max(l.epoch, m.Epoch)
+	return l, l.Last()
+}
+
+// cutOff ends the log of a message that was deleted. The caller holds f.mu.
+func (f *feed) cutOff(l *liveLog) {
+	l.End(encode(finishEvent{Type: "finish", MessageID: l.id, Seq: l.Last() + 1, Reason: ReasonStopped}))
+	l.endedAt = time.Now()
+	f.add(entry{log: l, seq: l.Last()})
+	f.wake()
+}
+
+// watchSilence has feeds read whose streams have been silent.
+func (sh *sharing) watchSilence(ctx context.Context) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-t.C:
+			sh.hub.guard("watching streams elsewhere", func() { sh.syncStale(now) })
+		}
+	}
+}
+
+// syncStale reads for feeds whose last sync failed, and for those with a
+// stream elsewhere that has been silent.
+func (sh *sharing) syncStale(now time.Time) {
+	for _, f := range sh.hub.allFeeds() {
+		f.mu.Lock()
+		silent := false
+		for _, l := range f.streams {
+			if l.remote && !l.Ended() && now.Sub(l.heard) > 3*time.Second {
+				silent, l.heard = true, now
+			}
+		}
+		if f.listening && !f.syncing && (f.stale || silent) {
+			sh.syncLocked(f)
+		}
+		f.mu.Unlock()
+	}
+}
+
+// backlogMax bounds what is held while a feed is synced, in messages.
+const backlogMax = 4096
+
+// apply takes a message from the bus. The caller holds f.mu.
+func (sh *sharing) apply(f *feed, payload []byte) {
+	defer func() {
+		if r := recover(); r != nil {
+			_ = panicked(sh.hub.log, "message from the bus", r) // it is logged
+			f.stale = true
+		}
+	}()
+	if !f.listening {
+		return
+	}
+	kind := payload[0]
+	if f.syncing && kind != kindPresence && !sh.follows(f, payload) {
+		if len(f.backlog) < backlogMax {
+			f.backlog = append(f.backlog, payload)
+		} else {
+			f.again = true
+		}
+		return
+	}
+	switch kind {
+	case eventlog.KindBatch, eventlog.KindOpen:
+		b, err := eventlog.DecodeBatch(payload)
+		if err != nil {
+			sh.hub.log.Warn("message from the bus", "err", err)
+			return
+		}
+		sh.applyBatch(f, b)
+	case kindEnd:
+		var n endNote
+		if json.Unmarshal(payload[1:], &n) == nil {
+			sh.applyEnd(f, n)
+		}
+	case kindChange:
+		var n changeNote
+		if json.Unmarshal(payload[1:], &n) == nil {
+			f.applyChange(n)
+		}
+	case kindPresence:
+		var n presenceNote
+		if json.Unmarshal(payload[1:], &n) != nil || n.Replica == sh.hub.opt.Replica {
+			return
+		}
+		if _, known := f.others[n.Replica]; !known {
+			f.told = time.Time{} // it is new here and does not know our count
+		}
+		f.others[n.Replica] = present{viewers: n.Viewers, at: time.Now()}
+	}
+}
+
+// follows says that a payload is the next of a stream that is known here: it need
+// not wait until the database has said what else was missed. The caller holds f.mu.
+func (sh *sharing) follows(f *feed, payload []byte) bool {
+	if payload[0] != eventlog.KindBatch {
+		return false
+	}
+	b, err := eventlog.DecodeBatch(payload)
+	l := f.streams[MessageID(b.Stream)]
+	return err == nil && l != nil && l.remote && !l.Ended() && b.Epoch == l.epoch && b.From <= l.Last()
+}
+
+// applyChange adds a change that was made elsewhere; our own come back too.
+func (f *feed) applyChange(n changeNote) {
+	about := f.streams[n.About]
+	if about != nil && !about.remote {
+		return
+	}
+	for i := len(f.entries) - 1; i >= 0 && i >= len(f.entries)-64; i-- {
+		if n.Version > 0 && f.entries[i].version == n.Version {
+			return
+		}
+	}
+	if n.Version > 0 && n.Version <= f.version && len(f.entries) == 0 {
+		return
+	}
+	f.add(entry{event: n.Event, version: n.Version, about: about})
+}
+
+// applyBatch takes events of a stream elsewhere. The caller holds f.mu.
+func (sh *sharing) applyBatch(f *feed, b eventlog.Batch) {
+	l := f.streams[MessageID(b.Stream)]
+	switch {
+	case l != nil && (!l.remote || l.Ended() || b.Epoch < l.epoch):
+		return
+	case l == nil && b.Head == nil:
+		sh.syncLocked(f) // its beginning was missed
+		return
+	case l == nil:
+		var head openHead
+		if err := json.Unmarshal(b.Head, &head); err != nil {
+			sh.hub.log.Warn("message from the bus", "err", err)
+			return
+		}
+		if q := head.Question; q != nil {
+			f.add(entry{event: encode(messageEvent{Type: "message", Version: q.Version, Message: *q}), version: q.Version})
+		}
+		m := head.Answer
+		m.Added, m.Epoch = m.Version, b.Epoch // they are not in its JSON
+		l = f.begin(m)
+	}
+	l.epoch = b.Epoch
+	l.heard = time.Now()
+	if !l.Extend(b) {
+		sh.syncLocked(f)
+		return
+	}
+	f.wake()
+}
+
+// applyEnd takes the end of a stream elsewhere. The caller holds f.mu.
+func (sh *sharing) applyEnd(f *feed, n endNote) {
+	l := f.streams[n.Stream]
+	switch {
+	case l == nil:
+		if n.Version > f.version {
+			f.add(entry{event: f.versionEvent(n.Version), version: n.Version})
+		}
+	case !l.remote || l.Ended() || n.Epoch < l.epoch:
+	case l.Last()+1 == n.Seq && l.epoch == n.Epoch:
+		l.End(n.Finish)
+		l.endedAt = time.Now()
+		f.add(entry{log: l, seq: l.Last(), version: n.Version})
+		f.wake()
+	default: // the stored message is right
+		sh.syncLocked(f)
+	}
+}
