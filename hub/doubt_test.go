@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // lossyDB loses the answer to one commit.
@@ -91,7 +93,85 @@ func TestAnswerThatSomebodyElseSettlesIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.left = []*claimed{{Orphan: Orphan{Message: Message{ID: "m", SessionID: "s", Epoch: 2}}}}
-	if _, err := h.settleLeft(t.Context()); err != nil || len(h.left) > 0 {
-		t.Errorf("settle: %v, %d left", err, len(h.left))
+	if h.settleLeft(t.Context()); len(h.left) > 0 {
+		t.Errorf("%d left", len(h.left))
 	}
+}
+
+// stubbornDB does not store the end of one answer as it is.
+type stubbornDB struct {
+	simDB
+	id    MessageID
+	takes func(AnswerEnd) bool
+	ends  map[MessageID]AnswerEnd
+}
+
+func (d stubbornDB) EndAnswer(ctx context.Context, e AnswerEnd) (int64, error) {
+	if e.ID == d.id && !d.takes(e) {
+		return 0, errors.New("value too odd for its column")
+	}
+	version, err := d.simDB.EndAnswer(ctx, e)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ends[e.ID] = e
+	return version, err
+}
+
+// TestOneAnswerThatCannotBeSettledStopsNoStart has a process find what another one
+// left, of which one answer cannot be stored as it is.
+func TestOneAnswerThatCannotBeSettledStopsNoStart(t *testing.T) {
+	tests := map[string]struct {
+		takes   func(AnswerEnd) bool
+		content string
+		reason  Reason
+	}{
+		"its usage":     {takes: func(e AnswerEnd) bool { return e.Usage == nil }, content: "text", reason: ReasonInterrupted},
+		"its text":      {takes: func(e AnswerEnd) bool { return e.Content == "" }, reason: ReasonError},
+		"a sudden halt": {takes: func(e AnswerEnd) bool { return e.Usage == nil || panics() }, content: "text", reason: ReasonInterrupted},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSim(1)
+				db := stubbornDB{simDB{s.store, s.replicas[0]}, "a1", tt.takes, map[MessageID]AnswerEnd{}}
+				for _, id := range []MessageID{"a0", "a1", "a2"} {
+					s.store.messages[id] = &Message{ID: id, SessionID: "s", Role: RoleOfAssistant, Status: StatusStreaming, Model: "sim/m", Epoch: 1}
+					s.store.owners[id] = "dead"
+					s.store.journal = append(s.store.journal, JournalEntry{Stream: id, Epoch: 1, Seq: 1, Runs: []eventlog.Run{{Text: "text"}}})
+				}
+				h := New(db, db, Fixed{"sim": simProvider{s}}, Options{Replica: "next", Logger: slog.New(slog.DiscardHandler)})
+				if err := h.Start(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				for _, id := range []MessageID{"a0", "a2"} {
+					if e := db.ends[id]; e.Reason != ReasonInterrupted || e.Content != "text" {
+						t.Errorf("%s ended as %q with %q", id, e.Reason, e.Content)
+					}
+				}
+				time.Sleep(time.Minute) // of the bubble
+				h.Close()
+				if e := db.ends["a1"]; e.Reason != tt.reason || e.Content != tt.content {
+					t.Errorf("a1 ended as %q with %q", e.Reason, e.Content)
+				}
+			})
+		})
+	}
+}
+
+func panics() bool { panic("something unforeseen") }
+
+// TestEndOfAnAnswerIsBeyondWhatWasShown has a journal have lost some of it.
+func TestEndOfAnAnswerIsBeyondWhatWasShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(1)
+		db := stubbornDB{simDB: simDB{s.store, s.replicas[0]}, ends: map[MessageID]AnswerEnd{}}
+		s.store.messages["a0"] = &Message{ID: "a0", SessionID: "s", Role: RoleOfAssistant, Status: StatusStreaming, Model: "sim/m", Epoch: 1}
+		h := New(db, db, Fixed{"sim": simProvider{s}}, Options{Replica: "next", Logger: slog.New(slog.DiscardHandler)})
+		defer h.cancel(nil)
+		h.left = []*claimed{{Orphan: Orphan{Message: *s.store.messages["a0"], Content: "some\x00 of it", Seq: 7, Lost: true}}}
+		h.settleLeft(t.Context())
+		if e := db.ends["a0"]; e.Seq != 8+lostJump || e.Content != "some of it" {
+			t.Errorf("seq %d, %q", e.Seq, e.Content)
+		}
+	})
 }

@@ -80,17 +80,23 @@ func (a alone) settle(ctx context.Context) {
 	}
 }
 
-func (alone) leave()                                               {}
-func (alone) tell(Topic, byte, any)                                {}
-func (alone) tellEnd(SessionID, endNote)                           {}
-func (alone) revoke(context.Context, []string)                     {}
-func (alone) hastenStop(context.Context, MessageID)                {}
-func (alone) listen(*feed)                                         {}
-func (alone) unlisten(*feed)                                       {}
-func (alone) await(context.Context, *feed) error                   { return nil }
-func (alone) elsewhere(*feed, Message) *liveLog                    { return nil }
-func (alone) text(context.Context, *Message)                       {}
-func (alone) behind() bool                                         { return false }
-func (alone) takeOver(context.Context, *claimed, *AnswerEnd) error { return nil }
-func (alone) owned(context.Context) ([]Ownership, error)           { return nil, nil }
-func (alone) used(context.Context, UserID) (Used, error)           { return Used{}, nil }
+func (alone) leave()                                     {}
+func (alone) tell(Topic, byte, any)                      {}
+func (alone) tellEnd(SessionID, endNote)                 {}
+func (alone) revoke(context.Context, []string)           {}
+func (alone) hastenStop(context.Context, MessageID)      {}
+func (alone) listen(*feed)                               {}
+func (alone) unlisten(*feed)                             {}
+func (alone) await(context.Context, *feed) error         { return nil }
+func (alone) elsewhere(*feed, Message) *liveLog          { return nil }
+func (alone) text(context.Context, *Message)             {}
+func (alone) behind() bool                               { return false }
+func (alone) owned(context.Context) ([]Ownership, error) { return nil, nil }
+func (alone) used(context.Context, UserID) (Used, error) { return Used{}, nil }
+
+func (alone) takeOver(_ context.Context, o *claimed, end *AnswerEnd) error {
+	if o.Lost {
+		end.Seq += lostJump
+	}
+	return nil
+}

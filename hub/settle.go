@@ -12,18 +12,21 @@ import (
 // claimed is an answer of a dead owner that this replica is to settle.
 type claimed struct {
 	Orphan
-	tries int
+	tries  int
+	broken int // tries that failed for the answer's own sake: the database was there
 }
 
 const (
-	settlers    = 8                // answers settled at a time
-	settleLimit = 5 * time.Second  // for one of them
-	claimLimit  = 60 * time.Second // for all that are claimed at once
+	settlers     = 8                // answers settled at a time
+	settleLimit  = 5 * time.Second  // for one of them
+	claimLimit   = 60 * time.Second // for all that are claimed at once
+	unbilledFrom = 3                // tries that failed for the answer's own sake before it ends without a bill
+	wordlessFrom = 6                // and before it ends without its text
 )
 
 // settleOrphans ends the answers that dead owners left streaming, with all
 // that the log or the last checkpoint has of them. What it could not settle is
-// in left, and is tried again by the next call.
+// in left, and is tried again by the next call: that is no error of the others.
 func (h *Hub) settleOrphans(ctx context.Context, grace time.Duration) error {
 	for settled := 0; ; {
 		limit, cancel := context.WithTimeout(ctx, claimLimit)
@@ -35,10 +38,7 @@ func (h *Hub) settleOrphans(ctx context.Context, grace time.Duration) error {
 		for _, o := range orphans {
 			h.left = append(h.left, &claimed{Orphan: o})
 		}
-		n, err := h.settleLeft(ctx)
-		if settled += n; err != nil {
-			return err
-		}
+		settled += h.settleLeft(ctx)
 		if len(orphans) == 0 {
 			if settled > 0 {
 				h.log.Info("settled answers of an owner that died", "answers", settled)
@@ -50,7 +50,7 @@ func (h *Hub) settleOrphans(ctx context.Context, grace time.Duration) error {
 
 // settleLeft settles what is claimed, several at a time. One that cannot be
 // settled now keeps none of the others.
-func (h *Hub) settleLeft(ctx context.Context) (settled int, err error) {
+func (h *Hub) settleLeft(ctx context.Context) (settled int) {
 	failed := make([]error, len(h.left))
 	var working sync.WaitGroup
 	next := make(chan int)
@@ -74,19 +74,24 @@ func (h *Hub) settleLeft(ctx context.Context) (settled int, err error) {
 			settled++
 			continue
 		}
+		if o.tries == 0 && ctx.Err() == nil {
+			h.log.Warn("settle an answer of a dead owner; it is tried again", "message", o.Message.ID, "err", failed[i])
+		}
 		o.tries++
+		if CodeOf(failed[i]) == CodeInternal && !errors.Is(failed[i], context.Canceled) && !errors.Is(failed[i], context.DeadlineExceeded) {
+			o.broken++
+		}
 		again = append(again, o)
-		err = fmt.Errorf("settle answer %s: %w", o.Message.ID, failed[i])
 	}
 	h.left = again
-	return settled, err
+	return settled
 }
 
 // settle ends one orphan.
 func (h *Hub) settle(ctx context.Context, o *claimed) error {
 	m := o.Message
 	end := AnswerEnd{
-		Session: m.SessionID, ID: m.ID, Epoch: m.Epoch, Seq: o.Seq + 1, Content: o.Content, Reasoning: o.Reasoning,
+		Session: m.SessionID, ID: m.ID, Epoch: m.Epoch, Seq: o.Seq + 1, Content: clean(o.Content), Reasoning: clean(o.Reasoning),
 		Reason: ReasonInterrupted, At: time.Now().UTC().Truncate(time.Microsecond), User: o.User,
 	}
 	switch err := h.peers.takeOver(ctx, o, &end); {
@@ -95,8 +100,14 @@ func (h *Hub) settle(ctx context.Context, o *claimed) error {
 	case err != nil:
 		return err
 	}
-	if err := h.billOrphan(ctx, o.Orphan, &end); err != nil {
-		return err
+	if o.broken < unbilledFrom {
+		if err := h.billOrphan(ctx, o.Orphan, &end); err != nil {
+			return err
+		}
+	}
+	if o.broken >= wordlessFrom {
+		h.log.Error("an answer of a dead owner cannot be stored; it ends without its text", "message", m.ID)
+		end.Content, end.Reasoning, end.Reason, end.Error = "", "", ReasonError, brokenHere
 	}
 	version, err := h.store.EndAnswer(ctx, end)
 	if errors.Is(err, ErrFenced) {

@@ -304,7 +304,7 @@ func (sh *sharing) takeOver(ctx context.Context, o *claimed, end *AnswerEnd) err
 	case err == nil, errors.Is(err, ErrLogLost), sh.bus.Up() != nil, o.tries >= takeOverMost:
 		end.Seq += lostJump
 	default:
-		return err
+		return &Error{Code: CodeUnavailable, Msg: "the log does not answer", Err: err}
 	}
 	return nil
 }

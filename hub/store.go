@@ -159,6 +159,7 @@ type Orphan struct {
 	Content   string // what the journal has
 	Reasoning string
 	Seq       int64 // the journal's last, or 0: the start event
+	Lost      bool  // the journal may have had more
 }
 
 // Journal keeps what viewers were shown of answers that have not ended, so

@@ -424,7 +424,10 @@ func (r *Repo) ClaimOrphans(ctx context.Context, owner string, grace time.Durati
 			lock = " LIMIT 100 FOR UPDATE OF m SKIP LOCKED"
 			args = append(args, grace.Milliseconds())
 		}
-		err := tx.NewRaw(`SELECT m.*, s.user_id FROM messages AS m JOIN sessions AS s ON s.id = m.session_id
+		// What only an end writes is not read: one row that has something odd there
+		// would keep all others from their end.
+		err := tx.NewRaw(`SELECT m.id, m.session_id, m.parent_id, m.role, m.status, m.provider, m.model, m.version, m.added, m.epoch, m.created_at, s.user_id
+			FROM messages AS m JOIN sessions AS s ON s.id = m.session_id
 			WHERE m.status = ? AND m.owner <> ?`+dead+` ORDER BY m.session_id, m.added`+lock, args...).Scan(ctx, &rows)
 		if err != nil {
 			return err

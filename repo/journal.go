@@ -1,8 +1,10 @@
 package repo
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -81,12 +83,30 @@ func endRun(dst []byte, reasoning bool) []byte {
 	return append(dst, `"}`...)
 }
 
+// decodeJournal reads a row. Of a damaged one it returns what can be read, and an
+// error.
 func decodeJournal(b []byte) ([]journalEntry, error) {
-	var entries []journalEntry
-	if err := json.Unmarshal(b, &entries); err != nil {
-		return nil, fmt.Errorf("journal row: %w", err)
+	var whole []journalEntry
+	err := json.Unmarshal(b, &whole)
+	if err == nil {
+		return whole, nil
 	}
-	return entries, nil
+	var some []journalEntry
+	list := json.NewDecoder(bytes.NewReader(b))
+	if start, _ := list.Token(); start == json.Delim('[') {
+		for list.More() {
+			var e journalEntry
+			var odd *json.UnmarshalTypeError
+			wrong := list.Decode(&e)
+			if wrong != nil && !errors.As(wrong, &odd) {
+				break // nothing can be read behind it
+			}
+			if wrong == nil {
+				some = append(some, e)
+			}
+		}
+	}
+	return some, fmt.Errorf("journal row: %w", err)
 }
 
 // Append is hub.Journal's.
@@ -196,7 +216,7 @@ func deleteJournal(ctx context.Context, tx bun.Tx, ids []int64) error {
 }
 
 // readJournal adds what the journal has to the orphans, and deletes the rows
-// that none of them needs.
+// that none of them needs. What cannot be read of it is lost, and no more.
 func (r *Repo) readJournal(ctx context.Context, tx bun.Tx, orphans map[hub.MessageID]*hub.Orphan) error {
 	var rows []journalRow
 	if len(orphans) == 0 && r.shared {
@@ -209,11 +229,20 @@ func (r *Repo) readJournal(ctx context.Context, tx bun.Tx, orphans map[hub.Messa
 	texts := map[hub.MessageID]*text{}
 	var drop []int64
 	for _, row := range rows {
-		entries, err := decodeJournal(row.Entries)
-		if err != nil {
-			return err
-		}
+		entries, damaged := decodeJournal(row.Entries)
 		needed := r.journal.holds(row.ID)
+		if damaged != nil {
+			if _, known := r.damaged.LoadOrStore(row.ID, true); !known {
+				r.log.Error("read the journal: what one row has cannot be read", "row", row.ID, "err", damaged)
+			}
+			for id, o := range orphans { // it may be any of theirs
+				o.Lost = true
+				if !r.shared {
+					needed = true
+					r.journal.hold(row.ID, id)
+				}
+			}
+		}
 		for _, e := range entries {
 			o := orphans[e.Stream]
 			if o == nil {
@@ -221,7 +250,10 @@ func (r *Repo) readJournal(ctx context.Context, tx bun.Tx, orphans map[hub.Messa
 			}
 			needed = true
 			r.journal.hold(row.ID, e.Stream)
-			if e.Seq <= o.Seq || e.From != 0 && e.From != o.Seq { // appended twice, or a hole
+			if e.Seq <= o.Seq { // appended twice
+				continue
+			}
+			if o.Lost = e.From != 0 && e.From != o.Seq; o.Lost { // a hole
 				continue
 			}
 			o.Seq = e.Seq

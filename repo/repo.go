@@ -52,6 +52,7 @@ type Repo struct {
 	files     *fileFolder // nil: files lie in the database
 	seal      cipher.AEAD // nil: no keys are kept
 	warned    sync.Map    // endpoints whose key cannot be opened, as the log knows
+	damaged   sync.Map    // rows of the journal that cannot be read, as the log knows
 	log       *slog.Logger
 }
 

@@ -354,6 +354,78 @@ func TestJournalSurvivesAndIsLetGo(t *testing.T) {
 	})
 }
 
+// TestDamageInTheJournalIsItsOwn has rows that cannot be read, or not wholly: what
+// is readable is kept, and all other answers have what they had.
+func TestDamageInTheJournalIsItsOwn(t *testing.T) {
+	tests := map[string]struct {
+		damage string // instead of the second of three rows
+		a      string // what the first answer has
+	}{
+		"no JSON":         {damage: "\x00\xff{", a: "a1"},
+		"cut":             {damage: `[{"m":"A","e":1,"f":1,"s":2,"r":[{"t":"a2"}]},{"m":"B","e":1,"f":1,"s":2,"r":[{"t":"b`, a: "a1a2a3"},
+		"of other types":  {damage: `[{"m":"B","e":1,"f":1,"s":"2","r":[{"t":"b2"}]},{"m":"A","e":1,"f":1,"s":2,"r":[{"t":"a2"}]}]`, a: "a1a2a3"},
+		"of another form": {damage: `{"m":"B"}`, a: "a1"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, s *suite) {
+				a, b, c := s.ask(s.question("a")), s.ask(s.question("b")), s.ask(s.question("c"))
+				entry := func(x hub.Asked, seq int64, text string) hub.JournalEntry {
+					return hub.JournalEntry{Stream: x.Answer.ID, Epoch: 1, From: seq - 1, Seq: seq, Runs: []eventlog.Run{{Text: text}}}
+				}
+				note := func(batch ...hub.JournalEntry) { s.ok(s.r.Append(t.Context(), batch)) }
+				note(entry(a, 1, "a1"), entry(b, 1, "b1"))
+				note(entry(a, 2, "a2"), entry(b, 2, "b2"))
+				note(entry(a, 3, "a3"), entry(b, 3, "b3"), entry(c, 1, "c1"))
+				damage := strings.NewReplacer(`"A"`, `"`+string(a.Answer.ID)+`"`, `"B"`, `"`+string(b.Answer.ID)+`"`).Replace(tt.damage)
+				s.ok(s.r.Exec(t.Context(), "UPDATE journal SET entries = ? WHERE id = (SELECT id FROM journal ORDER BY id LIMIT 1 OFFSET 1)", []byte(damage)))
+				s.ok(s.r.Close())
+				s.open()
+				orphans, err := s.r.ClaimOrphans(t.Context(), "next", 0)
+				s.ok(err)
+				got := map[hub.MessageID]hub.Orphan{}
+				for _, o := range orphans {
+					got[o.Message.ID] = o
+				}
+				for id, want := range map[hub.MessageID]hub.Orphan{
+					a.Answer.ID: {Content: tt.a, Lost: tt.a == "a1"}, b.Answer.ID: {Content: "b1", Lost: true}, c.Answer.ID: {Content: "c1"},
+				} {
+					if o := got[id]; o.Content != want.Content || o.Lost != want.Lost {
+						t.Errorf("an answer has %q, lost: %v; want %q, %v", o.Content, o.Lost, want.Content, want.Lost)
+					}
+				}
+				for _, x := range []hub.Asked{a, b, c} {
+					x.Answer.Epoch = 2
+					s.end(x, got[x.Answer.ID].Content)
+				}
+				if n, err := s.r.JournalRows(t.Context()); err != nil || n != 0 {
+					t.Errorf("%d rows are left, %v", n, err)
+				}
+			})
+		})
+	}
+}
+
+// TestOddRowKeepsNoAnswerFromBeingClaimed has something that cannot be read stand
+// in a column that an end writes.
+func TestOddRowKeepsNoAnswerFromBeingClaimed(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		a, b := s.ask(s.question("a")), s.ask(s.question("b"))
+		s.ok(s.r.Exec(t.Context(), `UPDATE messages SET notices = '{"odd": true}' WHERE id = ?`, a.Answer.ID))
+		orphans, err := s.r.ClaimOrphans(t.Context(), "next", 0)
+		if err != nil || len(orphans) != 2 {
+			t.Fatalf("%d orphans, %v", len(orphans), err)
+		}
+		for _, x := range []hub.Asked{a, b} {
+			x.Answer.Epoch = 2
+			s.end(x, "text")
+		}
+		if m, err := s.r.Message(t.Context(), s.alice, a.Answer.ID); err != nil || m.Content != "text" {
+			t.Errorf("it has %q, %v", m.Content, err)
+		}
+	})
+}
+
 func TestDeletionsLeaveTombstones(t *testing.T) {
 	both(t, func(t *testing.T, s *suite) {
 		q := s.question("one")
