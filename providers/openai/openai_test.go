@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -198,6 +199,33 @@ func TestAnAddressWithoutItsEndIsSaid(t *testing.T) {
 			var e *hub.Error
 			if !errors.As(err, &e) || e.Code != hub.CodeProviderAddress || e.Try != srv.URL+"/v1" || e.Asked != srv.URL+"/models" {
 				t.Errorf("%+v", err)
+			}
+		})
+	}
+}
+
+// TestEndlessEmptyDeltasAreSilence has a server that is stuck send signs of life
+// for ever.
+func TestEndlessEmptyDeltasAreSilence(t *testing.T) {
+	for _, delta := range []string{`{}`, `{"content":""}`, `{"role":"assistant","content":null,"reasoning_content":""}`, `{"tool_calls":[]}`} {
+		t.Run(delta, func(t *testing.T) {
+			t.Parallel()
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.WriteString(w, "data: {\"choices\":[{\"delta\":{\"content\":\"Hel\"}}]}\n\n")
+				for r.Context().Err() == nil {
+					_, _ = io.WriteString(w, "data: {\"choices\":[{\"delta\":"+delta+"}]}\n\n")
+					_ = http.NewResponseController(w).Flush()
+					time.Sleep(time.Millisecond)
+				}
+			}))
+			defer srv.Close()
+			p := New(Options{BaseURL: srv.URL, FirstByte: 500 * time.Millisecond, Idle: 100 * time.Millisecond})
+			var last error
+			for _, err := range p.Stream(t.Context(), hub.Prompt{Model: "m", Turns: []hub.Turn{{Role: hub.RoleOfUser, Content: "hi"}}}) {
+				last = err
+			}
+			if hub.CodeOf(last) != hub.CodeProviderTimeout {
+				t.Errorf("it ended with %v", last)
 			}
 		})
 	}

@@ -70,21 +70,30 @@ func (c *Client) read(ctx context.Context, req *http.Request, d Decoder, t *Tell
 	asked := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var late *time.Timer // from the reason for the end on
+	var wordless *time.Timer // from the answer's first event on
 	defer func() {
-		if late != nil {
-			late.Stop()
+		if wordless != nil {
+			wordless.Stop()
 		}
 	}()
 	err := c.stream(ctx, req, func(e Event) (last bool, err error) {
+		said, settled := t.signs, t.settled
 		last, err = t.event(e, d)
+		if t.signs == said { // what it counts may be all that it says
+			if u := d.Usage(); u != nil && *u != t.counted {
+				t.counted = *u
+				t.signs++
+			}
+		}
+		limit := c.wordless()
+		if t.settled {
+			limit = lateMax
+		}
 		switch {
-		case t.settled && late == nil:
-			late = time.AfterFunc(lateMax, func() { cancel(errSilent) })
-		case t.settled:
-			late.Reset(lateMax)
-		case late != nil:
-			late.Stop()
+		case wordless == nil && t.begun:
+			wordless = time.AfterFunc(limit, func() { cancel(errSilent) })
+		case wordless != nil && (t.signs != said || t.settled != settled):
+			wordless.Reset(limit)
 		}
 		return last, err
 	})
@@ -118,6 +127,11 @@ func Decode(r io.Reader, d Decoder, tell func(hub.Delta) bool) error {
 // lateMax is how long usage and the mark of the end may take after the reason for
 // it, whatever else comes: some servers keep such a connection open for ever.
 const lateMax = 10 * time.Second
+
+// wordless is how long an answer that has begun may go on without a word, a
+// thought, a call or a count, whatever else comes. Some servers send empty deltas
+// for minutes while a model thinks in secret, others do when they are stuck.
+func (c *Client) wordless() time.Duration { return max(5*c.opt.Idle, c.opt.FirstByte) }
 
 const (
 	retries  = 2

@@ -20,6 +20,10 @@ type Teller struct {
 	shown bool // something was yielded
 	left  bool // the caller wants no more
 
+	begun   bool      // an event of the answer has come, whatever it says
+	signs   int       // how often one has said something
+	counted hub.Usage // when one last said nothing else
+
 	said    half // of the text
 	thought half
 	args    map[int]*half // of calls, by their index; made for the first that needs it
@@ -49,6 +53,9 @@ func (t *Teller) tell(d hub.Delta) {
 // Text tells some of the answer's text. Thinking that stands at its beginning in
 // tags is told as such.
 func (t *Teller) Text(s string) {
+	if s != "" {
+		t.signs++
+	}
 	s = t.said.join(s)
 	if t.opening.over {
 		t.tell(hub.Delta{Text: s})
@@ -59,6 +66,9 @@ func (t *Teller) Text(s string) {
 
 // Think tells some of the thinking.
 func (t *Teller) Think(s string) {
+	if s != "" {
+		t.signs++
+	}
 	t.tell(hub.Delta{Reasoning: t.thought.join(s)})
 }
 
@@ -70,6 +80,9 @@ func (t *Teller) Say(x Text) {
 
 // Call tells a piece of the call with an index.
 func (t *Teller) Call(c hub.ToolDelta) {
+	if c.Arguments != "" || c.Index >= t.calls { // some servers repeat id and name with each piece
+		t.signs++
+	}
 	t.calls = max(t.calls, c.Index+1)
 	if t.args != nil || !utf8.ValidString(c.Arguments) {
 		if t.args == nil {
@@ -86,6 +99,7 @@ func (t *Teller) Call(c hub.ToolDelta) {
 
 // Keep tells what is to be replayed as it is.
 func (t *Teller) Keep(raw json.RawMessage) {
+	t.signs++
 	t.tell(hub.Delta{Opaque: bytes.ToValidUTF8(raw, []byte("\ufffd"))})
 }
 
@@ -133,6 +147,7 @@ func (t *Teller) event(e Event, d Decoder) (last bool, err error) {
 	if bytes.IndexByte(e.Data, '\n') >= 0 && !json.Valid(e.Data) {
 		return t.events(e.Name, bytes.Split(e.Data, []byte("\n")), d) // the empty lines between them were left out
 	}
+	t.begun = true
 	last, err = d.Event(e, t)
 	t.done = t.done || last
 	if err == nil && t.odd == nil && !t.Begun() && !t.Ended() {
