@@ -23,7 +23,7 @@ const refusingMax = 500
 
 // mend is what is done with a parameter that a model refused.
 type mend struct {
-	field string          // its path in the request, with dots
+	field string          // its path in the request, with dots; systemRole: the system's text goes to the first turn
 	name  string          // what it is called instead; "" if it is left out
 	most  int64           // what it is lowered to; 0 if it is not
 	value json.RawMessage // if only this value was refused: that; otherwise nil
@@ -81,6 +81,9 @@ func plainName(s string) string {
 // mendFor finds in an error which field of a request it names, and what is to be
 // done about it.
 func mendFor(body []byte, refused *StatusError) (mend, bool) {
+	if noSystem.MatchString(refused.Detail) && !bytes.Equal(joinSystem(body), body) {
+		return mend{field: systemRole}, true
+	}
 	fields := fieldsOf(body)
 	// What is named beside the text goes first, then the words in their order.
 	words := append([]string{refused.Param}, identifier.FindAllString(refused.Detail, 400)...)
@@ -177,6 +180,9 @@ func (f field) mend(said string) mend {
 // apply returns the request with the mend made, or as it was if it has no use
 // for it.
 func (m mend) apply(body []byte) []byte {
+	if m.field == systemRole {
+		return joinSystem(body)
+	}
 	var top map[string]json.RawMessage
 	if json.Unmarshal(body, &top) != nil {
 		return body
@@ -223,10 +229,16 @@ func (m mend) apply(body []byte) []byte {
 // mendable is the refusal of a request that may do better without something.
 func mendable(err error) (*StatusError, bool) {
 	var s *StatusError
-	if !errors.As(err, &s) || s.Status != http.StatusBadRequest && s.Status != http.StatusUnprocessableEntity {
+	if !errors.As(err, &s) {
 		return nil, false
 	}
 	code := hub.CodeOf(err)
+	if noSystem.MatchString(s.Detail) { // servers take the blame for what their templates raise
+		return s, code == hub.CodeProviderInvalid || code == hub.CodeProviderError
+	}
+	if s.Status != http.StatusBadRequest && s.Status != http.StatusUnprocessableEntity {
+		return nil, false
+	}
 	return s, code == hub.CodeProviderInvalid || code == hub.CodeContextLength
 }
 
