@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -293,6 +295,50 @@ func TestProxyFindsAReplicaThatLives(t *testing.T) {
 	}
 	c.replicas[2].kill()
 	unavailable(t, "without any replica", ann.request(ctx, http.MethodGet, "/sessions", nil))
+}
+
+// TestProxyBlamesNoReplicaForABrokenRequest holds that whoever breaks their own
+// requests off takes no replica from the others.
+func TestProxyBlamesNoReplicaForABrokenRequest(t *testing.T) {
+	provider := fake.New(map[string]fake.Script{"m": {Tokens: fake.Numbered(1)}})
+	defer provider.Close()
+	proxy := startProxy(t, startCluster(t, provider, 2, nil).replicas)
+	addr := strings.TrimPrefix(proxy.base, "http://")
+	broken := map[string]string{
+		"a chunk that is none":   "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+		"a body that breaks off": "Content-Length: 5000\r\n\r\n{",
+	}
+	for name, rest := range broken {
+		for range 4 { // each replica more than once
+			conn, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := fmt.Fprintf(conn, "POST /users HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n%s", addr, rest); err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasSuffix(rest, "{") {
+				if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			conn.Close()
+		}
+		began := time.Now()
+		res, err := http.Get(proxy.base + "/config.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if took := time.Since(began); res.StatusCode != http.StatusOK || took > time.Second {
+			t.Errorf("after %s: %s in %s", name, res.Status, took)
+		}
+	}
 }
 
 // unavailable expects a request to be refused for now, as clients understand it.
