@@ -1,8 +1,11 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -99,16 +102,25 @@ func (t *throttle) forget(a *attempts) {
 	a.at = at
 }
 
-// sweep forgets keys that are as good as new, or all that rest if there are none.
+// sweep forgets keys that are as good as new, or the half that has failed least
+// if there are none: whoever brings many keys takes none from memory that has
+// failed more often than theirs. The caller holds the lock.
 func (t *throttle) sweep() {
-	for _, all := range []bool{false, true} {
-		for key, a := range t.keys {
-			if t.forget(a); a.running == 0 && (all || a.failed == 0) {
-				delete(t.keys, key)
-			}
+	maps.DeleteFunc(t.keys, func(_ string, a *attempts) bool {
+		t.forget(a)
+		return a.running == 0 && a.failed == 0
+	})
+	if len(t.keys) < throttleMax {
+		return
+	}
+	var resting []string
+	for key, a := range t.keys {
+		if a.running == 0 {
+			resting = append(resting, key)
 		}
-		if len(t.keys) < throttleMax {
-			return
-		}
+	}
+	slices.SortFunc(resting, func(a, b string) int { return cmp.Compare(t.keys[a].failed, t.keys[b].failed) })
+	for _, key := range resting[:(len(resting)+1)/2] {
+		delete(t.keys, key)
 	}
 }

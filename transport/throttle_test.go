@@ -103,6 +103,35 @@ func TestThrottleForgets(t *testing.T) {
 	}
 }
 
+// TestThrottleRemembersWhoFailedMost holds that nobody gets a key forgotten that
+// has failed often by trying many others.
+func TestThrottleRemembersWhoFailedMost(t *testing.T) {
+	th := newThrottle(time.Hour, 3, func() time.Time { return time.Unix(0, 0) })
+	try := func(key string) error {
+		leave, err := th.enter(t.Context(), key)
+		if err == nil {
+			leave(true)
+		}
+		return err
+	}
+	for range 3 {
+		if err := try("ann"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 * throttleMax {
+		if err := try(hub.NewID()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := try("ann"); hub.CodeOf(err) != hub.CodeRateLimited {
+		t.Errorf("after many others: %v", err)
+	}
+	if n := len(th.keys); n > throttleMax {
+		t.Errorf("%d keys are remembered", n)
+	}
+}
+
 func TestThrottleLetsNobodyWaitForEver(t *testing.T) {
 	th := newThrottle(time.Hour, 1, time.Now)
 	leave, err := th.enter(t.Context(), "ann")
