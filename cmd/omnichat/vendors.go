@@ -75,13 +75,13 @@ func (v *vendors) open(e hub.Endpoint) hub.Provider {
 	guarded := e.Owner != ""
 	switch e.Kind {
 	case "anthropic":
-		return anthropic.New(anthropic.Options{APIKey: e.APIKey, BaseURL: e.BaseURL, FirstByte: v.cfg.FirstByte, Idle: v.cfg.Idle, Guarded: guarded, Logger: v.log})
+		return anthropic.New(anthropic.Options{APIKey: e.APIKey, BaseURL: e.BaseURL, FirstByte: v.cfg.FirstByte, Idle: v.cfg.Idle, Guarded: guarded, Owner: string(e.Owner), Logger: v.log})
 	case "gemini":
-		return gemini.New(gemini.Options{APIKey: e.APIKey, BaseURL: e.BaseURL, FirstByte: v.cfg.FirstByte, Idle: v.cfg.Idle, Guarded: guarded, Logger: v.log})
+		return gemini.New(gemini.Options{APIKey: e.APIKey, BaseURL: e.BaseURL, FirstByte: v.cfg.FirstByte, Idle: v.cfg.Idle, Guarded: guarded, Owner: string(e.Owner), Logger: v.log})
 	case "ollama":
-		return ollama.New(ollama.Options{APIKey: e.APIKey, BaseURL: e.BaseURL, FirstByte: v.cfg.FirstByte, Idle: v.cfg.Idle, Guarded: guarded, Logger: v.log})
+		return ollama.New(ollama.Options{APIKey: e.APIKey, BaseURL: e.BaseURL, FirstByte: v.cfg.FirstByte, Idle: v.cfg.Idle, Guarded: guarded, Owner: string(e.Owner), Logger: v.log})
 	}
-	return openai.New(openai.Options{APIKey: e.APIKey, BaseURL: e.BaseURL, FirstByte: v.cfg.FirstByte, Idle: v.cfg.Idle, Guarded: guarded, Logger: v.log})
+	return openai.New(openai.Options{APIKey: e.APIKey, BaseURL: e.BaseURL, FirstByte: v.cfg.FirstByte, Idle: v.cfg.Idle, Guarded: guarded, Owner: string(e.Owner), Logger: v.log})
 }
 
 // For is hub.Vendors': a user's own go before everyone's of the same name.

@@ -23,6 +23,7 @@ type Options struct {
 	FirstByte time.Duration // 120 s if 0
 	Idle      time.Duration // 60 s if 0
 	Guarded   bool          // the base URL is a user's: only the open internet is reached
+	Owner     string        // the user whose provider it is; empty for everyone's
 	Logger    *slog.Logger  // slog.Default() if nil
 }
 

@@ -25,6 +25,7 @@ type Options struct {
 	FirstByte time.Duration // 120 s if 0
 	Idle      time.Duration // 60 s if 0
 	Guarded   bool          // the base URL is a user's: only the open internet is reached
+	Owner     string        // the user whose provider it is; empty for everyone's
 	Logger    *slog.Logger  // slog.Default() if nil
 }
 
@@ -41,7 +42,7 @@ type Provider struct {
 func New(opt Options) *Provider {
 	opt.BaseURL = cmp.Or(opt.BaseURL, baseURL)
 	p := &Provider{header: http.Header{}, models: opt.Models, own: own(opt.BaseURL), client: wire.NewClient(wire.Options{
-		APIKey: opt.APIKey, BaseURL: opt.BaseURL, FirstByte: opt.FirstByte, Idle: opt.Idle, Guarded: opt.Guarded, Logger: opt.Logger,
+		APIKey: opt.APIKey, BaseURL: opt.BaseURL, FirstByte: opt.FirstByte, Idle: opt.Idle, Guarded: opt.Guarded, Owner: opt.Owner, Logger: opt.Logger,
 	})}
 	p.root = p.client.At(strings.TrimSuffix(p.client.Base(), "/v1"))
 	if opt.APIKey != "" {

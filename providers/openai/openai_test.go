@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 }
 
 func open(opt wire.Options) hub.Provider {
-	return New(Options{APIKey: opt.APIKey, BaseURL: opt.BaseURL, FirstByte: opt.FirstByte, Idle: opt.Idle, Guarded: opt.Guarded, Logger: opt.Logger})
+	return New(Options{APIKey: opt.APIKey, BaseURL: opt.BaseURL, FirstByte: opt.FirstByte, Idle: opt.Idle, Guarded: opt.Guarded, Owner: opt.Owner, Logger: opt.Logger})
 }
 
 func TestConformance(t *testing.T) { providertest.Run(t, fake.OpenAI, open) }

@@ -28,6 +28,7 @@ type Options struct {
 	FirstByte time.Duration // 120 s if 0; 5 minutes for a server at home, which may load a model first
 	Idle      time.Duration // between two reads; 60 s if 0
 	Guarded   bool          // for a base URL that a user gave: only the open internet is reached
+	Owner     string        // whose provider it is, whose answers share what they hold; empty for everyone's
 	Logger    *slog.Logger  // slog.Default() if nil
 }
 
@@ -85,7 +86,7 @@ func NewClient(opt Options) *Client {
 		dialer.Control = guard
 		transport.Proxy = nil // it would make the connection for us, unseen
 	}
-	c := &Client{opt: opt, run: runMax, events: newHeld(), http: &http.Client{
+	c := &Client{opt: opt, run: runMax, events: newHeld(opt.Owner), http: &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}

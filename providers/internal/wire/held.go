@@ -2,7 +2,7 @@ package wire
 
 import (
 	"errors"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -10,7 +10,7 @@ import (
 // asked of whatever server a user names, and hundreds run at a time.
 const (
 	heldFree = 64 << 10         // bytes of an answer that do not count
-	heldEach = 32 << 20         // of all answers of one client
+	heldEach = 32 << 20         // of all answers of one user's providers, or of one provider of everyone's
 	heldMost = 96 << 20         // of all answers
 	heldTime = 60 * time.Second // for a large event to be whole
 )
@@ -21,15 +21,47 @@ var (
 	errDripping = errors.New("a large event does not end")
 )
 
-// held counts what the answers of a client hold of events that have not ended.
-type held struct {
-	own atomic.Int64
-	all *atomic.Int64 // of every client
+// pool counts what all answers hold of events that have not ended, and what
+// each of the owners does.
+type pool struct {
+	mu  sync.Mutex
+	all int64
+	by  map[any]int64
 }
 
-var heldAll atomic.Int64
+var large = &pool{by: map[any]int64{}}
 
-func newHeld() *held { return &held{all: &heldAll} }
+// add counts more bytes of an owner's, or says that they are too many. Nobody
+// may hold more than is left for the others: however many take all they can,
+// the next one gets some.
+func (p *pool) add(owner any, more int64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all += more
+	own := p.by[owner] + more
+	if p.by[owner] = own; own == 0 {
+		delete(p.by, owner)
+	}
+	if more > 0 && (own > heldEach || own > heldMost-p.all) {
+		return errTooMany
+	}
+	return nil
+}
+
+// held is whose answers a reader's events are of.
+type held struct {
+	pool  *pool
+	owner any
+}
+
+// newHeld returns what a client's answers count as: as the owner's, or as its own
+// if it is everyone's.
+func newHeld(owner string) *held {
+	if owner == "" {
+		return &held{large, new(byte)}
+	}
+	return &held{large, owner}
+}
 
 // hold counts what the reader has of an event, or says that it is too much.
 func (r *Reader) hold() error {
@@ -47,10 +79,7 @@ func (r *Reader) hold() error {
 	}
 	more := size - r.size
 	r.size = size
-	if own, all := r.held.own.Add(more), r.held.all.Add(more); own > heldEach || all > heldMost {
-		return errTooMany
-	}
-	return nil
+	return r.held.pool.add(r.held.owner, more)
 }
 
 // release lets go of what a large event took.
@@ -58,8 +87,7 @@ func (r *Reader) release() {
 	if r.size == 0 {
 		return
 	}
-	r.held.own.Add(-r.size)
-	r.held.all.Add(-r.size)
+	_ = r.held.pool.add(r.held.owner, -r.size) // less is never too much
 	r.size = 0
 	r.data, r.long = nil, nil
 }

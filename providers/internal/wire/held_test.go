@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/omnichat/omnichat/hub"
@@ -14,8 +13,8 @@ import (
 // TestLargeEventsShareABound holds that many answers whose events do not end hold
 // no more together than a few, and give it back.
 func TestLargeEventsShareABound(t *testing.T) {
-	var all atomic.Int64
-	h := &held{all: &all}
+	p := &pool{by: map[any]int64{}}
+	h := &held{p, "ann"}
 	large := func() (*Reader, error) {
 		r := NewReader(strings.NewReader("data: " + strings.Repeat("x", eventMax-100)))
 		r.held = h
@@ -44,11 +43,36 @@ func TestLargeEventsShareABound(t *testing.T) {
 	for _, r := range readers {
 		r.release()
 	}
-	if h.own.Load() != 0 || all.Load() != 0 {
-		t.Errorf("%d bytes of a client and %d of all were not given back", h.own.Load(), all.Load())
+	if len(p.by) != 0 || p.all != 0 {
+		t.Errorf("%v of %d bytes were not given back", p.by, p.all)
 	}
 	if _, err := large(); err != nil {
 		t.Errorf("once they are gone: %v", err)
+	}
+}
+
+// TestLargeEventsOfSomeLeaveRoomForOthers holds that users who take all they can,
+// by as many providers as they like, do not end the answers of the others.
+func TestLargeEventsOfSomeLeaveRoomForOthers(t *testing.T) {
+	p := &pool{by: map[any]int64{}}
+	for _, owner := range []string{"ann", "bob", "cid"} {
+		for range 1000 {
+			if p.add(owner, 1<<20) != nil {
+				_ = p.add(owner, -1<<20) // its answer ends
+			}
+		}
+	}
+	if got := p.by["ann"]; got != heldEach {
+		t.Errorf("the first one holds %d bytes, want %d", got, heldEach)
+	}
+	if err := p.add("dan", 4<<20); err != nil {
+		t.Errorf("%v beside %d bytes of others", err, p.all)
+	}
+	if a, b := newHeld("ann"), newHeld("ann"); *a != *b {
+		t.Error("two providers of a user do not share a bound")
+	}
+	if a, b := newHeld(""), newHeld(""); *a == *b {
+		t.Error("two providers of everyone's share a bound")
 	}
 }
 
@@ -63,14 +87,19 @@ func TestAnswersHoldNothingAfterTheirEnd(t *testing.T) {
 	}))
 	defer srv.Close()
 	c := NewClient(Options{BaseURL: srv.URL})
+	own := func() int64 {
+		large.mu.Lock()
+		defer large.mu.Unlock()
+		return large.by[c.events.owner]
+	}
 	ask := func(path string) error {
 		req, err := http.NewRequestWithContext(t.Context(), "GET", srv.URL+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return c.stream(t.Context(), req, func(e Event) (bool, error) {
-			if c.events.own.Load() < 1<<20 {
-				t.Errorf("%d bytes count of an event of a megabyte", c.events.own.Load())
+			if got := own(); got < 1<<20 {
+				t.Errorf("%d bytes count of an event of a megabyte", got)
 			}
 			return false, nil
 		})
@@ -78,7 +107,7 @@ func TestAnswersHoldNothingAfterTheirEnd(t *testing.T) {
 	if err := ask("/"); err != nil {
 		t.Error(err)
 	}
-	if got := c.events.own.Load(); got != 0 {
+	if got := own(); got != 0 {
 		t.Errorf("%d bytes are held after the end", got)
 	}
 	if err := ask("/header"); hub.CodeOf(err) != hub.CodeProviderNetwork {
