@@ -24,6 +24,7 @@ func TestTheLockOutlivesItsConnection(t *testing.T) {
 	for _, shared := range []bool{false, true} {
 		for _, broken := range []string{"PostgreSQL", "the network"} {
 			t.Run(fmt.Sprint(broken, ", shared ", shared), func(t *testing.T) {
+				t.Parallel() // each waits for seconds
 				direct := pgtest.Start(t)
 				between := startRelay(t, direct)
 				r, err := repo.Open(t.Context(), repo.Options{DatabaseURL: between.url, Shared: shared})

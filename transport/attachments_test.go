@@ -97,12 +97,14 @@ func TestUploadsThatAreRefused(t *testing.T) {
 // TestUploadOverTheLimitIsRefusedBeforeItIsRead sends no more than it must to
 // be too large, and waits.
 func TestUploadOverTheLimitIsRefusedBeforeItIsRead(t *testing.T) {
+	t.Parallel()
 	s := open(t, transport.Options{FileLimit: 1000}).users()
 	for name, body := range map[string]string{
 		"announced": "Content-Length: 1000000000\r\n\r\n",
 		"chunked":   "Transfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n", 1001, strings.Repeat("x", 1001)),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // the server reads on for 5 s before it answers
 			conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 			if err != nil {
 				t.Fatal(err)

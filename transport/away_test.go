@@ -102,6 +102,7 @@ func TestSilentDatabaseIsSaidSo(t *testing.T) {
 }
 
 func TestStreamLastsLongerThanItsCalls(t *testing.T) {
+	t.Parallel()
 	s := open(t, transport.Options{CallTimeout: 2 * time.Second, Heartbeat: time.Second}).users()
 	res, events := s.stream("POST", "/chat/stream", s.ann, `{"content":"wait"}`)
 	defer res.Body.Close()
