@@ -106,6 +106,12 @@ type stubbornDB struct {
 	ends  map[MessageID]AnswerEnd
 }
 
+func (d stubbornDB) end(id MessageID) AnswerEnd {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ends[id]
+}
+
 func (d stubbornDB) EndAnswer(ctx context.Context, e AnswerEnd) (int64, error) {
 	if e.ID == d.id && !d.takes(e) {
 		return 0, errors.New("value too odd for its column")
@@ -144,13 +150,13 @@ func TestOneAnswerThatCannotBeSettledStopsNoStart(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, id := range []MessageID{"a0", "a2"} {
-					if e := db.ends[id]; e.Reason != ReasonInterrupted || e.Content != "text" {
+					if e := db.end(id); e.Reason != ReasonInterrupted || e.Content != "text" {
 						t.Errorf("%s ended as %q with %q", id, e.Reason, e.Content)
 					}
 				}
 				time.Sleep(time.Minute) // of the bubble
 				h.Close()
-				if e := db.ends["a1"]; e.Reason != tt.reason || e.Content != tt.content {
+				if e := db.end("a1"); e.Reason != tt.reason || e.Content != tt.content {
 					t.Errorf("a1 ended as %q with %q", e.Reason, e.Content)
 				}
 			})
@@ -170,7 +176,7 @@ func TestEndOfAnAnswerIsBeyondWhatWasShown(t *testing.T) {
 		defer h.cancel(nil)
 		h.left = []*claimed{{Orphan: Orphan{Message: *s.store.messages["a0"], Content: "some\x00 of it", Seq: 7, Lost: true}}}
 		h.settleLeft(t.Context())
-		if e := db.ends["a0"]; e.Seq != 8+lostJump || e.Content != "some of it" {
+		if e := db.end("a0"); e.Seq != 8+lostJump || e.Content != "some of it" {
 			t.Errorf("seq %d, %q", e.Seq, e.Content)
 		}
 	})
