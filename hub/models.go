@@ -131,8 +131,38 @@ func (h *Hub) list(ctx context.Context, name string, v Vendor) ([]Model, error) 
 		if err != nil {
 			h.log.Warn("list models", "provider", name, "err", err)
 		}
-		return models, modelsFor, err
+		return kept(models), modelsFor, err
 	})
+}
+
+// What is kept of a provider's list, which is whatever a server says that a user
+// names.
+const (
+	keptMax = 5000
+	nameMax = 200 // bytes of a model's id or name
+)
+
+// kept is a list without models that cannot be asked and what is too long. It
+// holds on to nothing of what it was read from.
+func kept(models []Model) []Model {
+	if models == nil {
+		return nil
+	}
+	out := make([]Model, 0, min(len(models), keptMax))
+	for _, m := range models {
+		if len(out) == keptMax {
+			break
+		}
+		if len(m.ID) > nameMax {
+			continue
+		}
+		if len(m.Name) > nameMax {
+			m.Name = ""
+		}
+		m.ID, m.Name = strings.Clone(m.ID), strings.Clone(m.Name)
+		out = append(out, m)
+	}
+	return out
 }
 
 // ModelList is what a user can ask, and the providers that could not be listed.

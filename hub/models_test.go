@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -48,6 +50,23 @@ func TestModelsAreListedWhateverFails(t *testing.T) {
 		pause(t.Context(), 2*partFor)
 		list("while it stays down", t.Context(), 1)
 	})
+}
+
+// TestListsAreBounded holds that a server which lists whatever it likes is not
+// remembered with all of it.
+func TestListsAreBounded(t *testing.T) {
+	long := strings.Repeat("x", nameMax+1)
+	models := []Model{{ID: long}, {ID: "m", Name: long}}
+	for n := range 2 * keptMax {
+		models = append(models, Model{ID: strconv.Itoa(n), Name: "n"})
+	}
+	got := kept(models)
+	if len(got) != keptMax || got[0].ID != "m" || got[0].Name != "" || got[1] != (Model{ID: "0", Name: "n"}) {
+		t.Errorf("kept %d models, the first %+v", len(got), got[:2])
+	}
+	if got := kept(nil); got != nil {
+		t.Errorf("of none: %v", got)
+	}
 }
 
 // TestRepeatedAskNeedsNoModel asks again, by the same id, what was asked when

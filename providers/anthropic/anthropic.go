@@ -76,7 +76,7 @@ func (p *Provider) Models(ctx context.Context) ([]hub.Model, error) {
 		}
 		list = append(list, models(page)...)
 		last, more := beside.Text("last_id"), beside.Bool("has_more")
-		if more == nil || !*more || last == "" || last == after {
+		if more == nil || !*more || last == "" || last == after || len(list) >= wire.ListMax {
 			return list, nil
 		}
 		after = last

@@ -73,7 +73,7 @@ func (p *Provider) Models(ctx context.Context) ([]hub.Model, error) {
 		}
 		list = append(list, models(page)...)
 		next := beside.Text("nextPageToken")
-		if next == "" || next == token {
+		if next == "" || next == token || len(list) >= wire.ListMax {
 			return list, nil
 		}
 		token = next

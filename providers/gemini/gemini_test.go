@@ -2,7 +2,11 @@ package gemini
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -30,6 +34,19 @@ func TestModels(t *testing.T) {
 	providertest.Models(t, fake.Gemini, open, func(id string) hub.Model {
 		return hub.Model{ID: id, Name: "Gemini " + id, Context: 1048576, Reasoning: true}
 	})
+}
+
+// TestEndlessListOfModels has a server that always has one page more.
+func TestEndlessListOfModels(t *testing.T) {
+	var pages atomic.Int64
+	page := strings.Repeat(`{"name":"models/m","supportedGenerationMethods":["generateContent"]},`, wire.ListMax)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, `{"nextPageToken":"%d","models":[%s{}]}`, pages.Add(1), page)
+	}))
+	defer srv.Close()
+	if list, err := open(wire.Options{BaseURL: srv.URL}).Models(t.Context()); err != nil || len(list) != wire.ListMax || pages.Load() != 1 {
+		t.Errorf("%d models of %d pages, %v", len(list), pages.Load(), err)
+	}
 }
 
 func decode(in string) (text string, finish hub.Reason, err error) {

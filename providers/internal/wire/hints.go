@@ -16,9 +16,17 @@ import (
 // a type that it should not have is as if it were absent.
 type Hints map[string]any
 
+// ListMax is how many models of a provider are read. A list is whatever a server
+// says that a user names.
+const ListMax = 5000
+
+// reading lets few lists be taken apart at a time: that takes many times the
+// memory that the list has bytes.
+var reading = make(chan struct{}, 2)
+
 // Entries finds the models in a server's list: the value of the first of the keys
 // that has some, or the whole answer if that is a list. A model that is only named
-// has an id alone; what is neither is left out.
+// has an id alone; what is neither is left out, and so is what is more than ListMax.
 func Entries(raw []byte, keys ...string) ([]Hints, error) {
 	var whole any
 	if err := json.Unmarshal(raw, &whole); err != nil {
@@ -38,7 +46,7 @@ func Entries(raw []byte, keys ...string) ([]Hints, error) {
 		}
 	}
 	var out []Hints
-	for _, entry := range list {
+	for _, entry := range list[:min(len(list), ListMax)] {
 		switch e := entry.(type) {
 		case string:
 			out = append(out, Hints{"id": e})
@@ -130,6 +138,12 @@ func (c *Client) List(ctx context.Context, path string, header http.Header, keys
 	var raw json.RawMessage
 	if err := c.JSON(ctx, http.MethodGet, path, header, nil, &raw); err != nil {
 		return nil, nil, err
+	}
+	select {
+	case reading <- struct{}{}:
+		defer func() { <-reading }()
+	case <-ctx.Done():
+		return nil, nil, c.asked(path, Fail(hub.CodeProviderTimeout, ctx.Err()))
 	}
 	if list, err = Entries(raw, keys...); err != nil {
 		return nil, nil, c.asked(path, err)
