@@ -119,7 +119,15 @@ const BaseURLRule = "a URL such as https://api.example.org/v1, without a name, p
 // provider see it: nothing secret may be in it.
 func ValidBaseURL(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
+	if err != nil {
+		return false
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return false
+		}
+	}
+	return (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
 		u.User == nil && u.RawQuery == "" && !u.ForceQuery && !strings.Contains(s, "#")
 }
 

@@ -194,10 +194,29 @@ func (c *Client) json(ctx context.Context, method, path string, header http.Head
 		return err
 	}
 	defer res.Body.Close()
-	if err := json.NewDecoder(io.LimitReader(res.Body, eventMax)).Decode(answer); err != nil {
+	var raw json.RawMessage
+	if err := json.NewDecoder(io.LimitReader(res.Body, eventMax)).Decode(&raw); err != nil {
+		return Fail(hub.CodeProviderError, fmt.Errorf("malformed answer: %w", err))
+	}
+	if n := parts(raw); n > partsMax {
+		return Fail(hub.CodeProviderError, fmt.Errorf("an answer of %d parts is too long", n))
+	}
+	if err := json.Unmarshal(raw, answer); err != nil {
 		return Fail(hub.CodeProviderError, fmt.Errorf("malformed answer: %w", err))
 	}
 	return nil
+}
+
+// partsMax bounds what JSON is taken apart into: a few megabytes of tiny objects
+// would take a hundred times their size.
+const partsMax = 250_000
+
+// parts is how many values JSON has at most.
+func parts(raw []byte) (n int) {
+	for _, sign := range []string{",", "{", "["} {
+		n += bytes.Count(raw, []byte(sign))
+	}
+	return n
 }
 
 // keyMin is the least length of an API key that is a secret, in bytes. Servers

@@ -114,3 +114,19 @@ func TestAnswersHoldNothingAfterTheirEnd(t *testing.T) {
 		t.Errorf("a header of a megabyte: %v", err)
 	}
 }
+
+// TestListsOfTinyObjectsAreRefused holds that a list which would take many times
+// its size is not taken apart.
+func TestListsOfTinyObjectsAreRefused(t *testing.T) {
+	entry := `{"id":"a"}`
+	for n, want := range map[int]int{1000: 1000, 2 * ListMax: ListMax, partsMax: 0} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(`{"data":[` + strings.Repeat(entry+",", n-1) + entry + `]}`))
+		}))
+		list, _, err := NewClient(Options{BaseURL: srv.URL}).List(t.Context(), "/models", http.Header{}, "data")
+		if len(list) != want || (err == nil) != (want > 0) {
+			t.Errorf("of %d models %d are read, %v", n, len(list), err)
+		}
+		srv.Close()
+	}
+}
