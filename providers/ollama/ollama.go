@@ -141,22 +141,28 @@ func (p *Provider) Models(ctx context.Context) ([]hub.Model, error) {
 		return nil, err
 	}
 	list = slices.DeleteFunc(list, func(m wire.Hints) bool { return nameOf(m) == "" })
-	shown := make([]wire.Hints, len(list))
+	models, chats := make([]hub.Model, len(list)), make([]bool, len(list))
 	var loaded []wire.Hints
+	known := make(chan struct{}) // closed once that is
 	turn := make(chan struct{}, 8)
 	var wg sync.WaitGroup
-	wg.Go(func() { loaded, _ = p.loaded(ctx) }) // older servers do not say
-	for i, m := range list {
+	wg.Go(func() {
+		defer close(known)
+		loaded, _ = p.loaded(ctx) // older servers do not say
+	})
+	for i, entry := range list {
 		wg.Go(func() {
 			turn <- struct{}{}
 			defer func() { <-turn }()
-			shown[i] = p.show(ctx, nameOf(m))
+			shown := p.show(ctx, nameOf(entry)) // may be large, and is not kept
+			<-known
+			models[i], chats[i] = model(nameOf(entry), shown, find(loaded, nameOf(entry)))
 		})
 	}
 	wg.Wait()
 	out := []hub.Model{}
-	for i, entry := range list {
-		if m, chat := model(nameOf(entry), shown[i], find(loaded, nameOf(entry))); chat {
+	for i, m := range models {
+		if chats[i] {
 			out = append(out, m)
 		}
 	}
