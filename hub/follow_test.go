@@ -24,11 +24,16 @@ func (s *testSink) End() { close(s.done) }
 
 // follow has a viewer write until ctx ends, the stream does, or write refuses.
 func follow(ctx context.Context, v *Viewer, write func(batch []byte) error) {
+	watch(ctx, v, write)
+	v.Close()
+}
+
+// watch is follow without leaving.
+func watch(ctx context.Context, v *Viewer, write func(batch []byte) error) {
 	s := &testSink{write: write, done: make(chan struct{})}
 	v.Start(s)
 	select {
 	case <-s.done:
 	case <-ctx.Done():
 	}
-	v.Close()
 }

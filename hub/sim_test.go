@@ -666,7 +666,11 @@ func (s *sim) watch(ctx context.Context, name string, id MessageID) *simViewer {
 				v.end = true
 			}
 			if err == nil {
-				follow(one, x, v.Write) // until it moves on, or the replica dies
+				watch(one, x, v.Write) // until it moves on, or the replica dies
+				// It leaves at a moment of its own: at that of the read that brought it
+				// what it was shown, what is read next would be Go's scheduler's choice.
+				pause(one, s.takes(time.Millisecond, "leave", name, id))
+				x.Close()
 			}
 		}
 		stop()
