@@ -143,6 +143,48 @@ func TestJournalTakesNothingOfAFencedOwner(t *testing.T) {
 	}
 }
 
+// TestAJournalRowStaysForTheAnswersThatAreClaimedLater has a replica die with more
+// answers than are claimed at once.
+func TestAJournalRowStaysForTheAnswersThatAreClaimedLater(t *testing.T) {
+	s := &suite{t: t, opt: databases["postgres"](t)}
+	s.opt.Shared = true
+	s.open()
+	defer func() { s.ok(s.r.Close()) }()
+	s.alice = s.user("alice")
+	const answers = 130
+	batch := make([]hub.JournalEntry, answers)
+	for i := range batch {
+		q := s.question("x")
+		q.Owner = "dead"
+		batch[i] = hub.JournalEntry{Stream: s.ask(q).Answer.ID, Epoch: 1, Seq: 1, Runs: []eventlog.Run{{Text: "text"}}}
+	}
+	s.ok(s.r.Append(t.Context(), batch))
+	s.ok(s.r.Close())
+	s.open()
+	s.ok(s.r.Renew(t.Context(), "next", time.Minute, nil))
+	settled := 0
+	for settled < answers {
+		orphans, err := s.r.ClaimOrphans(t.Context(), "next", 0)
+		s.ok(err)
+		if len(orphans) == 0 {
+			t.Fatalf("%d of %d are claimed", settled, answers)
+		}
+		for _, o := range orphans {
+			if o.Content != "text" {
+				t.Fatalf("after %d that have ended, the journal has %q of another", settled, o.Content)
+			}
+		}
+		for _, o := range orphans {
+			s.end(hub.Asked{Session: hub.Session{ID: o.Message.SessionID}, Answer: o.Message}, o.Content)
+			settled++
+		}
+	}
+	s.ok(s.r.Append(t.Context(), nil))
+	if n, err := s.r.JournalRows(t.Context()); err != nil || n != 0 {
+		t.Errorf("%d rows are left, %v", n, err)
+	}
+}
+
 func TestReplicasTellWhatTheirAnswersHaveUsed(t *testing.T) {
 	s := &suite{t: t, opt: databases["postgres"](t)}
 	s.opt.Shared = true

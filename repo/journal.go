@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -225,15 +226,22 @@ func (r *Repo) readJournal(ctx context.Context, tx bun.Tx, orphans map[hub.Messa
 	if err := tx.NewSelect().Model(&rows).Order("id").Scan(ctx); err != nil {
 		return err
 	}
+	entries, damaged := make([][]journalEntry, len(rows)), make([]error, len(rows))
+	for i, row := range rows {
+		entries[i], damaged[i] = decodeJournal(row.Entries)
+	}
+	others, err := r.unclaimed(ctx, tx, entries, orphans)
+	if err != nil {
+		return err
+	}
 	type text struct{ content, reasoning strings.Builder }
 	texts := map[hub.MessageID]*text{}
 	var drop []int64
-	for _, row := range rows {
-		entries, damaged := decodeJournal(row.Entries)
+	for i, row := range rows {
 		needed := r.journal.holds(row.ID)
-		if damaged != nil {
+		if err := damaged[i]; err != nil {
 			if _, known := r.damaged.LoadOrStore(row.ID, true); !known {
-				r.log.Error("read the journal: what one row has cannot be read", "row", row.ID, "err", damaged)
+				r.log.Error("read the journal: what one row has cannot be read", "row", row.ID, "err", err)
 			}
 			for id, o := range orphans { // it may be any of theirs
 				o.Lost = true
@@ -243,13 +251,15 @@ func (r *Repo) readJournal(ctx context.Context, tx bun.Tx, orphans map[hub.Messa
 				}
 			}
 		}
-		for _, e := range entries {
+		shared := slices.ContainsFunc(entries[i], func(e journalEntry) bool { return others[e.Stream] })
+		for _, e := range entries[i] {
 			o := orphans[e.Stream]
 			if o == nil {
 				continue
 			}
-			needed = true
-			r.journal.hold(row.ID, e.Stream)
+			if needed = true; !shared { // else it is not deleted when these have ended
+				r.journal.hold(row.ID, e.Stream)
+			}
 			if e.Seq <= o.Seq { // appended twice
 				continue
 			}
@@ -280,8 +290,38 @@ func (r *Repo) readJournal(ctx context.Context, tx bun.Tx, orphans map[hub.Messa
 	return deleteJournal(ctx, tx, drop)
 }
 
-// ledger knows which streams need which rows of the journal.
-type ledger struct {
+// unclaimed returns the streaming answers that are not among the orphans and that
+// rows of theirs tell of too: whoever claims those needs the rows.
+func (r *Repo) unclaimed(ctx context.Context, tx bun.Tx, rows [][]journalEntry, orphans map[hub.MessageID]*hub.Orphan) (map[hub.MessageID]bool, error) {
+	out := map[hub.MessageID]bool{}
+	if !r.shared { // all were claimed
+		return out, nil
+	}
+	for _, entries := range rows {
+		if !slices.ContainsFunc(entries, func(e journalEntry) bool { return orphans[e.Stream] != nil }) {
+			continue
+		}
+		for _, e := range entries {
+			if _, ok := hub.ParseID(string(e.Stream)); ok && orphans[e.Stream] == nil {
+				out[e.Stream] = false
+			}
+		}
+	}
+	for part := range slices.Chunk(slices.Collect(maps.Keys(out)), rowsMax) {
+		var ids []hub.MessageID
+		err := tx.NewSelect().Model((*messageRow)(nil)).Column("id").Where("id IN (?) AND status = ?", bun.List(part), hub.StatusStreaming).Scan(ctx, &ids)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range ids {
+			out[id] = true
+		}
+	}
+	return out, nil
+}
+
+// rowNeeds knows which streams need which rows of the journal.
+type rowNeeds struct {
 	mu    *sync.Mutex
 	rows  map[hub.MessageID][]int64
 	needs map[int64]int // how many streams need a row
@@ -290,15 +330,15 @@ type ledger struct {
 	swept time.Time                   // when ended was
 }
 
-func newLedger() ledger {
-	return ledger{
+func newRowNeeds() rowNeeds {
+	return rowNeeds{
 		mu: new(sync.Mutex), rows: map[hub.MessageID][]int64{}, needs: map[int64]int{}, free: map[int64]struct{}{},
 		ended: map[hub.MessageID]time.Time{},
 	}
 }
 
 // hold says that the streams need the row.
-func (l *ledger) hold(row int64, ids ...hub.MessageID) {
+func (l *rowNeeds) hold(row int64, ids ...hub.MessageID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	needs := l.needs[row]
@@ -321,14 +361,14 @@ func (l *ledger) hold(row int64, ids ...hub.MessageID) {
 }
 
 // holds says whether any stream needs the row.
-func (l *ledger) holds(row int64) bool {
+func (l *rowNeeds) holds(row int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.needs[row] > 0
 }
 
 // freed returns the rows that nobody needs, counting out the stream id.
-func (l *ledger) freed(id hub.MessageID) []int64 {
+func (l *rowNeeds) freed(id hub.MessageID) []int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var out []int64
@@ -345,7 +385,7 @@ func (l *ledger) freed(id hub.MessageID) []int64 {
 
 // release says that the stream, if id names one, needs no rows any more, and
 // that those in dropped have been deleted.
-func (l *ledger) release(id hub.MessageID, dropped []int64) {
+func (l *rowNeeds) release(id hub.MessageID, dropped []int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, row := range l.rows[id] {
@@ -378,7 +418,7 @@ const endedFor = time.Minute
 
 // forget says that another process needs the stream's rows, and this one does
 // not delete them.
-func (l *ledger) forget(id hub.MessageID) {
+func (l *rowNeeds) forget(id hub.MessageID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, row := range l.rows[id] {

@@ -45,7 +45,7 @@ type Repo struct {
 	guard     *guard  // nil on SQLite
 	former    *former
 	folder    *os.File
-	journal   ledger
+	journal   rowNeeds
 	endpoints endpointCache
 	bound     boundStatements
 	shared    bool
@@ -62,7 +62,7 @@ func Open(ctx context.Context, opt Options) (r *Repo, err error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.Default()
 	}
-	r = &Repo{log: opt.Logger, journal: newLedger(), shared: opt.Shared}
+	r = &Repo{log: opt.Logger, journal: newRowNeeds(), shared: opt.Shared}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.Close())
