@@ -278,6 +278,13 @@ func (h *Hub) feed(key Topic) *feed {
 	return f
 }
 
+// feedOf returns a topic's feed, nil if there is none.
+func (h *Hub) feedOf(key Topic) *feed {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.feeds[key]
+}
+
 // forget drops a feed that nobody and nothing is in. The caller holds h.mu and
 // the feed's lock.
 func (h *Hub) forget(f *feed) {
@@ -290,10 +297,7 @@ func (h *Hub) forget(f *feed) {
 // publish adds a change to a feed, if anyone is in it, on all replicas.
 func (h *Hub) publish(key Topic, e entry) {
 	h.peers.tell(key, kindChange, changeNote{Version: e.version, Event: e.event})
-	h.mu.Lock()
-	f := h.feeds[key]
-	h.mu.Unlock()
-	if f != nil {
+	if f := h.feedOf(key); f != nil {
 		f.publish(e)
 	}
 }

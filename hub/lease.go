@@ -67,14 +67,8 @@ func (sh *sharing) renew(ctx context.Context) error {
 // keepLease renews the lease, drops what is no longer owned, and obeys stored
 // stops.
 func (sh *sharing) keepLease(ctx context.Context) {
-	t := time.NewTicker(sh.ttl / 6)
-	defer t.Stop()
-	for failed := false; ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
+	failed := false
+	every(ctx, sh.ttl/6, func(time.Time) {
 		err := guarded(sh.hub.log, "keeping the lease", func() error {
 			if err := sh.renew(ctx); err != nil {
 				return err
@@ -87,19 +81,12 @@ func (sh *sharing) keepLease(ctx context.Context) {
 			sh.hub.log.Info("the lease is held again")
 		}
 		failed = err != nil
-	}
+	})
 }
 
 // reap settles the answers of those who have died.
 func (sh *sharing) reap(ctx context.Context) {
-	t := time.NewTicker(sh.ttl / 6)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
+	every(ctx, sh.ttl/6, func(time.Time) {
 		err := guarded(sh.hub.log, "settling", func() error {
 			if err := sh.hub.disownDoubtful(ctx); err != nil || !sh.mayReap() {
 				return err
@@ -113,7 +100,7 @@ func (sh *sharing) reap(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			sh.hub.log.Warn("settle the answers of dead owners", "err", err)
 		}
-	}
+	})
 }
 
 // mayReap says whether the lease is held, and has been for so long that everyone

@@ -8,9 +8,9 @@ import (
 // A ledger is where a [committer] puts what streams say before anyone sees it, so
 // that it outlives the process. There are two: the database's journal where one
 // process is alone ([journalLedger]), and the logs that replicas share, backed by
-// checkpoints in the database since they may be lost ([sharedLedger]). Its methods
-// may be called from several goroutines, but ship and keep each from one at a time
-// for one stream.
+// checkpoints in the database since they may be lost ([sharedLedger]). keep is called
+// by one goroutine at a time; so is ship, but that the streams which it has refused
+// are tried again meanwhile by another.
 type ledger interface {
 	// begin returns what is to begin the log of an answer, nil if nothing is to.
 	begin(asked Asked) (head []byte)

@@ -68,16 +68,9 @@ func (a alone) start(ctx context.Context) error {
 
 // settle settles now and then what may be stored and does not run.
 func (a alone) settle(ctx context.Context) {
-	t := time.NewTicker(settleEach)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-			a.hub.guard("settling", func() { a.hub.settleDoubtful(ctx) })
-		}
-	}
+	every(ctx, settleEach, func(time.Time) {
+		a.hub.guard("settling", func() { a.hub.settleDoubtful(ctx) })
+	})
 }
 
 func (alone) leave()                                     {}

@@ -265,16 +265,9 @@ func (f *feed) cutOff(l *liveLog) {
 
 // watchSilence has feeds read whose streams have been silent.
 func (sh *sharing) watchSilence(ctx context.Context) {
-	t := time.NewTicker(time.Second)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-t.C:
-			sh.hub.guard("watching streams elsewhere", func() { sh.syncStale(now) })
-		}
-	}
+	every(ctx, time.Second, func(now time.Time) {
+		sh.hub.guard("watching streams elsewhere", func() { sh.syncStale(now) })
+	})
 }
 
 // syncStale reads for feeds whose last sync failed, and for those with a

@@ -43,7 +43,7 @@ func (l *sharedLedger) rest() time.Duration { return 800 * time.Microsecond }
 
 // ship is ledger's. A log that is lost is opened once more with all that its stream
 // has.
-func (l *sharedLedger) ship(ctx context.Context, chunks []*chunk, chunksOf func(*stream) []*chunk) (refused map[*stream]error, lostSome bool, err error) {
+func (l *sharedLedger) ship(ctx context.Context, chunks []*chunk, chunksOf func(*stream) []*chunk) (refused map[*stream]error, lost bool, err error) {
 	if chunksOf == nil {
 		chunksOf = func(st *stream) (of []*chunk) {
 			for _, k := range chunks {
@@ -86,8 +86,8 @@ func (l *sharedLedger) ship(ctx context.Context, chunks []*chunk, chunksOf func(
 			Payload: eventlog.Batch{Stream: string(st.id), Epoch: st.epoch, From: k.from, Deltas: k.deltas}.Encode(),
 		})
 	}
-	// take notes how the batches ended, and returns the streams whose logs are lost.
-	take := func(errs []error) (lost []*stream) {
+	// take notes how the batches ended, and returns the streams whose logs are gone.
+	take := func(errs []error) (gone []*stream) {
 		for i, st := range sent {
 			switch err := errs[i]; {
 			case err == nil:
@@ -95,27 +95,26 @@ func (l *sharedLedger) ship(ctx context.Context, chunks []*chunk, chunksOf func(
 				st.fence()
 			case !errors.Is(err, ErrLogLost):
 				refuse(st, err)
-			case !slices.Contains(lost, st):
-				lost = append(lost, st)
+			case !slices.Contains(gone, st):
+				gone = append(gone, st)
 			}
 		}
-		return lost
+		return gone
 	}
 	errs, err := l.bus.Ship(ctx, batches)
 	if err != nil {
 		return nil, false, err
 	}
-	lost := take(errs)
-	if len(lost) == 0 {
-		return refused, lostSome, nil
+	gone := take(errs)
+	if len(gone) == 0 {
+		return refused, false, nil
 	}
-	lostSome = true
 	epochs, err := l.owned(ctx)
 	if err != nil {
 		err = fmt.Errorf("confirm what is owned: %w", err)
 	}
 	batches, sent = batches[:0], sent[:0]
-	for _, st := range lost {
+	for _, st := range gone {
 		switch {
 		case err != nil:
 			refuse(st, err)
@@ -126,7 +125,7 @@ func (l *sharedLedger) ship(ctx context.Context, chunks []*chunk, chunksOf func(
 		}
 	}
 	if len(batches) == 0 {
-		return refused, lostSome, nil
+		return refused, true, nil
 	}
 	errs, err = l.bus.Ship(ctx, batches)
 	if err != nil {

@@ -206,10 +206,7 @@ func (sh *sharing) Joined(t Topic) {
 		sh.hub.tellRevoked(nil)
 		return
 	}
-	sh.hub.mu.Lock()
-	f := sh.hub.feeds[t]
-	sh.hub.mu.Unlock()
-	if f != nil {
+	if f := sh.hub.feedOf(t); f != nil {
 		sh.sync(f)
 	}
 }
@@ -234,9 +231,7 @@ func (sh *sharing) Receive(t Topic, payload []byte) {
 		sh.hub.guard("message from the bus", func() { sh.control(payload) })
 		return
 	}
-	sh.hub.mu.Lock()
-	f := sh.hub.feeds[t]
-	sh.hub.mu.Unlock()
+	f := sh.hub.feedOf(t)
 	if f == nil {
 		return
 	}
@@ -345,10 +340,7 @@ func (sh *sharing) behind() bool { return true }
 
 // text is peers'.
 func (sh *sharing) text(ctx context.Context, m *Message) {
-	sh.hub.mu.Lock()
-	f := sh.hub.feeds[Topic{Session: m.SessionID}]
-	sh.hub.mu.Unlock()
-	if f != nil {
+	if f := sh.hub.feedOf(Topic{Session: m.SessionID}); f != nil {
 		f.mu.Lock()
 		l := f.streams[m.ID]
 		if l != nil && l.remote && !l.Ended() && f.joined {

@@ -17,25 +17,18 @@ const (
 // event costs a viewer one request, and forgets logs whose time is over. Nothing
 // of that waits for a database that does not answer.
 func (h *Hub) tick(ctx context.Context) {
-	t := time.NewTicker(tickEvery)
-	defer t.Stop()
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	idle := make(chan struct{}, 1) // holds one while the database is not asked
 	idle <- struct{}{}
-	for n := 1; ; n++ {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		now := time.Now()
+	n := 0
+	every(ctx, tickEvery, func(now time.Time) {
 		h.guard("tick", func() {
 			h.tellPresence(now)
 			h.forgetEnded(now)
 		})
-		if n%versionsEach != 0 {
-			continue
+		if n++; n%versionsEach != 0 {
+			return
 		}
 		select {
 		case <-idle:
@@ -44,6 +37,20 @@ func (h *Hub) tick(ctx context.Context) {
 				h.guard("telling versions", func() { h.tellVersions(ctx) })
 			})
 		default: // the database is slow
+		}
+	})
+}
+
+// every calls f again and again, until ctx ends.
+func every(ctx context.Context, d time.Duration, f func(now time.Time)) {
+	t := time.NewTicker(d)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-t.C:
+			f(now)
 		}
 	}
 }

@@ -62,39 +62,41 @@ func TestThrottleCountsWhatIsUnderWay(t *testing.T) {
 	}
 }
 
+// fail tries a key, and fails if it may try.
+func (t *throttle) fail(tb testing.TB, key string) error {
+	leave, err := t.enter(tb.Context(), key)
+	if err == nil {
+		leave(true)
+	}
+	return err
+}
+
 func TestThrottleForgets(t *testing.T) {
 	now := time.Unix(0, 0)
 	th := newThrottle(2*time.Second, 3, func() time.Time { return now })
-	try := func(key string) error {
-		leave, err := th.enter(t.Context(), key)
-		if err == nil {
-			leave(true)
-		}
-		return err
-	}
 	for range 3 {
-		if err := try("a"); err != nil {
+		if err := th.fail(t, "a"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	now = now.Add(time.Second)
 	var e *hub.Error
-	if err := try("a"); !errors.As(err, &e) || e.RetryAfter != time.Second {
+	if err := th.fail(t, "a"); !errors.As(err, &e) || e.RetryAfter != time.Second {
 		t.Errorf("a second later: %v, want a wait of another", err)
 	}
-	if err := try("b"); err != nil {
+	if err := th.fail(t, "b"); err != nil {
 		t.Errorf("another key: %v", err)
 	}
 	now = now.Add(time.Second)
-	if err := try("a"); err != nil {
+	if err := th.fail(t, "a"); err != nil {
 		t.Errorf("when one is forgotten: %v", err)
 	}
-	if err := try("a"); hub.CodeOf(err) != hub.CodeRateLimited {
+	if err := th.fail(t, "a"); hub.CodeOf(err) != hub.CodeRateLimited {
 		t.Errorf("and no more: %v", err)
 	}
 	now = now.Add(time.Hour)
 	for range throttleMax + 10 {
-		if err := try(hub.NewID()); err != nil {
+		if err := th.fail(t, hub.NewID()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -107,24 +109,17 @@ func TestThrottleForgets(t *testing.T) {
 // has failed often by trying many others.
 func TestThrottleRemembersWhoFailedMost(t *testing.T) {
 	th := newThrottle(time.Hour, 3, func() time.Time { return time.Unix(0, 0) })
-	try := func(key string) error {
-		leave, err := th.enter(t.Context(), key)
-		if err == nil {
-			leave(true)
-		}
-		return err
-	}
 	for range 3 {
-		if err := try("ann"); err != nil {
+		if err := th.fail(t, "ann"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for range 3 * throttleMax {
-		if err := try(hub.NewID()); err != nil {
+		if err := th.fail(t, hub.NewID()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := try("ann"); hub.CodeOf(err) != hub.CodeRateLimited {
+	if err := th.fail(t, "ann"); hub.CodeOf(err) != hub.CodeRateLimited {
 		t.Errorf("after many others: %v", err)
 	}
 	if n := len(th.keys); n > throttleMax {
