@@ -124,6 +124,7 @@ func TestASilentJournalDelaysTokensByASecondAtMost(t *testing.T) {
 		}
 		j.answer <- nil // it is back: all that was shown is shipped, once
 		j.answer <- nil
+		synctest.Wait() // until the committer knows that it is back
 		st.push("d", false)
 		if got := st.shown(); got != "abc" {
 			t.Errorf("shown %q before the journal has the last", got)
