@@ -137,10 +137,10 @@ func (h *Hub) storedQuestion(ctx context.Context, user UserID, q Question, fresh
 
 // choose settles which model is asked, and checks that it can answer.
 func (h *Hub) choose(ctx context.Context, user UserID, sq *StoredQuestion) (v Vendor, err error) {
-	if sq.Model, err = h.resolveModel(ctx, user, sq.Model); err != nil {
+	if sq.Model, err = h.catalogue.resolveModel(ctx, user, sq.Model); err != nil {
 		return v, err
 	}
-	if v, _, err = h.providerOf(ctx, user, "model", sq.Model); err != nil {
+	if v, _, err = h.catalogue.providerOf(ctx, user, "model", sq.Model); err != nil {
 		return v, err
 	}
 	return v, h.canSee(ctx, user, v, *sq)
@@ -155,7 +155,7 @@ func (h *Hub) canSee(ctx context.Context, user UserID, v Vendor, sq StoredQuesti
 	if err != nil || !slices.ContainsFunc(files, File.IsImage) {
 		return err
 	}
-	if m := h.modelOf(ctx, v, sq.Model); m.Vision != nil && !*m.Vision {
+	if m := h.catalogue.modelOf(ctx, v, sq.Model); m.Vision != nil && !*m.Vision {
 		err = &Error{Code: CodeNoVision, Field: "attachments", Msg: "the model " + sq.Model + " cannot see images: choose another one, or remove the image"}
 	}
 	return err

@@ -28,7 +28,7 @@ func (d ownedDB) Session(ctx context.Context, user UserID, id SessionID) (Sessio
 func (s *sim) askDrip(t *testing.T, first ...Store) (SessionID, MessageID) {
 	t.Helper()
 	for i, r := range s.replicas {
-		r.hub.vendors, r.hub.store = Fixed{"sim": drip{}}, ownedDB{simDB{s.store, r}}
+		r.hub.catalogue.vendors, r.hub.store = Fixed{"sim": drip{}}, ownedDB{simDB{s.store, r}}
 		if i < len(first) { // the store of the first replica, which is asked
 			r.hub.store = first[i]
 		}

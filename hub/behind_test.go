@@ -49,7 +49,7 @@ func TestOneLogThatRefusesHoldsNobodyUp(t *testing.T) {
 		s := newSim(1)
 		s.bus.send = (*localClient).push
 		for _, r := range s.replicas {
-			r.hub.vendors = Fixed{"sim": drip{}}
+			r.hub.catalogue.vendors = Fixed{"sim": drip{}}
 			if err := r.hub.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}

@@ -27,25 +27,25 @@ type FailedList struct {
 // knows says whether a user may see where a provider is and what it says itself:
 // the admin of those that everyone may ask, and everyone of their own. All others
 // learn of a failure what it means for them.
-func (h *Hub) knows(ctx context.Context, user, owner UserID) bool {
+func (c *catalogue) knows(ctx context.Context, user, owner UserID) bool {
 	if owner != "" {
 		return owner == user
 	}
-	u, err := h.store.User(ctx, user)
+	u, err := c.store.User(ctx, user)
 	return err == nil && u.Role == RoleAdmin
 }
 
 // failure is what a user may see of a provider's error.
-func (h *Hub) failure(user UserID, v Vendor, err error) *Failure {
+func (c *catalogue) failure(user UserID, v Vendor, err error) *Failure {
 	var e *Error
 	if !errors.As(err, &e) {
 		return &Failure{Code: CodeProviderError, Detail: "The provider failed in an unexpected way."}
 	}
 	f := &Failure{Code: e.Code, Detail: clean(e.Msg), RetryAfter: int64((e.RetryAfter + time.Second - 1) / time.Second)}
 	if e.Said != "" {
-		ctx, cancel := context.WithTimeout(h.base, 2*time.Second)
+		ctx, cancel := context.WithTimeout(c.base, 2*time.Second)
 		defer cancel()
-		if h.knows(ctx, user, v.Owner) {
+		if c.knows(ctx, user, v.Owner) {
 			f.Detail += saidBefore + clean(e.Said)
 		}
 	}
@@ -53,7 +53,7 @@ func (h *Hub) failure(user UserID, v Vendor, err error) *Failure {
 }
 
 // listFailure is the same of a list that failed.
-func (h *Hub) listFailure(err error, knows bool) ListFailure {
+func listFailure(err error, knows bool) ListFailure {
 	var e *Error
 	if !errors.As(err, &e) {
 		return ListFailure{Code: CodeProviderError, Detail: "The provider failed in an unexpected way."}

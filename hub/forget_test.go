@@ -40,7 +40,7 @@ func TestForgottenStreamsAreHeldByNothing(t *testing.T) {
 					if db := (simDB{s.store, r}); replicas == 1 {
 						r.hub = New(db, db, nil, Options{Replica: r.name, Logger: slog.New(slog.DiscardHandler)})
 					}
-					r.hub.vendors = Fixed{"sim": burst{}}
+					r.hub.catalogue.vendors = Fixed{"sim": burst{}}
 					if err := r.hub.Start(t.Context()); err != nil {
 						t.Fatal(err)
 					}

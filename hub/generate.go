@@ -71,7 +71,7 @@ func (h *Hub) bill(st *stream, model string, end *AnswerEnd) {
 	whole := end.Reason.Status() == StatusComplete
 	ctx, cancel := context.WithTimeout(h.base, 2*time.Second)
 	defer cancel()
-	end.Usage = h.account(ctx, end.vendor, model, end.Usage, whole, st.input, output)
+	end.Usage = h.catalogue.account(ctx, end.vendor, model, end.Usage, whole, st.input, output)
 }
 
 // consume reads the provider's answer into the stream and says how it ended.
@@ -95,7 +95,7 @@ func (h *Hub) consume(st *stream, o order) (end AnswerEnd) {
 		end.Reason = ReasonInterrupted
 	case failed != nil && end.Reason == "":
 		h.log.Warn("answer failed", "message", st.id, "code", CodeOf(failed), "err", failed)
-		end.Reason, end.Error = ReasonError, h.failure(st.user, end.vendor, failed)
+		end.Reason, end.Error = ReasonError, h.catalogue.failure(st.user, end.vendor, failed)
 	case end.Reason == "":
 		end.Reason = ReasonError
 		end.Error = &Failure{Code: CodeProviderTruncated, Detail: "The answer broke off before its end."}
@@ -106,7 +106,7 @@ func (h *Hub) consume(st *stream, o order) (end AnswerEnd) {
 // read asks one model and pushes what it says into the stream.
 func (h *Hub) read(st *stream, o order, model string, v Vendor, end *AnswerEnd) error {
 	end.vendor = v
-	asked := h.modelOf(st.ctx, v, model)
+	asked := h.catalogue.modelOf(st.ctx, v, model)
 	held := textMax(asked) + h.opt.PromptImageBytes // until it is known
 	if err := h.prompts.enter(st.ctx, st.user, held); err != nil {
 		return err
@@ -119,7 +119,7 @@ func (h *Hub) read(st *stream, o order, model string, v Vendor, end *AnswerEnd) 
 	h.prompts.leave(st.user, held-p.size())
 	held = p.size()
 	end.Notices = append(end.Notices, notices...)
-	st.asks(estimatePrompt(p), h.price(st.ctx, v, model))
+	st.asks(estimatePrompt(p), h.catalogue.price(st.ctx, v, model))
 	wait := &waiting{hub: h, stream: st}
 	defer func() { end.Notices = append(end.Notices, wait.notices()...) }()
 	var thinking time.Time
@@ -171,19 +171,19 @@ func (h *Hub) fallBack(st *stream, o order, failed error, end *AnswerEnd) error 
 	if model == "" || model == o.model || CodeOf(failed) == CodeInternal || CodeOf(failed) == CodeUnavailable {
 		return failed
 	}
-	provider, _, err := h.providerOf(st.ctx, st.user, "fallback_model", model)
+	provider, _, err := h.catalogue.providerOf(st.ctx, st.user, "fallback_model", model)
 	if err != nil {
 		return failed
 	}
 	h.log.Warn("answer failed; asking the fallback model", "message", st.id, "code", CodeOf(failed), "err", failed)
 	first := end.vendor
 	*end = AnswerEnd{Model: model, Notices: []Notice{{
-		Code: NoticeFallback, Detail: fmt.Sprintf("%s did not answer (%s) %s was asked instead.", o.model, h.failure(st.user, first, failed).Detail, model),
+		Code: NoticeFallback, Detail: fmt.Sprintf("%s did not answer (%s) %s was asked instead.", o.model, h.catalogue.failure(st.user, first, failed).Detail, model),
 	}}}
 	if err := h.read(st, o, model, provider, end); err != nil {
 		if st.pristine() && st.ctx.Err() == nil { // the first failure is what the person should act on
 			end.Model, end.vendor = "", first
-			end.Notices = []Notice{{Code: NoticeFallbackFail, Detail: fmt.Sprintf("%s was asked instead, and failed, too: %s", model, h.failure(st.user, provider, err).Detail)}}
+			end.Notices = []Notice{{Code: NoticeFallbackFail, Detail: fmt.Sprintf("%s was asked instead, and failed, too: %s", model, h.catalogue.failure(st.user, provider, err).Detail)}}
 			return failed
 		}
 		return err

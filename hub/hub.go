@@ -48,16 +48,14 @@ var (
 
 // Hub owns the streams and feeds of one replica.
 type Hub struct {
-	store   Store
-	vendors Vendors
-	opt     Options
-	log     *slog.Logger
-	lists   listings
-	prices  priceCache
-	prompts *room
-	held    *room // by answers
-	commits *committer
-	flusher *flusher
+	store     Store
+	opt       Options
+	log       *slog.Logger
+	catalogue *catalogue
+	prompts   *room
+	held      *room // by answers
+	commits   *committer
+	flusher   *flusher
 
 	base   context.Context // of everything that outlives a request
 	cancel context.CancelCauseFunc
@@ -109,7 +107,7 @@ func New(store Store, journal Journal, vendors Vendors, opt Options) *Hub {
 		opt.Logger = slog.Default()
 	}
 	h := &Hub{
-		store: store, vendors: vendors, opt: opt, log: opt.Logger,
+		store: store, opt: opt, log: opt.Logger,
 		flusher: newFlusher(),
 		prompts: newRoom(promptsAll, promptsEach), held: newRoom(answersAll*opt.AnswerBytes, answersEach*opt.AnswerBytes), feeds: map[Topic]*feed{}, untold: map[*sub]bool{}, streams: map[MessageID]*stream{}, running: map[UserID]int{}, doubtful: map[MessageID]bool{}, idle: make(chan struct{}),
 	}
@@ -125,6 +123,7 @@ func New(store Store, journal Journal, vendors Vendors, opt Options) *Hub {
 	}
 	h.commits = newCommitter(to, opt.Logger)
 	h.base, h.cancel = context.WithCancelCause(context.Background())
+	h.catalogue = &catalogue{vendors: vendors, store: store, fallback: opt.DefaultModel, log: opt.Logger, base: h.base, loops: &h.loops}
 	return h
 }
 

@@ -19,7 +19,7 @@ func TestDailyLimitsCountWhatRunsAnywhere(t *testing.T) {
 				s.bus.send = (*localClient).push
 				s.store.prices = []ModelPrice{{Model: "sim/m", Price: Price{Input: 1, Output: 1}}}
 				for _, r := range s.replicas {
-					r.hub.vendors = Fixed{"sim": Vendor{Provider: drip{}}}
+					r.hub.catalogue.vendors = Fixed{"sim": Vendor{Provider: drip{}}}
 					limit(&r.hub.opt)
 					if err := r.hub.Start(t.Context()); err != nil {
 						t.Fatal(err)

@@ -32,7 +32,7 @@ func TestModelsAreListedWhateverFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newSim(1).replicas[0].hub
 		provider := &moody{}
-		h.vendors = Fixed{"x": provider}
+		h.catalogue.vendors = Fixed{"x": provider}
 		gone, hangUp := context.WithCancel(t.Context())
 		hangUp()
 		list := func(when string, ctx context.Context, failed int) {
@@ -77,7 +77,7 @@ func TestRepeatedAskNeedsNoModel(t *testing.T) {
 		s.bus.send = (*localClient).push
 		session, answer := s.askDrip(t)
 		at := s.replicas[0].hub
-		at.vendors = Fixed{"x": &moody{down: true}}
+		at.catalogue.vendors = Fixed{"x": &moody{down: true}}
 		question, text := MessageID("u0"), "q"
 		asked, err := at.Ask(t.Context(), "u", Question{SessionID: &session, MessageID: &question, AnswerID: &answer, Content: &text, ParentGiven: true})
 		if err != nil || !asked.Found {
@@ -122,7 +122,7 @@ func TestOneListIsOneForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newSim(1).replicas[0].hub
 		provider := &counted{gate: make(chan struct{})}
-		h.vendors = Fixed{"x": provider}
+		h.catalogue.vendors = Fixed{"x": provider}
 		for _, user := range []UserID{"ann", "bob", "cid"} {
 			go func() {
 				if got, err := h.Models(t.Context(), user); err != nil || len(got.Items) != 1 {
@@ -130,7 +130,7 @@ func TestOneListIsOneForAll(t *testing.T) {
 				}
 			}()
 			go func() {
-				if m := h.modelOf(t.Context(), Vendor{Provider: provider}, "x/m"); m.Context != 4096 {
+				if m := h.catalogue.modelOf(t.Context(), Vendor{Provider: provider}, "x/m"); m.Context != 4096 {
 					t.Errorf("%s: %+v", user, m)
 				}
 			}()
@@ -151,7 +151,7 @@ func TestUnansweredListDelaysNoQuestionForLong(t *testing.T) {
 		provider := &counted{gate: make(chan struct{})}
 		defer close(provider.gate)
 		began := time.Now()
-		if m := h.modelOf(t.Context(), Vendor{Provider: provider}, "x/m"); m.Context != 0 || time.Since(began) > describeFor {
+		if m := h.catalogue.modelOf(t.Context(), Vendor{Provider: provider}, "x/m"); m.Context != 0 || time.Since(began) > describeFor {
 			t.Errorf("%+v after %s", m, time.Since(began))
 		}
 	})

@@ -7,7 +7,7 @@ func (h *Hub) CreateSession(ctx context.Context, user UserID, d SessionDraft) (S
 	if d.ID == "" {
 		d.ID = SessionID(NewID())
 	}
-	if err := h.knownModel(ctx, user, "model", d.Model); err != nil {
+	if err := h.catalogue.knownModel(ctx, user, "model", d.Model); err != nil {
 		return Session{}, err
 	}
 	s, version, err := h.store.CreateSession(ctx, user, d)
@@ -36,7 +36,7 @@ func (h *Hub) SessionChanges(ctx context.Context, user UserID, after int64) (Ses
 // UpdateSession changes a conversation and tells everyone who follows it.
 func (h *Hub) UpdateSession(ctx context.Context, user UserID, id SessionID, p SessionPatch) (Session, error) {
 	if p.Model != nil {
-		if err := h.knownModel(ctx, user, "model", *p.Model); err != nil {
+		if err := h.catalogue.knownModel(ctx, user, "model", *p.Model); err != nil {
 			return Session{}, err
 		}
 	}

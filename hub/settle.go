@@ -133,11 +133,11 @@ func (h *Hub) billOrphan(ctx context.Context, o Orphan, end *AnswerEnd) error {
 			input += estimateMessage(m)
 		}
 	}
-	v, _, err := h.providerOf(ctx, o.User, "model", o.Message.Model)
+	v, _, err := h.catalogue.providerOf(ctx, o.User, "model", o.Message.Model)
 	if CodeOf(err) == CodeUnavailable {
 		return err // a provider that is gone has no price
 	}
-	end.Usage = h.account(ctx, v, o.Message.Model, nil, false, input, estimate(end.Content)+estimate(end.Reasoning))
+	end.Usage = h.catalogue.account(ctx, v, o.Message.Model, nil, false, input, estimate(end.Content)+estimate(end.Reasoning))
 	return nil
 }
 

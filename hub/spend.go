@@ -5,34 +5,6 @@ import (
 	"time"
 )
 
-// account completes what an answer used: what the provider did not report is
-// estimated, and all of it priced. An answer that failed before it began costs
-// nothing.
-func (h *Hub) account(ctx context.Context, v Vendor, model string, u *Usage, whole bool, input, output int64) *Usage {
-	switch {
-	case u == nil:
-		u = &Usage{InputTokens: input, OutputTokens: output, Estimated: true}
-	case !whole: // what came last was of a moment before the end
-		u.OutputTokens, u.Estimated = max(u.OutputTokens, output), true
-	}
-	u.complete(input, output)
-	u.bound()
-	if p := h.price(ctx, v, model); p != nil {
-		cost := p.Cost(*u)
-		u.Cost = &cost
-	}
-	return u
-}
-
-// price is the admin's, the one that ships, or the provider's own; nil if none is
-// known.
-func (h *Hub) price(ctx context.Context, v Vendor, model string) *Price {
-	if p := priceOf(h.customPrices(ctx), v, model); p != nil {
-		return p
-	}
-	return h.toldPrice(v, model)
-}
-
 // complete estimates what is reported as nothing, as some servers do for every
 // answer: no question is without a token, and no text.
 func (u *Usage) complete(input, output int64) {

@@ -36,7 +36,7 @@ func TestASuspendedOwnerShowsNothingPastTheEnd(t *testing.T) {
 				leases := &stuckLeases{Leases: s.replicas[0].hub.opt.Leases}
 				s.replicas[0].hub.opt.Leases = leases
 				for _, r := range s.replicas {
-					r.hub.vendors = Fixed{"sim": Vendor{Provider: drip{}}}
+					r.hub.catalogue.vendors = Fixed{"sim": Vendor{Provider: drip{}}}
 					if err := r.hub.Start(t.Context()); err != nil {
 						t.Fatal(err)
 					}

@@ -35,7 +35,7 @@ func (h *Hub) makeTitle(user UserID, o order) {
 	if model == "" {
 		return
 	}
-	provider, name, err := h.providerOf(ctx, user, "title model", model)
+	provider, name, err := h.catalogue.providerOf(ctx, user, "title model", model)
 	if err != nil {
 		h.log.Warn("make a title", "err", err)
 		return
@@ -46,7 +46,7 @@ func (h *Hub) makeTitle(user UserID, o order) {
 	}
 	room := titleTokens
 	p := Prompt{Model: name, Turns: []Turn{{Role: RoleOfUser, Content: titleText + question}}, MaxTokens: &room, ReasoningEffort: EffortOff}
-	if h.modelOf(ctx, provider, model).thoughtless() {
+	if h.catalogue.modelOf(ctx, provider, model).thoughtless() {
 		p.ReasoningEffort = ""
 	}
 	var text strings.Builder
@@ -70,7 +70,7 @@ func (h *Hub) makeTitle(user UserID, o order) {
 	if usage == nil && title == "" {
 		return
 	}
-	usage = h.account(ctx, provider, model, usage, whole, estimatePrompt(p), estimate(text.String()))
+	usage = h.catalogue.account(ctx, provider, model, usage, whole, estimatePrompt(p), estimate(text.String()))
 	s := Spending{ID: NewID(), User: user, Session: o.asked.Session.ID, Model: model, Usage: *usage, Title: true, At: time.Now().UTC()}
 	if err := h.store.RecordUsage(ctx, s); err != nil {
 		h.log.Warn("book a title", "err", err)
@@ -113,7 +113,7 @@ func (h *Hub) titleModel(ctx context.Context, user UserID, asked string) string 
 		return h.opt.TitleModel
 	}
 	provider, _, _ := strings.Cut(asked, "/")
-	v, _, err := h.providerOf(ctx, user, "model", asked)
+	v, _, err := h.catalogue.providerOf(ctx, user, "model", asked)
 	if err != nil {
 		return ""
 	}

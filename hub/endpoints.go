@@ -38,13 +38,13 @@ func (h *Hub) Endpoints(ctx context.Context, user UserID) ([]EndpointInfo, error
 	if err != nil {
 		return nil, err
 	}
-	providers, err := h.vendors.For(ctx, user)
+	providers, err := h.catalogue.vendors.For(ctx, user)
 	if err != nil {
 		return nil, err
 	}
 	names := slices.Sorted(maps.Keys(providers))
-	_, failed := h.listAll(ctx, names, providers)
-	shared := h.knows(ctx, user, "")
+	_, failed := h.catalogue.listAll(ctx, names, providers)
+	shared := h.catalogue.knows(ctx, user, "")
 	out := slices.Clone(h.opt.Builtin)
 	for _, e := range list {
 		info := EndpointInfo{Name: e.Name, Kind: e.Kind, BaseURL: e.BaseURL, Source: FromAdmin, HasKey: e.APIKey != ""}
@@ -63,7 +63,7 @@ func (h *Hub) Endpoints(ctx context.Context, user UserID) ([]EndpointInfo, error
 		if at < 0 || failed[at] == nil || own != (providers[e.Name].Owner != "") {
 			continue // the user's own of that name is asked instead
 		}
-		f := h.listFailure(failed[at], own || shared)
+		f := listFailure(failed[at], own || shared)
 		e.Error = &f
 	}
 	if out == nil {
@@ -129,51 +129,4 @@ func ValidBaseURL(s string) bool {
 	}
 	return (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
 		u.User == nil && u.RawQuery == "" && !u.ForceQuery && !strings.Contains(s, "#")
-}
-
-// UserSettings returns what the user has set for all of their sessions.
-func (h *Hub) UserSettings(ctx context.Context, user UserID) (UserSettings, error) {
-	return h.store.UserSettings(ctx, user)
-}
-
-// UpdateUserSettings changes it.
-func (h *Hub) UpdateUserSettings(ctx context.Context, user UserID, p UserSettingsPatch) (UserSettings, error) {
-	if p.FallbackModel != nil && *p.FallbackModel != "" {
-		if err := h.knownModel(ctx, user, "fallback_model", *p.FallbackModel); err != nil {
-			return UserSettings{}, err
-		}
-	}
-	return h.store.UpdateUserSettings(ctx, user, p)
-}
-
-// Usage sums up what was used.
-func (h *Hub) Usage(ctx context.Context, q UsageQuery) ([]UsageSum, error) {
-	return h.store.Usage(ctx, q)
-}
-
-// Prices is the table of prices: the admin's, then those that ship.
-func (h *Hub) Prices(ctx context.Context) ([]ModelPrice, error) {
-	custom, err := h.store.Prices(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return append(custom, shippedPrices()...), nil
-}
-
-// PutPrice sets the price of a model, or of all whose names begin so.
-func (h *Hub) PutPrice(ctx context.Context, p ModelPrice) error {
-	if p.Input < 0 || p.CachedInput < 0 || p.Output < 0 || p.Input > 1e6 || p.CachedInput > 1e6 || p.Output > 1e6 {
-		return Invalid("input", "and the other prices must be from 0 to 1000000 dollars for a million tokens")
-	}
-	p.Custom = true
-	err := h.store.PutPrice(ctx, p)
-	h.prices.forget()
-	return err
-}
-
-// DeletePrice goes back to what ships.
-func (h *Hub) DeletePrice(ctx context.Context, model string) error {
-	err := h.store.DeletePrice(ctx, model)
-	h.prices.forget()
-	return err
 }

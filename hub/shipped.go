@@ -97,39 +97,3 @@ func (m Model) thoughtless() bool {
 	_, ok := known(m.ID)
 	return (ok || m.Thoughtless) && !m.Reasoning
 }
-
-// shippedPrices is the table of prices as it ships.
-func shippedPrices() []ModelPrice {
-	out := []ModelPrice{}
-	for _, e := range catalog {
-		if e.Price != nil {
-			out = append(out, ModelPrice{Model: e.Name, Price: *e.Price})
-		}
-	}
-	return out
-}
-
-// priceOf finds a model's price: the admin's for its full name or the longest
-// beginning of its bare one, or what ships. It returns nil if there is none. What
-// ships is of the vendor's own address, and what the admin sets is of the vendors'
-// and of the providers that everyone may ask: a user's own endpoint may be called
-// like one of those, and its models like a vendor's.
-func priceOf(custom []ModelPrice, v Vendor, model string) *Price {
-	e, ok := knownAt(model, v)
-	var best *ModelPrice
-	for i, p := range custom {
-		if v.Owner == "" && strings.EqualFold(p.Model, model) {
-			return &custom[i].Price
-		}
-		if (v.Owner == "" || ok) && strings.HasPrefix(bareName(model), strings.ToLower(p.Model)) && (best == nil || len(p.Model) > len(best.Model)) {
-			best = &custom[i]
-		}
-	}
-	switch {
-	case best != nil:
-		return &best.Price
-	case ok:
-		return e.Price
-	}
-	return nil
-}

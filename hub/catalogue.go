@@ -1,0 +1,142 @@
+package hub
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// catalogue knows which models can be asked, what they can do and what they cost:
+// from what providers list, what the admin has set, and what ships. It is safe for
+// concurrent use.
+type catalogue struct {
+	vendors  Vendors
+	store    Store
+	fallback string // the model that is asked where none is chosen, "" for the first one listed
+	log      *slog.Logger
+	base     context.Context // of what is read for more than one
+	loops    *sync.WaitGroup // of the goroutines that read
+	lists    listings
+	prices   priceCache
+}
+
+// ModelList is what a user can ask, and the providers that could not be listed.
+type ModelList struct {
+	Items  []Model      `json:"items"`
+	Failed []FailedList `json:"failed"`
+}
+
+// Models lists what the user can ask, of all providers, the default model first.
+// Of a provider that does not answer it has what that said before.
+func (h *Hub) Models(ctx context.Context, user UserID) (ModelList, error) {
+	return h.catalogue.models(ctx, user)
+}
+
+func (c *catalogue) models(ctx context.Context, user UserID) (ModelList, error) {
+	out := ModelList{Items: []Model{}, Failed: []FailedList{}}
+	providers, err := c.vendors.For(ctx, user)
+	if err != nil {
+		return out, err
+	}
+	prices := c.customPrices(ctx)
+	names := slices.Sorted(maps.Keys(providers))
+	lists, failed := c.listAll(ctx, names, providers)
+	for i, name := range names {
+		v := providers[name]
+		if failed[i] != nil {
+			out.Failed = append(out.Failed, FailedList{Provider: name, Error: listFailure(failed[i], c.knows(ctx, user, v.Owner))})
+		}
+		for _, m := range lists[i] {
+			out.Items = append(out.Items, finished(m, name, v, prices))
+		}
+	}
+	if i := slices.IndexFunc(out.Items, func(m Model) bool { return m.ID == c.fallback }); i > 0 {
+		out.Items = slices.Concat(out.Items[i:i+1], out.Items[:i], out.Items[i+1:]) // clients take the first for the default
+	}
+	return out, nil
+}
+
+// finished is a model as it is told, of what its provider says of it.
+func finished(m Model, name string, v Vendor, prices []ModelPrice) Model {
+	m.ID, m.Provider = name+"/"+m.ID, name
+	if m.Name == strings.TrimPrefix(m.ID, name+"/") {
+		m.Name = baseName(m.Name)
+	}
+	m.complete(v)
+	if p := priceOf(prices, v, m.ID); p != nil {
+		m.Price = p
+	}
+	return m
+}
+
+// modelOf says what is known of a model that is about to be asked. What the catalog
+// does not know of its vendor's own, the provider is asked, by the first who needs
+// it; without an answer in time it is unknown.
+func (c *catalogue) modelOf(ctx context.Context, v Vendor, id string) Model {
+	ctx, cancel := context.WithTimeout(ctx, describeFor)
+	defer cancel()
+	provider, name, _ := strings.Cut(id, "/")
+	m := Model{ID: name}
+	if _, ok := knownAt(id, v); !ok {
+		if described := c.describe(ctx, v, name); described.ID != "" {
+			m = described
+		} else {
+			models, _ := c.list(ctx, provider, v) // why it failed, the list has logged
+			for _, listed := range models {
+				if listed.ID == name {
+					m = listed
+				}
+			}
+		}
+	}
+	return finished(m, provider, v, c.customPrices(ctx))
+}
+
+// knownModel checks that a model's provider is there. Whether the provider has
+// the model, the provider says.
+func (c *catalogue) knownModel(ctx context.Context, user UserID, field, id string) error {
+	if id == "" {
+		return nil
+	}
+	_, _, err := c.providerOf(ctx, user, field, id)
+	return err
+}
+
+// providerOf finds the provider of a model, and the model's name there.
+func (c *catalogue) providerOf(ctx context.Context, user UserID, field, id string) (Vendor, string, error) {
+	name, model, ok := strings.Cut(id, "/")
+	if !ok || model == "" {
+		return Vendor{}, "", Invalid(field, "must be provider/model")
+	}
+	providers, err := c.vendors.For(ctx, user)
+	if err != nil {
+		return Vendor{}, "", err
+	}
+	v, ok := providers[name]
+	if !ok {
+		return Vendor{}, "", Invalid(field, "names a provider that is not set up here")
+	}
+	return v, model, nil
+}
+
+// resolveModel returns the model to ask, the default one for "". Whether there is
+// such a one is not looked at.
+func (c *catalogue) resolveModel(ctx context.Context, user UserID, id string) (string, error) {
+	if id == "" {
+		id = c.fallback
+	}
+	if id != "" {
+		return id, nil
+	}
+	models, err := c.models(ctx, user)
+	if err != nil {
+		return "", err
+	}
+	if len(models.Items) == 0 {
+		return "", Invalid("model", "is required: no provider lists its models now")
+	}
+	return models.Items[0].ID, nil
+}
