@@ -8,64 +8,76 @@ import (
 	"unicode/utf8"
 )
 
+// asker is the way from a question to its stream. It is safe for concurrent use.
+type asker struct {
+	replica        string
+	filesPerPrompt int
+	store          Store
+	streams        *streams
+	catalogue      *catalogue
+	limits         *limits
+	prompts        *prompter
+	generator      *generator
+}
+
 // Ask stores a question and starts its answer, which goes on whatever becomes
 // of ctx; Attach follows it. The same ids again find the same answer.
 func (h *Hub) Ask(ctx context.Context, user UserID, q Question) (Asked, error) {
-	return h.ask(ctx, user, q, SessionID(NewID()), func(*feed, Asked) {})
+	return h.asker.ask(ctx, user, q, SessionID(NewID()), func(*feed, Asked) {})
 }
 
 // ask is Ask with the id that a session gets if one is opened. opened is called
 // when an answer begins, before its events are in its feed and under the feed's
 // lock.
-func (h *Hub) ask(ctx context.Context, user UserID, q Question, fresh SessionID, opened func(*feed, Asked)) (Asked, error) {
+func (a *asker) ask(ctx context.Context, user UserID, q Question, fresh SessionID, opened func(*feed, Asked)) (Asked, error) {
 	var st *stream
-	sq, err := h.storedQuestion(ctx, user, q, fresh)
+	sq, err := a.stored(ctx, user, q, fresh)
 	if err != nil {
 		return Asked{}, err
 	}
-	provider, refused := h.choose(ctx, user, &sq)
+	provider, refused := a.choose(ctx, user, &sq)
 	if refused == nil {
-		refused = h.withinLimit(ctx, user)
+		refused = a.limits.withinLimit(ctx, user)
 	}
 	if refused == nil {
-		refused = h.withinQuota(ctx, user, sq.size())
+		refused = a.limits.withinQuota(ctx, user, sq.size())
 	}
 	if refused == nil {
-		refused = h.admit(user)
+		refused = a.streams.admit(user)
 	}
 	if refused != nil {
 		// What was asked before is found all the same.
 		sq.FindOnly = true
-		if asked, err := h.store.Ask(ctx, sq); err != nil || asked.Found {
+		if asked, err := a.store.Ask(ctx, sq); err != nil || asked.Found {
 			return asked, err
 		}
 		return Asked{}, refused
 	}
 	defer func() { // a panic must not count for ever
 		if st == nil {
-			h.dismiss(user)
+			a.streams.dismiss(user)
 		}
 	}()
-	mine := h.reserve(sq.AnswerID)
+	mine := a.streams.reserve(sq.AnswerID)
 	// Once begun it is stored or not, whatever becomes of who asked.
 	write, cancel := context.WithTimeout(context.WithoutCancel(ctx), askLimit)
 	defer cancel()
-	asked, err := h.store.Ask(write, sq)
+	asked, err := a.store.Ask(write, sq)
 	if err != nil || asked.Found {
 		if err != nil && doubtfulError(err) {
-			h.doubt(sq.AnswerID)
+			a.streams.doubt(sq.AnswerID)
 		}
-		h.unreserve(mine)
+		a.streams.unreserve(mine)
 		return asked, err
 	}
-	o := order{question: q, asked: asked, model: sq.Model, provider: provider, title: untitled(asked), said: h.ahead(write, user, asked.Answer)}
-	if err := h.open(mine, user, asked, opened); err != nil {
-		h.doubt(sq.AnswerID)
-		h.unreserve(mine)
+	o := order{question: q, asked: asked, model: sq.Model, provider: provider, title: untitled(asked), said: a.prompts.ahead(write, user, asked.Answer)}
+	if err := a.streams.open(mine, user, asked, opened); err != nil {
+		a.streams.doubt(sq.AnswerID)
+		a.streams.unreserve(mine)
 		return asked, err
 	}
 	st = mine
-	go h.generate(st, o) // Close waits for it: it is counted since admit
+	go a.generator.generate(st, o) // Close waits for it: it is counted since admit
 	return asked, nil
 }
 
@@ -81,9 +93,9 @@ func doubtfulError(err error) bool {
 
 // storedQuestion checks a question and completes it with what the client left
 // to the server.
-func (h *Hub) storedQuestion(ctx context.Context, user UserID, q Question, fresh SessionID) (StoredQuestion, error) {
+func (a *asker) stored(ctx context.Context, user UserID, q Question, fresh SessionID) (StoredQuestion, error) {
 	sq := StoredQuestion{
-		User: user, Owner: h.opt.Replica, Session: fresh, NewSession: true,
+		User: user, Owner: a.replica, Session: fresh, NewSession: true,
 		MessageID: MessageID(NewID()), AnswerID: MessageID(NewID()),
 		Content: q.Content, Parent: q.ParentID, ParentGiven: q.ParentGiven, Files: q.Files,
 	}
@@ -96,8 +108,8 @@ func (h *Hub) storedQuestion(ctx context.Context, user UserID, q Question, fresh
 		return sq, Invalid("content", "must not be empty")
 	case q.Content == nil && len(q.Files) > 0:
 		return sq, Invalid("attachments", "go with content")
-	case len(q.Files) > h.opt.FilesPerPrompt:
-		return sq, Invalid("attachments", "are more than "+itoa(int64(h.opt.FilesPerPrompt)))
+	case len(q.Files) > a.filesPerPrompt:
+		return sq, Invalid("attachments", "are more than "+itoa(int64(a.filesPerPrompt)))
 	case q.MessageID != nil && q.AnswerID != nil && *q.MessageID == *q.AnswerID:
 		return sq, Invalid("answer_id", "must differ from message_id")
 	}
@@ -112,7 +124,7 @@ func (h *Hub) storedQuestion(ctx context.Context, user UserID, q Question, fresh
 	}
 	model := q.Model
 	if q.SessionID == nil && q.ParentID != nil { // the parent says which
-		parent, err := h.store.Message(ctx, user, *q.ParentID)
+		parent, err := a.store.Message(ctx, user, *q.ParentID)
 		if CodeOf(err) == CodeNotFound {
 			return sq, &Error{Code: CodeNotFound, Field: "parent_id", Msg: "no such parent message"}
 		}
@@ -122,7 +134,7 @@ func (h *Hub) storedQuestion(ctx context.Context, user UserID, q Question, fresh
 		q.SessionID = &parent.SessionID
 	}
 	if q.SessionID != nil {
-		s, err := h.store.Session(ctx, user, *q.SessionID)
+		s, err := a.store.Session(ctx, user, *q.SessionID)
 		if err != nil {
 			return sq, err
 		}
@@ -136,26 +148,26 @@ func (h *Hub) storedQuestion(ctx context.Context, user UserID, q Question, fresh
 }
 
 // choose settles which model is asked, and checks that it can answer.
-func (h *Hub) choose(ctx context.Context, user UserID, sq *StoredQuestion) (v Vendor, err error) {
-	if sq.Model, err = h.catalogue.resolveModel(ctx, user, sq.Model); err != nil {
+func (a *asker) choose(ctx context.Context, user UserID, sq *StoredQuestion) (v Vendor, err error) {
+	if sq.Model, err = a.catalogue.resolveModel(ctx, user, sq.Model); err != nil {
 		return v, err
 	}
-	if v, _, err = h.catalogue.providerOf(ctx, user, "model", sq.Model); err != nil {
+	if v, _, err = a.catalogue.providerOf(ctx, user, "model", sq.Model); err != nil {
 		return v, err
 	}
-	return v, h.canSee(ctx, user, v, *sq)
+	return v, a.canSee(ctx, user, v, *sq)
 }
 
 // canSee refuses images for a model that is known not to see them.
-func (h *Hub) canSee(ctx context.Context, user UserID, v Vendor, sq StoredQuestion) error {
+func (a *asker) canSee(ctx context.Context, user UserID, v Vendor, sq StoredQuestion) error {
 	if len(sq.Files) == 0 {
 		return nil
 	}
-	files, err := h.store.Files(ctx, user, sq.Files)
+	files, err := a.store.Files(ctx, user, sq.Files)
 	if err != nil || !slices.ContainsFunc(files, File.IsImage) {
 		return err
 	}
-	if m := h.catalogue.modelOf(ctx, v, sq.Model); m.Vision != nil && !*m.Vision {
+	if m := a.catalogue.modelOf(ctx, v, sq.Model); m.Vision != nil && !*m.Vision {
 		err = &Error{Code: CodeNoVision, Field: "attachments", Msg: "the model " + sq.Model + " cannot see images: choose another one, or remove the image"}
 	}
 	return err
@@ -177,33 +189,6 @@ func titleOf(content string) string {
 	return title
 }
 
-// admit counts an answer that is about to run, within the user's limit.
-func (h *Hub) admit(user UserID) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.draining {
-		return &Error{Code: CodeUnavailable, Msg: "this server is going away; ask again", RetryAfter: time.Second}
-	}
-	if h.running[user] >= h.opt.MaxRunning {
-		return &Error{Code: CodeTooManyRunning, Msg: "too many of your answers are running; stop one or wait", RetryAfter: 5 * time.Second}
-	}
-	h.running[user]++
-	h.answers++
-	return nil
-}
-
-// dismiss takes an admitted answer off the count.
-func (h *Hub) dismiss(user UserID) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.running[user]--; h.running[user] == 0 {
-		delete(h.running, user)
-	}
-	if h.answers--; h.answers == 0 && h.draining {
-		close(h.idle)
-	}
-}
-
 // Stop ends an answer and keeps what was shown of it. It returns nil, too, if
 // the answer has ended already.
 func (h *Hub) Stop(ctx context.Context, user UserID, id MessageID) error {
@@ -214,7 +199,7 @@ func (h *Hub) Stop(ctx context.Context, user UserID, id MessageID) error {
 	if m.Role != RoleOfAssistant {
 		return NotFound("message")
 	}
-	if st := h.stream(id); st != nil {
+	if st := h.streams.of(id); st != nil {
 		st.cancel(errStopped)
 	} else if m.Status == StatusStreaming {
 		h.peers.hastenStop(ctx, id)

@@ -13,13 +13,13 @@ import (
 func (h *Hub) Attach(ctx context.Context, user UserID, id MessageID, after int64) (*Viewer, error) {
 	v := h.newViewer(user, eventlog.SSE)
 	s := &sub{viewer: v, single: true, held: true}
-	l, err := h.findLog(ctx, s, user, id)
+	l, err := v.findLog(ctx, s, id)
 	if err == nil {
 		err = s.follow(l, after)
 	}
 	if err != nil {
 		if s.feed != nil {
-			h.leave(s)
+			h.feeds.leave(s)
 		}
 		return nil, err
 	}
@@ -42,9 +42,9 @@ func (s *sub) follow(l *liveLog, after int64) error {
 
 // findLog finds a stream's log and subscribes s to the feed that it lives in:
 // the session's, or, if only the stored message is left, one of its own.
-func (h *Hub) findLog(ctx context.Context, s *sub, user UserID, id MessageID) (*liveLog, error) {
+func (v *Viewer) findLog(ctx context.Context, s *sub, id MessageID) (*liveLog, error) {
 	for range 3 { // it may be opened or end while the store is read
-		st := h.stream(id)
+		st := v.hub.streams.of(id)
 		if st != nil {
 			select {
 			case <-st.ready:
@@ -53,18 +53,18 @@ func (h *Hub) findLog(ctx context.Context, s *sub, user UserID, id MessageID) (*
 			}
 		}
 		if st != nil && st.log != nil {
-			if st.user != user {
+			if st.user != v.user {
 				return nil, NotFound("message")
 			}
-			h.join(s, Topic{Session: st.session})
+			v.feeds.join(s, Topic{Session: st.session})
 			return st.log, nil
 		}
 		if s.feed == nil {
-			if l := h.followed(s, user, id); l != nil {
+			if l := v.followed(s, id); l != nil {
 				return l, nil
 			}
 		}
-		m, err := h.store.Message(ctx, user, id)
+		m, err := v.hub.store.Message(ctx, v.user, id)
 		if err != nil {
 			return nil, err
 		}
@@ -73,18 +73,18 @@ func (h *Hub) findLog(ctx context.Context, s *sub, user UserID, id MessageID) (*
 		}
 		if m.Status != StatusStreaming {
 			if s.feed != nil {
-				h.leave(s)
+				v.feeds.leave(s)
 			}
-			newFeed(m.SessionID, "").enter(s)
+			newFeed(Topic{Session: m.SessionID}, v.feeds.flusher).enter(s)
 			return newEndedLog(m), nil
 		}
 		if s.feed == nil {
-			h.join(s, Topic{Session: m.SessionID})
+			v.feeds.join(s, Topic{Session: m.SessionID})
 		}
-		if err := h.peers.await(ctx, s.feed); err != nil {
+		if err := v.feeds.peers.await(ctx, s.feed); err != nil {
 			return nil, err
 		}
-		if l := h.peers.elsewhere(s.feed, m); l != nil {
+		if l := v.feeds.peers.elsewhere(s.feed, m); l != nil {
 			return l, nil
 		}
 	}
@@ -94,13 +94,13 @@ func (h *Hub) findLog(ctx context.Context, s *sub, user UserID, id MessageID) (*
 // followed finds a stream elsewhere without the store: in a session that the
 // same user's connections follow here, as the store has granted them. Then s is
 // subscribed to its feed.
-func (h *Hub) followed(s *sub, user UserID, id MessageID) *liveLog {
-	for _, v := range h.connected(user) {
-		session := v.sessionOf(id)
+func (v *Viewer) followed(s *sub, id MessageID) *liveLog {
+	for _, other := range v.feeds.connected(v.user) {
+		session := other.sessionOf(id)
 		if session == "" {
 			continue
 		}
-		h.join(s, Topic{Session: session})
+		v.feeds.join(s, Topic{Session: session})
 		s.feed.mu.Lock()
 		l := s.feed.streams[id]
 		known := l != nil && s.feed.joined && !l.Ended() // of one that has ended, the store knows whether it is left
@@ -108,27 +108,10 @@ func (h *Hub) followed(s *sub, user UserID, id MessageID) *liveLog {
 		if known {
 			return l
 		}
-		h.leave(s) // the others have left meanwhile
+		v.feeds.leave(s) // the others have left meanwhile
 		s.feed = nil
 	}
 	return nil
-}
-
-// connected returns the viewers of all that one client of the user follows.
-func (h *Hub) connected(user UserID) []*Viewer {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	f := h.feeds[Topic{User: user}]
-	if f == nil {
-		return nil
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	out := make([]*Viewer, 0, len(f.subs))
-	for _, s := range f.subs {
-		out = append(out, s.viewer)
-	}
-	return out
 }
 
 // sessionOf returns the session of a stream, if the viewer may follow it.

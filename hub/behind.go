@@ -206,7 +206,7 @@ func (c *committer) tryAgain(ctx context.Context, t *trial) *trial {
 	ctx, cancel := context.WithTimeout(ctx, againLimit)
 	defer cancel()
 	began := time.Now()
-	t.err = guarded(c.log, "opening logs again", func() (err error) {
+	t.err = guarded(c.bg.logger, "opening logs again", func() (err error) {
 		t.refused, err = c.ship(ctx, t.looks, func(st *stream) []*chunk { return t.chunks[st] })
 		return err
 	})

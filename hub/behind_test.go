@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"strings"
 	"testing"
@@ -57,7 +56,7 @@ func TestOneLogThatRefusesHoldsNobodyUp(t *testing.T) {
 		time.Sleep(7 * time.Second)
 		owner, other := s.replicas[0], s.replicas[1]
 		for _, id := range []MessageID{owner.askAt(t, 0), owner.askAt(t, 1)} {
-			defer owner.hub.stream(id).cancel(errStopped)
+			defer owner.hub.streams.of(id).cancel(errStopped)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		type place struct {
@@ -158,10 +157,10 @@ func (l *keptLedger) keep(_ context.Context, batch []*chunk, _ bool) error {
 
 // outage is a committer whose log is away, and a stream.
 func outage(ctx context.Context, err error) (c *committer, st *stream, wait func()) {
-	log := slog.New(slog.DiscardHandler)
-	ledger := &keptLedger{sharedLedger: sharedLedger{bus: awayBus{err: err}, log: log, holds: func() bool { return true }}}
-	c = newCommitter(ledger, log)
-	st = &stream{limit: AnswerMax, held: newRoom(AnswerMax, AnswerMax), id: "m", session: "s", epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: "m", SessionID: "s"}), head: encode(openHead{})}
+	bg := quietly()
+	ledger := &keptLedger{sharedLedger: sharedLedger{bus: awayBus{err: err}, logger: bg.logger, holds: func() bool { return true }}}
+	c = newCommitter(ledger, bg)
+	st = &stream{limit: AnswerMax, held: newRoom(AnswerMax, AnswerMax), id: "m", session: "s", epoch: 1, commits: c, feed: newFeed(Topic{Session: "s"}, newFlusher()), log: newLog(Message{ID: "m", SessionID: "s"}), head: encode(openHead{})}
 	ledger.stream = st
 	done := make(chan struct{})
 	go func() {

@@ -2,11 +2,9 @@ package hub
 
 import (
 	"context"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 )
 
 // catalogue knows which models can be asked, what they can do and what they cost:
@@ -16,9 +14,7 @@ type catalogue struct {
 	vendors  Vendors
 	store    Store
 	fallback string // the model that is asked where none is chosen, "" for the first one listed
-	log      *slog.Logger
-	base     context.Context // of what is read for more than one
-	loops    *sync.WaitGroup // of the goroutines that read
+	bg       *background
 	lists    listings
 	prices   priceCache
 }

@@ -2,8 +2,6 @@ package hub
 
 import (
 	"context"
-	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -33,12 +31,11 @@ const (
 // [behind] the others.
 type committer struct {
 	ledger  ledger
-	log     *slog.Logger
+	bg      *background
 	bell    chan struct{} // holds one
 	late    atomic.Bool   // the ledger does not answer in time
 	suspect chan struct{} // holds one: the ledger may have lost what it had
 	turns   *pace.Turns
-	jitter  func(time.Duration) time.Duration // of waits before another try
 
 	mu    sync.Mutex
 	dirty []*stream // with something pending
@@ -55,8 +52,8 @@ type chunk struct {
 	last   int64 // seq of the last delta
 }
 
-func newCommitter(to ledger, log *slog.Logger) *committer {
-	return &committer{ledger: to, log: log, bell: make(chan struct{}, 1), suspect: make(chan struct{}, 1), turns: pace.New(), jitter: jitter}
+func newCommitter(to ledger, bg *background) *committer {
+	return &committer{ledger: to, bg: bg, bell: make(chan struct{}, 1), suspect: make(chan struct{}, 1), turns: pace.New()}
 }
 
 // mark says that st has something pending.
@@ -120,14 +117,14 @@ func (c *committer) run(ctx context.Context) {
 	var inflight, next []*chunk
 	var handed time.Time // inflight, to the shipper
 	giveUp := func() {}
-	apart := newBehind(c.jitter)
+	apart := newBehind(c.bg.jitter)
 	saving := false
 	save := func(batch []*chunk, running bool) {
 		saving = true
 		workers.Go(func() {
-			err := guarded(c.log, "storing a checkpoint", func() error { return c.ledger.keep(ctx, batch, running) })
+			err := guarded(c.bg.logger, "storing a checkpoint", func() error { return c.ledger.keep(ctx, batch, running) })
 			if err != nil {
-				c.log.Debug("store a checkpoint", "err", err)
+				c.bg.logger.Debug("store a checkpoint", "err", err)
 			}
 			saved <- checkpoint{batch, err != nil}
 		})
@@ -147,7 +144,7 @@ func (c *committer) run(ctx context.Context) {
 			return
 		}
 		c.late.Store(false)
-		c.log.Info("the log has caught up")
+		c.bg.logger.Info("the log has caught up")
 		if deadline.Stop(); inflight != nil {
 			deadline.Reset(showAfter)
 		}
@@ -279,7 +276,7 @@ func (c *committer) run(ctx context.Context) {
 		case <-deadline.C:
 			deadline.Reset(checkpointEach)
 			if !c.late.Swap(true) {
-				c.log.Warn("the log does not answer: going on without it")
+				c.bg.logger.Warn("the log does not answer: going on without it")
 			}
 			stand()
 			if inflight == nil && len(next) == 0 && !apart.some() && c.ledger.up() == nil {
@@ -297,33 +294,26 @@ func (c *committer) run(ctx context.Context) {
 // up, and says so when it fails. A stream whose own log refuses does not keep the
 // others.
 func (c *committer) append(s *shipment) {
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+	s.given = !c.bg.retry(s.ctx, 50*time.Millisecond, time.Second, func() bool {
 		limit, cancel := context.WithTimeout(s.ctx, 10*time.Second)
-		err := guarded(c.log, "appending to the log", func() (err error) {
+		defer cancel()
+		err := guarded(c.bg.logger, "appending to the log", func() (err error) {
 			s.refused, err = c.ship(limit, s.batch, nil)
 			return err
 		})
-		cancel()
-		if err == nil {
-			return
+		if err != nil && s.ctx.Err() == nil {
+			c.bg.logger.Warn("append to the log", "err", err, "streams", len(s.batch))
+			c.doubt()
 		}
-		if s.given = s.ctx.Err() != nil; s.given {
-			return
-		}
-		c.log.Warn("append to the log", "err", err, "streams", len(s.batch))
-		c.doubt()
-		if !pause(s.ctx, c.jitter(wait)) {
-			s.given = true
-			return
-		}
-	}
+		return err == nil
+	})
 }
 
 // ship has the ledger take chunks.
 func (c *committer) ship(ctx context.Context, chunks []*chunk, chunksOf func(*stream) []*chunk) (map[*stream]error, error) {
 	refused, lost, err := c.ledger.ship(ctx, chunks, chunksOf)
 	for st, err := range refused {
-		c.log.Warn("the log of an answer refuses", "message", st.id, "err", err)
+		c.bg.logger.Warn("the log of an answer refuses", "message", st.id, "err", err)
 	}
 	if lost {
 		c.doubt()
@@ -336,21 +326,6 @@ func (c *committer) doubt() {
 	select {
 	case c.suspect <- struct{}{}:
 	default:
-	}
-}
-
-// jitter is a wait of about d, so that replicas do not try again in step.
-func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2) }
-
-// pause waits, and says whether ctx let it.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -36,8 +35,8 @@ func (j slowJournal) Append(ctx context.Context, batch []JournalEntry) error {
 func commitBubble(t *testing.T, f func(t *testing.T, j slowJournal, st *stream)) {
 	synctest.Test(t, func(t *testing.T) {
 		j := slowJournal{asked: make(chan []JournalEntry, 100), answer: make(chan error)}
-		c := newCommitter(&journalLedger{journal: j}, slog.New(slog.DiscardHandler))
-		st := &stream{limit: AnswerMax, id: "m", epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: "m", SessionID: "s"})}
+		c := newCommitter(&journalLedger{journal: j}, quietly())
+		st := &stream{limit: AnswerMax, id: "m", epoch: 1, commits: c, feed: newFeed(Topic{Session: "s"}, newFlusher()), log: newLog(Message{ID: "m", SessionID: "s"})}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
@@ -176,10 +175,10 @@ func TestLostLogIsOpenedWithAllChunks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			shared := NewLocalBus()
 			bus := shared.Client()
-			log := slog.New(slog.DiscardHandler)
-			ledger := &sharedLedger{bus: bus, leases: leasesOf{{ID: "m", Epoch: 1}}, log: log}
-			c := newCommitter(ledger, log)
-			st := &stream{limit: AnswerMax, id: "m", session: "s", epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: "m", SessionID: "s"}), head: encode(openHead{}), unopened: true}
+			bg := quietly()
+			ledger := &sharedLedger{bus: bus, leases: leasesOf{{ID: "m", Epoch: 1}}, logger: bg.logger}
+			c := newCommitter(ledger, bg)
+			st := &stream{limit: AnswerMax, id: "m", session: "s", epoch: 1, commits: c, feed: newFeed(Topic{Session: "s"}, newFlusher()), log: newLog(Message{ID: "m", SessionID: "s"}), head: encode(openHead{}), unopened: true}
 			var chunks []*chunk
 			for _, words := range [][]string{{"first "}, {"second ", "third "}, {"fourth"}} {
 				for _, w := range words {
@@ -232,13 +231,13 @@ func (j hiccup) Append(ctx context.Context, _ []JournalEntry) error {
 
 func TestHiccupOfTheJournalPassesUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCommitter(&journalLedger{journal: hiccup{time.Now()}}, slog.New(slog.DiscardHandler))
+		c := newCommitter(&journalLedger{journal: hiccup{time.Now()}}, quietly())
 		ctx, cancel := context.WithCancel(t.Context())
 		var run sync.WaitGroup
 		run.Go(func() { c.run(ctx) })
 		streams := make([]*stream, 100)
 		for i := range streams {
-			streams[i] = &stream{limit: AnswerMax, id: MessageID(rune('a' + i)), epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: "m"})}
+			streams[i] = &stream{limit: AnswerMax, id: MessageID(rune('a' + i)), epoch: 1, commits: c, feed: newFeed(Topic{Session: "s"}, newFlusher()), log: newLog(Message{ID: "m"})}
 		}
 		was := false
 		for n := range 16_000 { // 8 s of a token each half millisecond
@@ -264,11 +263,11 @@ func (quickJournal) Append(context.Context, []JournalEntry) error { return nil }
 func TestAReaderWithoutNewsHoldsUpNobody(t *testing.T) {
 	for _, n := range []int{10, 100, 1000} {
 		synctest.Test(t, func(t *testing.T) {
-			c := newCommitter(&journalLedger{journal: quickJournal{}}, slog.New(slog.DiscardHandler))
+			c := newCommitter(&journalLedger{journal: quickJournal{}}, quietly())
 			streams := make([]*stream, n)
 			for i := range streams {
 				id := MessageID(itoa(int64(i)))
-				streams[i] = &stream{limit: AnswerMax, id: id, epoch: 1, commits: c, feed: newFeed("s", ""), log: newLog(Message{ID: id, SessionID: "s"})}
+				streams[i] = &stream{limit: AnswerMax, id: id, epoch: 1, commits: c, feed: newFeed(Topic{Session: "s"}, newFlusher()), log: newLog(Message{ID: id, SessionID: "s"})}
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			var running sync.WaitGroup

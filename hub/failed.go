@@ -43,7 +43,7 @@ func (c *catalogue) failure(user UserID, v Vendor, err error) *Failure {
 	}
 	f := &Failure{Code: e.Code, Detail: clean(e.Msg), RetryAfter: int64((e.RetryAfter + time.Second - 1) / time.Second)}
 	if e.Said != "" {
-		ctx, cancel := context.WithTimeout(c.base, 2*time.Second)
+		ctx, cancel := context.WithTimeout(c.bg.ctx, 2*time.Second)
 		defer cancel()
 		if c.knows(ctx, user, v.Owner) {
 			f.Detail += saidBefore + clean(e.Said)

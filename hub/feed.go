@@ -16,6 +16,7 @@ const entriesMax = 1024
 // The streams of a session live in its feed and share its lock, so that what a
 // viewer takes is always a cut of one moment.
 type feed struct {
+	flusher *flusher
 	session SessionID // empty in a user's feed
 	user    UserID    // empty in a session's feed
 
@@ -59,8 +60,8 @@ type entry struct {
 	about   *liveLog // the stream that the event is about, for those who follow that alone
 }
 
-func newFeed(session SessionID, user UserID) *feed {
-	return &feed{session: session, user: user, streams: map[MessageID]*liveLog{}, others: map[string]present{}}
+func newFeed(of Topic, by *flusher) *feed {
+	return &feed{flusher: by, session: of.Session, user: of.User, streams: map[MessageID]*liveLog{}, others: map[string]present{}}
 }
 
 func (f *feed) topic() Topic { return Topic{Session: f.session, User: f.user} }
@@ -141,7 +142,7 @@ func (f *feed) publish(e entry) {
 func (f *feed) wake() {
 	if len(f.subs) > 0 && !f.queued {
 		f.queued = true
-		f.subs[0].viewer.hub.flusher.add(flush{feed: f})
+		f.flusher.add(flush{feed: f})
 	}
 }
 
@@ -332,4 +333,27 @@ func (s *sub) take(dst []byte) (out []byte, p eventlog.Piece, more bool) {
 // done says that a single stream has been sent whole.
 func (s *sub) done() bool {
 	return s.single && s.places[0].log.Ended() && s.places[0].pos == s.places[0].log.Last()
+}
+
+// catchUp tells the viewers a version that is ahead of what they were sent.
+func (f *feed) catchUp(v int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if v > f.version {
+		f.add(entry{event: f.versionEvent(v), version: v})
+	}
+}
+
+// forgetEnded drops the logs of streams elsewhere that ended before a time, and
+// what every viewer has taken.
+func (f *feed) forgetEnded(before time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id, l := range f.streams {
+		if l.remote && l.Ended() && !l.endedAt.After(before) {
+			delete(f.streams, id)
+			f.letGo(l)
+		}
+	}
+	f.forgetSeen()
 }

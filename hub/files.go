@@ -39,7 +39,7 @@ func (h *Hub) Limits(ctx context.Context, user UserID) (Limits, error) {
 	if l.UsedTokens, l.UsedCost, err = h.store.UsedSince(ctx, user, today(time.Now())); err != nil {
 		return l, err
 	}
-	l.Storage, err = h.storage(ctx, user)
+	l.Storage, err = h.limits.storage(ctx, user)
 	return l, err
 }
 
@@ -72,7 +72,7 @@ func (h *Hub) CreateFile(ctx context.Context, user UserID, name string, data []b
 	if err := h.store.DropUnboundFiles(ctx, time.Now().Add(-unboundKeep)); err != nil {
 		return f, err
 	}
-	if err := h.withinQuota(ctx, user, f.Size); err != nil {
+	if err := h.limits.withinQuota(ctx, user, f.Size); err != nil {
 		return f, err
 	}
 	n, size, err := h.store.UnboundFiles(ctx, user)

@@ -70,9 +70,7 @@ func TestForgottenStreamsAreHeldByNothing(t *testing.T) {
 					}
 					time.Sleep(5 * time.Second)
 					for _, r := range s.replicas {
-						r.hub.mu.Lock()
-						f := r.hub.feeds[Topic{Session: "s"}]
-						r.hub.mu.Unlock()
+						f := r.hub.feeds.of(Topic{Session: "s"})
 						f.mu.Lock()
 						for _, l := range f.streams {
 							logs = append(logs, weak.Make(l))

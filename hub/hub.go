@@ -46,35 +46,23 @@ var (
 	errBeingSettled = errors.New("another replica settles the answer")
 )
 
-// Hub owns the streams and feeds of one replica.
+// Hub is the front of a replica: it wires what the replica is made of, and offers
+// what transport calls. Its methods may be called concurrently.
 type Hub struct {
-	store     Store
-	opt       Options
-	log       *slog.Logger
-	catalogue *catalogue
-	prompts   *room
-	held      *room // by answers
-	commits   *committer
-	flusher   *flusher
+	opt   Options
+	store Store
+	bg    *background
 
-	base   context.Context // of everything that outlives a request
-	cancel context.CancelCauseFunc
-	loops  sync.WaitGroup // all goroutines that outlive a request
-	peers  peers
-	left   []*claimed // not yet settled; one goroutine's
-
-	mu       sync.Mutex // guards the rest; taken before a feed's lock
-	feeds    map[Topic]*feed
-	untold   map[*sub]bool // joined a session's feed and were not told who is present
-	streams  map[MessageID]*stream
-	reserved uint64             // how many there have been
-	ended    []*stream          // in the order of their ends, until they are forgotten
-	doubtful map[MessageID]bool // answers that may be stored, and that nobody runs
-	running  map[UserID]int
-	revoked  []*func(grants []string) // who is told what is revoked
-	answers  int
-	idle     chan struct{} // closed once draining and answers is 0
-	draining bool
+	feeds     *feeds     // who follows what
+	flusher   *flusher   // writes to them
+	streams   *streams   // the answers under way here
+	commits   *committer // what these say, into a log outside of the process
+	peers     peers      // the other replicas
+	settler   *settler   // ends what nobody runs
+	catalogue *catalogue // models and prices
+	limits    *limits    // what a user may use
+	asker     *asker     // from a question to its stream
+	revoked   *revoked   // who hears of grants that have ended
 }
 
 // New returns a hub. Nothing happens before Start.
@@ -106,25 +94,45 @@ func New(store Store, journal Journal, vendors Vendors, opt Options) *Hub {
 	if opt.Logger == nil {
 		opt.Logger = slog.Default()
 	}
-	h := &Hub{
-		store: store, opt: opt, log: opt.Logger,
-		flusher: newFlusher(),
-		prompts: newRoom(promptsAll, promptsEach), held: newRoom(answersAll*opt.AnswerBytes, answersEach*opt.AnswerBytes), feeds: map[Topic]*feed{}, untold: map[*sub]bool{}, streams: map[MessageID]*stream{}, running: map[UserID]int{}, doubtful: map[MessageID]bool{}, idle: make(chan struct{}),
+	bg, flusher := newBackground(opt.Logger), newFlusher()
+	feeds := &feeds{replica: opt.Replica, store: store, flusher: flusher, bg: bg, byTopic: map[Topic]*feed{}, untold: map[*sub]bool{}}
+	streams := &streams{
+		feeds: feeds, bg: bg, held: newRoom(answersAll*opt.AnswerBytes, answersEach*opt.AnswerBytes),
+		answerBytes: opt.AnswerBytes, maxRunning: opt.MaxRunning, keep: opt.Keep,
+		byID: map[MessageID]*stream{}, doubtful: map[MessageID]bool{}, running: map[UserID]int{}, idle: make(chan struct{}),
 	}
+	catalogue := &catalogue{vendors: vendors, store: store, fallback: opt.DefaultModel, bg: bg}
+	limits := &limits{store: store, streams: streams, dailyTokens: opt.DailyTokens, dailyCost: opt.DailyCost, userBytes: opt.UserBytes}
+	settler := &settler{replica: opt.Replica, store: store, streams: streams, catalogue: catalogue, bg: bg}
+	revoked := &revoked{}
+	var peers peers = alone{settler: settler, bg: bg}
 	var to ledger = &journalLedger{journal: journal}
-	h.peers = alone{h}
 	if opt.Bus != nil {
-		sh := newSharing(h)
-		h.peers = sh
-		to = &sharedLedger{
-			bus: opt.Bus, journal: journal, leases: opt.Leases, replica: opt.Replica, log: opt.Logger,
-			running: h.runningStreams, find: h.stream, holds: sh.holds,
+		sh := &sharing{
+			replica: opt.Replica, bus: opt.Bus, leases: opt.Leases, ttl: opt.LeaseTTL, store: store,
+			feeds: feeds, streams: streams, settler: settler, limits: limits, revoked: revoked, bg: bg,
+			lease: lease{slept: sleptSince(time.Now())}, outbox: make(chan message, 4096),
+		}
+		peers, to = sh, &sharedLedger{
+			bus: opt.Bus, journal: journal, leases: opt.Leases, replica: opt.Replica, logger: opt.Logger,
+			running: streams.unended, find: streams.of, holds: sh.holds,
 		}
 	}
-	h.commits = newCommitter(to, opt.Logger)
-	h.base, h.cancel = context.WithCancelCause(context.Background())
-	h.catalogue = &catalogue{vendors: vendors, store: store, fallback: opt.DefaultModel, log: opt.Logger, base: h.base, loops: &h.loops}
-	return h
+	commits := newCommitter(to, bg)
+	feeds.peers, settler.peers, limits.peers, streams.commits = peers, peers, peers, commits
+	prompts := &prompter{store: store, bg: bg, imageBytes: opt.PromptImageBytes}
+	generator := &generator{
+		store: store, streams: streams, catalogue: catalogue, peers: peers, bg: bg, prompts: prompts, room: newRoom(promptsAll, promptsEach),
+		titles: &titler{model: opt.TitleModel, store: store, catalogue: catalogue, feeds: feeds, bg: bg},
+	}
+	return &Hub{
+		opt: opt, store: store, bg: bg, feeds: feeds, flusher: flusher, streams: streams, commits: commits, peers: peers,
+		settler: settler, catalogue: catalogue, limits: limits, revoked: revoked,
+		asker: &asker{
+			replica: opt.Replica, filesPerPrompt: opt.FilesPerPrompt,
+			store: store, streams: streams, catalogue: catalogue, limits: limits, prompts: prompts, generator: generator,
+		},
+	}
 }
 
 // Start settles what dead owners left behind and starts the hub's loops. Close
@@ -133,67 +141,46 @@ func (h *Hub) Start(ctx context.Context) error {
 	if err := h.peers.start(ctx); err != nil {
 		return err
 	}
-	h.loops.Go(func() { h.commits.run(h.base) })
-	h.loops.Go(func() { h.tick(h.base) })
-	h.flusher.run(h.loops.Go)
+	h.bg.loops.Go(func() { h.commits.run(h.bg.ctx) })
+	h.bg.loops.Go(func() { h.tick(h.bg.ctx) })
+	h.flusher.run(h.bg.loops.Go)
 	return nil
 }
 
 // Refuse refuses new questions from here on.
-func (h *Hub) Refuse() { h.refuse() }
+func (h *Hub) Refuse() { h.streams.refuse() }
 
 // Drain refuses new questions and waits for the answers under way until ctx
 // ends; then it settles what is left as interrupted, for 5 s at most.
 func (h *Hub) Drain(ctx context.Context) {
-	idle := h.refuse()
+	idle := h.streams.refuse()
 	select {
 	case <-idle:
 		return
 	case <-ctx.Done():
 	}
-	h.mu.Lock()
-	for _, st := range h.streams {
-		st.cancel(errShutdown)
-	}
-	h.mu.Unlock()
+	h.streams.cancelAll(errShutdown)
 	t := time.NewTimer(5 * time.Second)
 	defer t.Stop()
 	select {
 	case <-idle:
 	case <-t.C:
-		h.log.Error("answers left unsettled; the next start settles them")
+		h.bg.logger.Error("answers left unsettled; the next start settles them")
 	}
 }
 
 // Close ends the hub's loops and whatever answers are left, and waits for them.
 func (h *Hub) Close() {
-	idle := h.refuse()
-	h.cancel(errShutdown)
+	idle := h.streams.refuse()
+	h.bg.cancel(errShutdown)
 	<-idle
 	h.flusher.close()
-	h.loops.Wait()
+	h.bg.loops.Wait()
 	h.peers.leave()
 }
 
-// refuse lets no new answer begin. The channel is closed once none is left.
-func (h *Hub) refuse() <-chan struct{} {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.draining {
-		h.draining = true
-		if h.answers == 0 {
-			close(h.idle)
-		}
-	}
-	return h.idle
-}
-
 // Draining says that the hub refuses questions because it is going away.
-func (h *Hub) Draining() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.draining
-}
+func (h *Hub) Draining() bool { return h.streams.refused() }
 
 // Stats is what a hub has under way.
 type Stats struct {
@@ -208,17 +195,11 @@ type Stats struct {
 
 // Stats counts.
 func (h *Hub) Stats() Stats {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	s := Stats{
-		Running: h.answers, Feeds: len(h.feeds), Late: h.commits.late.Load(),
+		Running: h.streams.count(), Late: h.commits.late.Load(),
 		BusDown: h.commits.ledger.up() != nil, LeaseLost: !h.commits.ledger.mayShow(),
 	}
-	for _, f := range h.feeds {
-		f.mu.Lock()
-		s.Viewers += len(f.subs)
-		f.mu.Unlock()
-	}
+	s.Feeds, s.Viewers = h.feeds.count()
 	return s
 }
 
@@ -241,83 +222,36 @@ func (h *Hub) Degraded() error {
 	return nil
 }
 
-// join subscribes s to a feed, which is made if there is none.
-func (h *Hub) join(s *sub, key Topic) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	f := h.feed(key)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.enter(s)
-	if f.session != "" && !s.single {
-		h.untold[s] = true
-	}
-	h.peers.listen(f)
-}
+const (
+	tickEvery    = 250 * time.Millisecond // presence is told at most this often
+	versionsEach = 20                     // ticks between two looks at the versions
+)
 
-// leave ends a subscription, and the feed if nothing needs it any more.
-func (h *Hub) leave(s *sub) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.untold, s)
-	s.feed.mu.Lock()
-	defer s.feed.mu.Unlock()
-	s.feed.exit(s)
-	h.peers.unlisten(s.feed)
-	h.forget(s.feed)
-}
-
-// feed returns a feed, made if there is none. The caller holds h.mu.
-func (h *Hub) feed(key Topic) *feed {
-	f := h.feeds[key]
-	if f == nil {
-		f = newFeed(key.Session, key.User)
-		h.feeds[key] = f
-	}
-	return f
-}
-
-// feedOf returns a topic's feed, nil if there is none.
-func (h *Hub) feedOf(key Topic) *feed {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.feeds[key]
-}
-
-// forget drops a feed that nobody and nothing is in. The caller holds h.mu and
-// the feed's lock.
-func (h *Hub) forget(f *feed) {
-	key := f.topic()
-	if len(f.subs) == 0 && len(f.streams) == 0 && h.feeds[key] == f {
-		delete(h.feeds, key)
-	}
-}
-
-// publish adds a change to a feed, if anyone is in it, on all replicas.
-func (h *Hub) publish(key Topic, e entry) {
-	h.peers.tell(key, kindChange, changeNote{Version: e.version, Event: e.event})
-	if f := h.feedOf(key); f != nil {
-		f.publish(e)
-	}
-}
-
-// publishSession tells a change of a session to the user's feed, and to the
-// session's own with of set.
-func (h *Hub) publishSession(user UserID, s Session, userVersion int64, of bool) {
-	event := encode(sessionEvent{Type: "session", UserVersion: userVersion, Session: s})
-	if of {
-		h.publish(Topic{Session: s.ID}, entry{event: event, version: s.Version})
-	}
-	h.publish(Topic{User: user}, entry{event: event, version: userVersion})
-}
-
-func (h *Hub) stream(id MessageID) *stream {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.streams[id]
-}
-
-func (h *Hub) userVersion(ctx context.Context, user UserID) (int64, error) {
-	_, users, err := h.store.Versions(ctx, nil, []UserID{user})
-	return users[user], err
+// tick tells presence, compares versions with the database's, so that a lost
+// event costs a viewer one request, and forgets logs whose time is over. Nothing
+// of that waits for a database that does not answer.
+func (h *Hub) tick(ctx context.Context) {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	idle := make(chan struct{}, 1) // holds one while the database is not asked
+	idle <- struct{}{}
+	n := 0
+	every(ctx, tickEvery, func(now time.Time) {
+		h.bg.guard("tick", func() {
+			h.feeds.tellPresence(now)
+			h.streams.forgetEnded(now)
+			h.feeds.forgetEnded(now.Add(-h.opt.Keep))
+		})
+		if n++; n%versionsEach != 0 {
+			return
+		}
+		select {
+		case <-idle:
+			asking.Go(func() {
+				defer func() { idle <- struct{}{} }()
+				h.bg.guard("telling versions", func() { h.feeds.tellVersions(ctx) })
+			})
+		default: // the database is slow
+		}
+	})
 }

@@ -1,10 +1,13 @@
 package hub
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/omnichat/omnichat/hub/eventlog"
 )
@@ -72,7 +75,7 @@ func BenchmarkAppend(b *testing.B) {
 	for _, n := range []int{0, 1, 1000} {
 		b.Run(fmt.Sprint(n, " cursors"), func(b *testing.B) {
 			h := New(nil, nil, nil, Options{})
-			f := newFeed("s", "")
+			f := newFeed(Topic{Session: "s"}, newFlusher())
 			l := newLog(Message{ID: "m", SessionID: "s"})
 			f.streams["m"] = l
 			for range n {
@@ -92,5 +95,20 @@ func BenchmarkAppend(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// quietly is the background of a test that needs no log.
+func quietly() *background { return newBackground(slog.New(slog.DiscardHandler)) }
+
+// pause waits, and says whether ctx let it.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
 	}
 }

@@ -49,7 +49,7 @@ func (sh *sharing) renew(ctx context.Context) error {
 	sh.lease.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, sh.ttl/3)
 	defer cancel()
-	err := sh.leases.Renew(ctx, sh.hub.opt.Replica, sh.ttl, sh.hub.underWay())
+	err := sh.leases.Renew(ctx, sh.replica, sh.ttl, sh.limits.underWay())
 	sh.lease.mu.Lock()
 	defer sh.lease.mu.Unlock()
 	if err != nil { // the others, who also live, may have failed as well
@@ -69,16 +69,16 @@ func (sh *sharing) renew(ctx context.Context) error {
 func (sh *sharing) keepLease(ctx context.Context) {
 	failed := false
 	every(ctx, sh.ttl/6, func(time.Time) {
-		err := guarded(sh.hub.log, "keeping the lease", func() error {
+		err := guarded(sh.bg.logger, "keeping the lease", func() error {
 			if err := sh.renew(ctx); err != nil {
 				return err
 			}
 			return sh.dropLost(ctx)
 		})
 		if err != nil && ctx.Err() == nil {
-			sh.hub.log.Warn("keep the lease", "err", err)
+			sh.bg.logger.Warn("keep the lease", "err", err)
 		} else if failed {
-			sh.hub.log.Info("the lease is held again")
+			sh.bg.logger.Info("the lease is held again")
 		}
 		failed = err != nil
 	})
@@ -87,18 +87,18 @@ func (sh *sharing) keepLease(ctx context.Context) {
 // reap settles the answers of those who have died.
 func (sh *sharing) reap(ctx context.Context) {
 	every(ctx, sh.ttl/6, func(time.Time) {
-		err := guarded(sh.hub.log, "settling", func() error {
-			if err := sh.hub.disownDoubtful(ctx); err != nil || !sh.mayReap() {
+		err := guarded(sh.bg.logger, "settling", func() error {
+			if err := sh.settler.disownDoubtful(ctx); err != nil || !sh.mayReap() {
 				return err
 			}
 			grace := time.Duration(0)
 			if sh.bus.Up() != nil {
 				grace = sh.ttl / 3 // those who reach the bus go first
 			}
-			return sh.hub.settleOrphans(ctx, grace)
+			return sh.settler.settleOrphans(ctx, grace)
 		})
 		if err != nil && ctx.Err() == nil {
-			sh.hub.log.Warn("settle the answers of dead owners", "err", err)
+			sh.bg.logger.Warn("settle the answers of dead owners", "err", err)
 		}
 	})
 }
@@ -115,15 +115,15 @@ func (sh *sharing) mayReap() bool {
 func (sh *sharing) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	if err := sh.leases.Release(ctx, sh.hub.opt.Replica); err != nil {
-		sh.hub.log.Warn("release the lease", "err", err)
+	if err := sh.leases.Release(ctx, sh.replica); err != nil {
+		sh.bg.logger.Warn("release the lease", "err", err)
 	}
 }
 
 // dropLost ends what somebody else owns now, was deleted, or is to stop. Then the
 // lease is whole again.
 func (sh *sharing) dropLost(ctx context.Context) error {
-	running := sh.hub.runningStreams() // before the query: what is asked later is not missed in it
+	running := sh.streams.unended() // before the query: what is asked later is not missed in it
 	if len(running) > 0 {
 		if err := sh.dropLostOf(ctx, running); err != nil {
 			return err
@@ -138,7 +138,7 @@ func (sh *sharing) dropLost(ctx context.Context) error {
 func (sh *sharing) dropLostOf(ctx context.Context, running []*stream) error {
 	ctx, cancel := context.WithTimeout(ctx, sh.ttl/3)
 	defer cancel()
-	owned, err := sh.leases.Owned(ctx, sh.hub.opt.Replica)
+	owned, err := sh.leases.Owned(ctx, sh.replica)
 	if err != nil {
 		return fmt.Errorf("read what is owned: %w", err)
 	}

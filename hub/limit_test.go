@@ -9,9 +9,9 @@ import (
 // TestDailyLimitsCountWhatRunsAnywhere has an answer run at one replica that uses
 // the limit up: within 5 s no other one answers any more.
 func TestDailyLimitsCountWhatRunsAnywhere(t *testing.T) {
-	for name, limit := range map[string]func(o *Options){
-		"of tokens": func(o *Options) { o.DailyTokens = 20 },
-		"of money":  func(o *Options) { o.DailyCost = Dollars(0.00002) },
+	for name, limit := range map[string]func(l *limits){
+		"of tokens": func(l *limits) { l.dailyTokens = 20 },
+		"of money":  func(l *limits) { l.dailyCost = Dollars(0.00002) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -20,7 +20,7 @@ func TestDailyLimitsCountWhatRunsAnywhere(t *testing.T) {
 				s.store.prices = []ModelPrice{{Model: "sim/m", Price: Price{Input: 1, Output: 1}}}
 				for _, r := range s.replicas {
 					r.hub.catalogue.vendors = Fixed{"sim": Vendor{Provider: drip{}}}
-					limit(&r.hub.opt)
+					limit(r.hub.limits)
 					if err := r.hub.Start(t.Context()); err != nil {
 						t.Fatal(err)
 					}
@@ -28,16 +28,16 @@ func TestDailyLimitsCountWhatRunsAnywhere(t *testing.T) {
 				id := s.replicas[0].askAt(t, 0)
 				time.Sleep(6 * time.Second) // some 100 words of 4 bytes
 				for _, r := range s.replicas {
-					if err := r.hub.withinLimit(t.Context(), "u"); CodeOf(err) != CodeDailyLimit {
+					if err := r.hub.limits.withinLimit(t.Context(), "u"); CodeOf(err) != CodeDailyLimit {
 						t.Errorf("%s: %v", r.name, err)
 					}
-					if err := r.hub.withinLimit(t.Context(), "somebody else"); err != nil {
+					if err := r.hub.limits.withinLimit(t.Context(), "somebody else"); err != nil {
 						t.Errorf("%s: somebody else: %v", r.name, err)
 					}
 				}
-				s.replicas[0].hub.stream(id).cancel(errStopped)
+				s.replicas[0].hub.streams.of(id).cancel(errStopped)
 				time.Sleep(3 * time.Second)
-				if u, err := s.replicas[1].hub.opt.Leases.UsedElsewhere(t.Context(), "r1", "u"); err != nil || u != (Used{}) {
+				if u, err := s.replicas[1].hub.shares().leases.UsedElsewhere(t.Context(), "r1", "u"); err != nil || u != (Used{}) {
 					t.Errorf("after its end %+v is under way, %v", u, err)
 				}
 				for _, r := range s.replicas {

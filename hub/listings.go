@@ -57,7 +57,7 @@ func (c *catalogue) lately(ctx context.Context, of listed, read func(ctx context
 	}
 	if e.busy == nil {
 		e.busy = make(chan struct{})
-		c.loops.Go(func() { c.readList(e, read) })
+		c.bg.loops.Go(func() { c.readList(e, read) })
 	}
 	busy := e.busy
 	l.mu.Unlock()
@@ -78,7 +78,7 @@ func (c *catalogue) readList(e *listing, read func(ctx context.Context) ([]Model
 	var err error
 	defer func() {
 		if r := recover(); r != nil {
-			c.log.Error("provider panicked", "panic", r, "stack", string(debug.Stack()))
+			c.bg.logger.Error("provider panicked", "panic", r, "stack", string(debug.Stack()))
 			err = errUnlisted
 		}
 		c.lists.mu.Lock()
@@ -91,7 +91,7 @@ func (c *catalogue) readList(e *listing, read func(ctx context.Context) ([]Model
 			e.until = time.Now().Add(partFor)
 		}
 	}()
-	models, goodFor, err = read(c.base)
+	models, goodFor, err = read(c.bg.ctx)
 }
 
 var errUnlisted = &Error{Code: CodeProviderTimeout, Msg: "The provider did not list its models in time."}
@@ -101,7 +101,7 @@ func (c *catalogue) list(ctx context.Context, name string, v Vendor) ([]Model, e
 	return c.lately(ctx, listed{provider: v.Provider}, func(ctx context.Context) ([]Model, time.Duration, error) {
 		models, err := v.Models(ctx)
 		if err != nil {
-			c.log.Warn("list models", "provider", name, "err", err)
+			c.bg.logger.Warn("list models", "provider", name, "err", err)
 		}
 		return kept(models), modelsFor, err
 	})
@@ -144,7 +144,7 @@ func (c *catalogue) listAll(ctx context.Context, names []string, providers map[s
 	var asked sync.WaitGroup
 	for i, name := range names {
 		asked.Go(func() {
-			failed[i] = guarded(c.log, "list of models", func() (err error) {
+			failed[i] = guarded(c.bg.logger, "list of models", func() (err error) {
 				lists[i], err = c.list(ctx, name, providers[name])
 				return err
 			})
@@ -172,7 +172,7 @@ func (c *catalogue) describe(ctx context.Context, v Vendor, name string) Model {
 		defer cancel()
 		m, err := d.Describe(ctx, name)
 		if err != nil {
-			c.log.Warn("describe a model", "model", name, "err", err)
+			c.bg.logger.Warn("describe a model", "model", name, "err", err)
 		}
 		if m.Context == 0 && m.ID != "" { // known once the model is loaded
 			return []Model{m}, 0, err

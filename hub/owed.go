@@ -51,7 +51,7 @@ func (o *owing) part() []owed {
 // only the message is left. It returns the logs of the first of them, and the
 // rest. One that the bus has not told of yet is begun: else its place would be
 // forgotten until then. What is not in the session is left out.
-func (h *Hub) lookUpLogs(ctx context.Context, f *feed, positions map[MessageID]int64) ([]*liveLog, owing, error) {
+func (v *Viewer) lookUpLogs(ctx context.Context, f *feed, positions map[MessageID]int64) ([]*liveLog, owing, error) {
 	var ids, elsewhere []MessageID
 	var o owing
 	f.mu.Lock()
@@ -64,7 +64,7 @@ func (h *Hub) lookUpLogs(ctx context.Context, f *feed, positions map[MessageID]i
 	if len(ids) == 0 {
 		return nil, o, nil
 	}
-	standings, err := h.store.Standings(ctx, f.session, ids)
+	standings, err := v.hub.store.Standings(ctx, f.session, ids)
 	if err != nil {
 		return nil, o, err
 	}
@@ -72,7 +72,7 @@ func (h *Hub) lookUpLogs(ctx context.Context, f *feed, positions map[MessageID]i
 		switch {
 		case !s.Streaming && s.Seq != positions[s.ID]:
 			o.list = append(o.list, owed{s.ID, positions[s.ID], s.Bytes})
-		case s.Streaming && h.stream(s.ID) == nil:
+		case s.Streaming && v.hub.streams.of(s.ID) == nil:
 			elsewhere = append(elsewhere, s.ID)
 		}
 	}
@@ -81,7 +81,7 @@ func (h *Hub) lookUpLogs(ctx context.Context, f *feed, positions map[MessageID]i
 	if len(part)+len(elsewhere) == 0 {
 		return nil, o, nil
 	}
-	messages, err := h.readOwed(ctx, f.session, part, elsewhere)
+	messages, err := v.feeds.readOwed(ctx, f.session, part, elsewhere)
 	if err != nil {
 		return nil, o, err
 	}
@@ -90,50 +90,45 @@ func (h *Hub) lookUpLogs(ctx context.Context, f *feed, positions map[MessageID]i
 		if m.Status != StatusStreaming {
 			logs = append(logs, newEndedLog(m))
 		} else if slices.Contains(elsewhere, m.ID) {
-			h.peers.elsewhere(f, m)
+			v.feeds.peers.elsewhere(f, m)
 		}
 	}
 	return logs, o, nil
 }
 
 // readOwed reads answers of a session, and no others that have ended.
-func (h *Hub) readOwed(ctx context.Context, session SessionID, part []owed, more []MessageID) ([]Message, error) {
+func (fs *feeds) readOwed(ctx context.Context, session SessionID, part []owed, more []MessageID) ([]Message, error) {
 	ids := slices.Clone(more)
 	for _, o := range part {
 		ids = append(ids, o.id)
 	}
-	return h.store.Answers(ctx, session, ids)
+	return fs.store.Answers(ctx, session, ids)
 }
 
 // payOwed has the next answers that the viewer is owed read, unless they are being
 // read. The caller holds the feed's lock.
 func (s *sub) payOwed() {
-	h, o := s.viewer.hub, s.owing
+	fs, o := s.viewer.feeds, s.owing
 	switch {
-	case o == nil, o.reading, h.base.Err() != nil:
+	case o == nil, o.reading, fs.bg.ctx.Err() != nil:
 	case len(o.list) == 0:
 		s.owing = nil
 	default:
 		o.reading = true
 		part := o.part()
-		h.loops.Go(func() { h.readPart(s, o, part) })
+		fs.bg.loops.Go(func() { fs.readPart(s, o, part) })
 	}
 }
 
 // readPart gives a viewer its places in answers that it is owed. While the
 // database is away it tries again, until the viewer has left.
-func (h *Hub) readPart(s *sub, o *owing, part []owed) {
-	for {
-		ctx, cancel := context.WithTimeout(h.base, 5*time.Second)
-		messages, err := h.readOwed(ctx, s.feed.session, part, nil)
-		cancel()
-		if s.receiveOwed(o, part, messages, err) {
-			return
-		}
-		if !pause(h.base, owedAgain) {
-			return
-		}
-	}
+func (fs *feeds) readPart(s *sub, o *owing, part []owed) {
+	fs.bg.retry(fs.bg.ctx, owedAgain, owedAgain, func() bool {
+		ctx, cancel := context.WithTimeout(fs.bg.ctx, 5*time.Second)
+		defer cancel()
+		messages, err := fs.readOwed(ctx, s.feed.session, part, nil)
+		return s.receiveOwed(o, part, messages, err)
+	})
 }
 
 // receiveOwed places the viewer in what was read, and says whether nothing is left

@@ -50,7 +50,10 @@ type peers interface {
 }
 
 // alone is a hub without others.
-type alone struct{ hub *Hub }
+type alone struct {
+	settler *settler
+	bg      *background
+}
 
 var _ peers = alone{}
 
@@ -59,17 +62,17 @@ const settleEach = 5 * time.Second
 
 // start is peers': whatever is streaming in the database, nobody streams.
 func (a alone) start(ctx context.Context) error {
-	if err := a.hub.settleOrphans(ctx, 0); err != nil {
+	if err := a.settler.settleOrphans(ctx, 0); err != nil {
 		return err
 	}
-	a.hub.loops.Go(func() { a.settle(a.hub.base) })
+	a.bg.loops.Go(func() { a.settle(a.bg.ctx) })
 	return nil
 }
 
 // settle settles now and then what may be stored and does not run.
 func (a alone) settle(ctx context.Context) {
 	every(ctx, settleEach, func(time.Time) {
-		a.hub.guard("settling", func() { a.hub.settleDoubtful(ctx) })
+		a.bg.guard("settling", func() { a.settler.settleDoubtful(ctx) })
 	})
 }
 

@@ -19,6 +19,14 @@ type order struct {
 	said     []Message // what was said before, if that was read ahead
 }
 
+// prompter makes the prompts of answers from what the store has. It is safe for
+// concurrent use.
+type prompter struct {
+	store      Store
+	bg         *background
+	imageBytes int64 // of the images of one prompt, the newest
+}
+
 const beforeText = "(The beginning of this conversation was left out.)"
 
 const continueText = "Continue exactly where you stopped. Do not repeat anything and do not comment on this request."
@@ -56,7 +64,7 @@ func textMax(model Model) int64 {
 
 // prompt is what a model is asked: the branch that is shown, cut to what the
 // model can take, and what the person should know of that.
-func (h *Hub) prompt(ctx context.Context, user UserID, o order, model Model, images ImageLimit) (Prompt, []Notice, error) {
+func (pr *prompter) make(ctx context.Context, user UserID, o order, model Model, images ImageLimit) (Prompt, []Notice, error) {
 	_, name, _ := strings.Cut(model.ID, "/")
 	q, s := o.question, o.asked.Session
 	p := Prompt{Model: name, Temperature: q.Temperature, TopP: q.TopP, MaxTokens: q.MaxTokens, ReasoningEffort: q.ReasoningEffort}
@@ -79,13 +87,13 @@ func (h *Hub) prompt(ctx context.Context, user UserID, o order, model Model, ima
 	branch, left := o.said, 0
 	if branch == nil {
 		var err error
-		if branch, left, err = h.branch(ctx, user, o.asked.Answer, textMax(model)); err != nil {
+		if branch, left, err = pr.branch(ctx, user, o.asked.Answer, textMax(model)); err != nil {
 			return p, nil, fmt.Errorf("read the conversation: %w", err)
 		}
 	}
 	branch, notices := cut(branch, left, system, model, p.MaxTokens)
 	sees := model.Vision == nil || *model.Vision
-	skip, skipped := h.leaveOut(branch, textMax(model), sees)
+	skip, skipped := pr.leaveOut(branch, textMax(model), sees)
 	if system != "" {
 		p.Turns = append(p.Turns, Turn{Role: RoleOfSystem, Content: system})
 	}
@@ -98,7 +106,7 @@ func (h *Hub) prompt(ctx context.Context, user UserID, o order, model Model, ima
 		limit := images
 		limit.blind = !sees
 		limit.refused = i+1 < len(branch) && branch[i+1].refused()
-		if err := h.attach(ctx, user, &turn, m.Files, limit, skip, &out); err != nil {
+		if err := pr.addFiles(ctx, user, &turn, m.Files, limit, skip, &out); err != nil {
 			return p, notices, err
 		}
 		if turn.Content != "" || len(turn.Images) > 0 {
@@ -155,11 +163,11 @@ const aheadMax = 64 << 10
 // ahead reads a conversation that is short before its answer begins, so that this
 // needs no database from then on. It returns nil of one that is long, or cannot
 // be read now: that is read when the prompt is made.
-func (h *Hub) ahead(ctx context.Context, user UserID, answer Message) []Message {
+func (pr *prompter) ahead(ctx context.Context, user UserID, answer Message) []Message {
 	if answer.ParentID == nil {
 		return nil
 	}
-	said, left, err := h.store.Branch(ctx, user, *answer.ParentID, aheadMax)
+	said, left, err := pr.store.Branch(ctx, user, *answer.ParentID, aheadMax)
 	size := 0
 	for _, m := range said {
 		size += len(m.Content) + len(m.Reasoning)
@@ -172,12 +180,12 @@ func (h *Hub) ahead(ctx context.Context, user UserID, answer Message) []Message 
 
 // branch reads the newest of what was said before an answer, however long the
 // database is away, and says how many older messages are left out.
-func (h *Hub) branch(ctx context.Context, user UserID, answer Message, most int64) (newest []Message, left int, err error) {
+func (pr *prompter) branch(ctx context.Context, user UserID, answer Message, most int64) (newest []Message, left int, err error) {
 	if answer.ParentID == nil {
 		return nil, 0, nil
 	}
-	err = h.patiently(ctx, func(ctx context.Context) (err error) {
-		newest, left, err = h.store.Branch(ctx, user, *answer.ParentID, most)
+	err = pr.patiently(ctx, func(ctx context.Context) (err error) {
+		newest, left, err = pr.store.Branch(ctx, user, *answer.ParentID, most)
 		return err
 	})
 	return newest, left, err
@@ -185,9 +193,9 @@ func (h *Hub) branch(ctx context.Context, user UserID, answer Message, most int6
 
 // leaveOut says which files a prompt has no room for, the newest first: images
 // that are more than one prompt may have, and text beyond so many bytes.
-func (h *Hub) leaveOut(branch []Message, text int64, sees bool) (skip map[*File]bool, notices []Notice) {
+func (pr *prompter) leaveOut(branch []Message, text int64, sees bool) (skip map[*File]bool, notices []Notice) {
 	skip = map[*File]bool{}
-	images, noImage, noText := h.opt.PromptImageBytes, false, false
+	images, noImage, noText := pr.imageBytes, false, false
 	for _, m := range slices.Backward(branch) {
 		for i := range m.Files {
 			f, room, left := &m.Files[i], &text, &noText
@@ -201,7 +209,7 @@ func (h *Hub) leaveOut(branch []Message, text int64, sees bool) (skip map[*File]
 		}
 	}
 	if noImage && sees {
-		notices = append(notices, Notice{Code: NoticeImagesLeft, Detail: "The images of this conversation are over " + sizeOf(h.opt.PromptImageBytes) + " together: of the older ones, the model was told the names only."})
+		notices = append(notices, Notice{Code: NoticeImagesLeft, Detail: "The images of this conversation are over " + sizeOf(pr.imageBytes) + " together: of the older ones, the model was told the names only."})
 	}
 	if noText {
 		notices = append(notices, Notice{Code: NoticeContextCut, Detail: "The attached files are longer than this model can read: of the older ones, it was told the names only."})
@@ -236,7 +244,7 @@ func (m Message) refused() bool {
 
 // attach adds a message's files to its turn, but for the names of those to
 // skip. An image that the model cannot be sent is named, and told to left.
-func (h *Hub) attach(ctx context.Context, user UserID, turn *Turn, files []File, limit ImageLimit, skip map[*File]bool, left *leftOut) error {
+func (pr *prompter) addFiles(ctx context.Context, user UserID, turn *Turn, files []File, limit ImageLimit, skip map[*File]bool, left *leftOut) error {
 	for i, f := range files {
 		if f.IsImage() && (limit.blind || limit.refused || skip[&files[i]]) {
 			turn.Content += fmt.Sprintf("\n\n[image: %s]", f.Name)
@@ -252,7 +260,7 @@ func (h *Hub) attach(ctx context.Context, user UserID, turn *Turn, files []File,
 			turn.Content += fmt.Sprintf("\n\n[file: %s]", f.Name)
 			continue
 		}
-		data, err := h.fileData(ctx, user, f.ID)
+		data, err := pr.fileData(ctx, user, f.ID)
 		if err != nil {
 			return fmt.Errorf("read attachment %s: %w", f.ID, err)
 		}
@@ -276,24 +284,23 @@ func (h *Hub) attach(ctx context.Context, user UserID, turn *Turn, files []File,
 }
 
 // fileData reads a file's bytes, however long the database is away.
-func (h *Hub) fileData(ctx context.Context, user UserID, id FileID) (data []byte, err error) {
-	err = h.patiently(ctx, func(ctx context.Context) (err error) {
-		_, data, err = h.store.File(ctx, user, id)
+func (pr *prompter) fileData(ctx context.Context, user UserID, id FileID) (data []byte, err error) {
+	err = pr.patiently(ctx, func(ctx context.Context) (err error) {
+		_, data, err = pr.store.File(ctx, user, id)
 		return err
 	})
 	return data, err
 }
 
 // patiently repeats a read for as long as the database is away.
-func (h *Hub) patiently(ctx context.Context, read func(ctx context.Context) error) error {
-	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+func (pr *prompter) patiently(ctx context.Context, read func(ctx context.Context) error) (err error) {
+	pr.bg.retry(ctx, 100*time.Millisecond, 2*time.Second, func() bool {
 		limit, cancel := context.WithTimeout(ctx, 15*time.Second)
-		err := read(limit)
-		cancel()
-		if CodeOf(err) != CodeUnavailable || !pause(ctx, h.commits.jitter(wait)) {
-			return err
-		}
-	}
+		defer cancel()
+		err = read(limit)
+		return CodeOf(err) != CodeUnavailable
+	})
+	return err
 }
 
 // cut leaves out the oldest messages of a branch, of which left are left out

@@ -8,18 +8,18 @@ type Storage struct {
 	Quota int64 `json:"quota"` // 0: no limit
 }
 
-func (h *Hub) storage(ctx context.Context, user UserID) (Storage, error) {
-	used, err := h.store.StoredBytes(ctx, user)
-	return Storage{Used: used, Quota: h.opt.UserBytes}, err
+func (li *limits) storage(ctx context.Context, user UserID) (Storage, error) {
+	used, err := li.store.StoredBytes(ctx, user)
+	return Storage{Used: used, Quota: li.userBytes}, err
 }
 
 // withinQuota refuses what would take the user over the quota. An answer's own
 // bytes are known only at its end, and never refused: it may go over by as much.
-func (h *Hub) withinQuota(ctx context.Context, user UserID, more int64) error {
-	if h.opt.UserBytes == 0 {
+func (li *limits) withinQuota(ctx context.Context, user UserID, more int64) error {
+	if li.userBytes == 0 {
 		return nil
 	}
-	s, err := h.storage(ctx, user)
+	s, err := li.storage(ctx, user)
 	if err != nil || s.Used < s.Quota && more <= s.Quota-s.Used {
 		return err
 	}

@@ -35,7 +35,7 @@ func (sh *sharing) unlisten(f *feed) {
 	}
 	if f.session != "" && f.sent > 0 {
 		f.sent, f.shown = 0, 0
-		sh.tell(f.topic(), kindPresence, presenceNote{Replica: sh.hub.opt.Replica})
+		sh.tell(f.topic(), kindPresence, presenceNote{Replica: sh.replica})
 	}
 	sh.bus.Leave(f.topic())
 }
@@ -107,17 +107,17 @@ func (sh *sharing) syncLocked(f *feed) {
 		f.again = true
 		return
 	}
-	if !f.listening || sh.hub.base.Err() != nil {
+	if !f.listening || sh.bg.ctx.Err() != nil {
 		return
 	}
 	f.syncing = true
-	sh.hub.loops.Go(func() {
+	sh.bg.loops.Go(func() {
 		for {
-			ctx, cancel := context.WithTimeout(sh.hub.base, 5*time.Second)
-			err := guarded(sh.hub.log, "reading what was missed", func() error { return sh.readMissed(ctx, f) })
+			ctx, cancel := context.WithTimeout(sh.bg.ctx, 5*time.Second)
+			err := guarded(sh.bg.logger, "reading what was missed", func() error { return sh.readMissed(ctx, f) })
 			cancel()
-			if err != nil && sh.hub.base.Err() == nil {
-				sh.hub.log.Warn("read what was missed", "session", f.session, "err", err)
+			if err != nil && sh.bg.ctx.Err() == nil {
+				sh.bg.logger.Warn("read what was missed", "session", f.session, "err", err)
 			}
 			if sh.synced(f, err) {
 				return
@@ -143,7 +143,7 @@ func (sh *sharing) synced(f *feed, err error) bool {
 		close(f.synced)
 	}
 	f.stale = f.stale || err != nil
-	if again && err == nil && f.listening && sh.hub.base.Err() == nil {
+	if again && err == nil && f.listening && sh.bg.ctx.Err() == nil {
 		f.syncing = true
 		return false
 	}
@@ -153,7 +153,7 @@ func (sh *sharing) synced(f *feed, err error) bool {
 // readMissed brings a feed to where the database and the logs are.
 func (sh *sharing) readMissed(ctx context.Context, f *feed) error {
 	if f.session == "" {
-		v, err := sh.hub.userVersion(ctx, f.user)
+		v, err := sh.feeds.userVersion(ctx, f.user)
 		if err == nil {
 			f.catchUp(v)
 		}
@@ -167,23 +167,23 @@ func (sh *sharing) readMissed(ctx context.Context, f *feed) error {
 		}
 	}
 	f.mu.Unlock()
-	answers, err := sh.hub.store.Answers(ctx, f.session, known)
+	answers, err := sh.store.Answers(ctx, f.session, known)
 	if err != nil {
 		return err
 	}
 	for _, m := range answers {
-		if sh.hub.stream(m.ID) != nil {
+		if sh.streams.of(m.ID) != nil {
 			continue
 		}
 		// One whose log cannot be read keeps none of the others: it is tried again.
-		if err := guarded(sh.hub.log, "reading a log", func() error { return sh.readMissedOf(ctx, f, m) }); err != nil {
-			sh.hub.log.Warn("read the log of an answer elsewhere", "message", m.ID, "err", err)
+		if err := guarded(sh.bg.logger, "reading a log", func() error { return sh.readMissedOf(ctx, f, m) }); err != nil {
+			sh.bg.logger.Warn("read the log of an answer elsewhere", "message", m.ID, "err", err)
 			f.mu.Lock()
 			f.stale = true
 			f.mu.Unlock()
 		}
 	}
-	versions, _, err := sh.hub.store.Versions(ctx, []SessionID{f.session}, nil)
+	versions, _, err := sh.store.Versions(ctx, []SessionID{f.session}, nil)
 	if v, ok := versions[f.session]; err == nil && ok {
 		f.mu.Lock()
 		first := !f.joined
@@ -266,14 +266,14 @@ func (f *feed) cutOff(l *liveLog) {
 // watchSilence has feeds read whose streams have been silent.
 func (sh *sharing) watchSilence(ctx context.Context) {
 	every(ctx, time.Second, func(now time.Time) {
-		sh.hub.guard("watching streams elsewhere", func() { sh.syncStale(now) })
+		sh.bg.guard("watching streams elsewhere", func() { sh.syncStale(now) })
 	})
 }
 
 // syncStale reads for feeds whose last sync failed, and for those with a
 // stream elsewhere that has been silent.
 func (sh *sharing) syncStale(now time.Time) {
-	for _, f := range sh.hub.allFeeds() {
+	for _, f := range sh.feeds.all() {
 		f.mu.Lock()
 		silent := false
 		for _, l := range f.streams {
@@ -295,7 +295,7 @@ const backlogMax = 4096
 func (sh *sharing) apply(f *feed, payload []byte) {
 	defer func() {
 		if r := recover(); r != nil {
-			_ = panicked(sh.hub.log, "message from the bus", r) // it is logged
+			_ = panicked(sh.bg.logger, "message from the bus", r) // it is logged
 			f.stale = true
 		}
 	}()
@@ -315,7 +315,7 @@ func (sh *sharing) apply(f *feed, payload []byte) {
 	case eventlog.KindBatch, eventlog.KindOpen:
 		b, err := eventlog.DecodeBatch(payload)
 		if err != nil {
-			sh.hub.log.Warn("message from the bus", "err", err)
+			sh.bg.logger.Warn("message from the bus", "err", err)
 			return
 		}
 		sh.applyBatch(f, b)
@@ -331,7 +331,7 @@ func (sh *sharing) apply(f *feed, payload []byte) {
 		}
 	case kindPresence:
 		var n presenceNote
-		if json.Unmarshal(payload[1:], &n) != nil || n.Replica == sh.hub.opt.Replica {
+		if json.Unmarshal(payload[1:], &n) != nil || n.Replica == sh.replica {
 			return
 		}
 		if _, known := f.others[n.Replica]; !known {
@@ -381,7 +381,7 @@ func (sh *sharing) applyBatch(f *feed, b eventlog.Batch) {
 	case l == nil:
 		var head openHead
 		if err := json.Unmarshal(b.Head, &head); err != nil {
-			sh.hub.log.Warn("message from the bus", "err", err)
+			sh.bg.logger.Warn("message from the bus", "err", err)
 			return
 		}
 		if q := head.Question; q != nil {

@@ -84,8 +84,8 @@ func TestOldFilesAreLeftOut(t *testing.T) {
 		{Files: []File{image("a", 40), image("b", 40)}},
 		{Files: []File{image("c", 30), text("long", 99)}},
 	}
-	h := &Hub{opt: Options{PromptImageBytes: 100}}
-	skip, notices := h.leaveOut(branch, 100, true)
+	p := &prompter{imageBytes: 100}
+	skip, notices := p.leaveOut(branch, 100, true)
 	var left []FileID
 	for f, skipped := range skip {
 		if skipped {
@@ -96,11 +96,11 @@ func TestOldFilesAreLeftOut(t *testing.T) {
 	if !slices.Equal(left, []FileID{"b", "old"}) || len(notices) != 1 || notices[0].Code != NoticeImagesLeft {
 		t.Errorf("left out %v, notices %v", left, notices)
 	}
-	if _, notices = h.leaveOut(branch, 99, true); len(notices) != 2 || notices[1].Code != NoticeContextCut {
+	if _, notices = p.leaveOut(branch, 99, true); len(notices) != 2 || notices[1].Code != NoticeContextCut {
 		t.Errorf("of too much text, notices %v", notices)
 	}
-	h.opt.PromptImageBytes = 200
-	if _, notices = h.leaveOut(branch, 200, true); notices != nil {
+	p.imageBytes = 200
+	if _, notices = p.leaveOut(branch, 200, true); notices != nil {
 		t.Errorf("of what fits, notices %v", notices)
 	}
 }

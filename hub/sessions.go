@@ -14,7 +14,7 @@ func (h *Hub) CreateSession(ctx context.Context, user UserID, d SessionDraft) (S
 	if err != nil {
 		return Session{}, err
 	}
-	h.publishSession(user, s, version, true)
+	h.feeds.publishSession(user, s, version, true)
 	return s, nil
 }
 
@@ -44,7 +44,7 @@ func (h *Hub) UpdateSession(ctx context.Context, user UserID, id SessionID, p Se
 	if err != nil {
 		return Session{}, err
 	}
-	h.publishSession(user, s, version, true)
+	h.feeds.publishSession(user, s, version, true)
 	return s, nil
 }
 
@@ -56,30 +56,10 @@ func (h *Hub) DeleteSession(ctx context.Context, user UserID, id SessionID) erro
 		return err
 	}
 	event := encode(sessionDeletedEvent{Type: "session_deleted", UserVersion: version, SessionID: id})
-	h.publish(Topic{User: user}, entry{event: event, version: version})
-	h.cancelSession(id)
+	h.feeds.publish(Topic{User: user}, entry{event: event, version: version})
+	h.streams.cancelSession(id)
 	h.peers.tell(Topic{}, kindStop, stopNote{Session: id, Deleted: true})
 	return nil
-}
-
-// cancelSession ends the answers of a deleted session that run here.
-func (h *Hub) cancelSession(id SessionID) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, st := range h.streams {
-		if st.session == id {
-			h.cancelDeleted(st)
-		}
-	}
-}
-
-// cancelDeleted ends an answer whose message was deleted, or forgets it if it
-// has ended. The caller holds h.mu.
-func (h *Hub) cancelDeleted(st *stream) {
-	st.cancel(errDeleted)
-	if !st.endedAt.IsZero() {
-		h.dropLocked(st)
-	}
 }
 
 // MessageChanges returns what there is of the whole tree of a conversation, or of
@@ -104,7 +84,7 @@ func (h *Hub) bringUp(ctx context.Context, m *Message) {
 	if m.Status != StatusStreaming {
 		return
 	}
-	st := h.stream(m.ID)
+	st := h.streams.of(m.ID)
 	if st == nil {
 		h.peers.text(ctx, m)
 	}
@@ -131,14 +111,8 @@ func (h *Hub) DeleteMessage(ctx context.Context, user UserID, session SessionID,
 	}
 	for _, d := range deleted {
 		event := encode(messageDeletedEvent{Type: "message_deleted", Version: d.Version, SessionID: session, MessageID: d.ID})
-		h.publish(Topic{Session: session}, entry{event: event, version: d.Version})
-		h.mu.Lock()
-		st := h.streams[d.ID]
-		if st != nil {
-			h.cancelDeleted(st)
-		}
-		h.mu.Unlock()
-		if st == nil {
+		h.feeds.publish(Topic{Session: session}, entry{event: event, version: d.Version})
+		if !h.streams.delete(d.ID) {
 			h.peers.tell(Topic{}, kindStop, stopNote{Message: d.ID, Deleted: true})
 		}
 	}

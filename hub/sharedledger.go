@@ -20,7 +20,7 @@ type sharedLedger struct {
 	journal Journal // has the checkpoints
 	leases  Leases
 	replica string
-	log     *slog.Logger
+	logger  *slog.Logger
 	running func() []*stream
 	find    func(MessageID) *stream
 	holds   func() bool // nobody can have taken the answers over
@@ -64,7 +64,7 @@ func (l *sharedLedger) ship(ctx context.Context, chunks []*chunk, chunksOf func(
 	}
 	batches, sent := make([]Batch, 0, len(chunks)), make([]*stream, 0, len(chunks))
 	open := func(st *stream) {
-		err := guarded(l.log, "opening a log", func() error {
+		err := guarded(l.logger, "opening a log", func() error {
 			batches = append(batches, st.whole(chunksOf(st)))
 			return nil
 		})
@@ -165,7 +165,7 @@ func (l *sharedLedger) keep(ctx context.Context, batch []*chunk, running bool) e
 	}
 	for _, st := range streams {
 		// One that panics keeps none of the others.
-		_ = guarded(l.log, "checkpoint of answer "+string(st.id), func() error { // it is logged
+		_ = guarded(l.logger, "checkpoint of answer "+string(st.id), func() error { // it is logged
 			if e, ok := st.checkpoint(chunks[st]); ok {
 				l.unsaved = append(l.unsaved, e)
 			}

@@ -17,10 +17,18 @@ import (
 // happens here, and has in its feeds what happens there. It is [peers] and
 // [BusClient], safe for concurrent use.
 type sharing struct {
-	hub    *Hub
-	bus    Bus
-	leases Leases
-	ttl    time.Duration // of the lease
+	replica string
+	bus     Bus
+	leases  Leases
+	ttl     time.Duration // of the lease
+	store   Store
+	feeds   *feeds
+	streams *streams
+	settler *settler
+	limits  *limits
+	revoked *revoked
+	bg      *background
+
 	lease  lease
 	acks   acks
 	outbox chan message
@@ -30,13 +38,6 @@ var (
 	_ peers     = (*sharing)(nil)
 	_ BusClient = (*sharing)(nil)
 )
-
-func newSharing(h *Hub) *sharing {
-	return &sharing{
-		hub: h, bus: h.opt.Bus, leases: h.opt.Leases, ttl: h.opt.LeaseTTL, outbox: make(chan message, 4096),
-		lease: lease{slept: sleptSince(time.Now())},
-	}
-}
 
 // message is what is to be published.
 type message struct {
@@ -54,20 +55,20 @@ func (sh *sharing) start(ctx context.Context) error {
 		return err
 	}
 	sh.bus.Listen(Topic{}) // what all replicas listen to
-	sh.hub.loops.Go(func() { sh.listenToBus(sh.hub.base) })
-	sh.hub.loops.Go(func() { sh.keepLease(sh.hub.base) })
-	sh.hub.loops.Go(func() { sh.reap(sh.hub.base) })
-	sh.hub.loops.Go(func() { sh.sendOutbox(sh.hub.base) })
-	sh.hub.loops.Go(func() { sh.watchSilence(sh.hub.base) })
+	sh.bg.loops.Go(func() { sh.listenToBus(sh.bg.ctx) })
+	sh.bg.loops.Go(func() { sh.keepLease(sh.bg.ctx) })
+	sh.bg.loops.Go(func() { sh.reap(sh.bg.ctx) })
+	sh.bg.loops.Go(func() { sh.sendOutbox(sh.bg.ctx) })
+	sh.bg.loops.Go(func() { sh.watchSilence(sh.bg.ctx) })
 	return nil
 }
 
 // listenToBus has the bus deliver until ctx ends.
 func (sh *sharing) listenToBus(ctx context.Context) {
-	for ctx.Err() == nil {
-		sh.hub.guard("listening to the bus", func() { sh.bus.Run(ctx, sh) })
-		pause(ctx, time.Second) // only a panic comes here before ctx ends
-	}
+	sh.bg.retry(ctx, time.Second, time.Second, func() bool {
+		sh.bg.guard("listening to the bus", func() { sh.bus.Run(ctx, sh) })
+		return ctx.Err() != nil // before that, only a panic comes here
+	})
 }
 
 // tell is peers'. What the others miss, versions heal.
@@ -92,7 +93,7 @@ func (sh *sharing) sendOutbox(ctx context.Context) {
 	out := func(ctx context.Context, m message) {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		err := guarded(sh.hub.log, "publishing", func() (err error) {
+		err := guarded(sh.bg.logger, "publishing", func() (err error) {
 			if m.end != nil {
 				return sh.bus.End(ctx, m.topic.Session, m.end.Stream, m.payload)
 			}
@@ -100,7 +101,7 @@ func (sh *sharing) sendOutbox(ctx context.Context) {
 			return err
 		})
 		if err != nil {
-			sh.hub.log.Debug("publish", "err", err)
+			sh.bg.logger.Debug("publish", "err", err)
 		}
 	}
 	for {
@@ -137,7 +138,7 @@ func (sh *sharing) hastenStop(ctx context.Context, id MessageID) {
 		_, err := sh.bus.Publish(limit, Topic{}, note(kindStop, stopNote{Message: id}))
 		if err != nil {
 			cancel()
-			sh.hub.log.Debug("hasten a stop", "err", err)
+			sh.bg.logger.Debug("hasten a stop", "err", err)
 			return
 		}
 		select {
@@ -193,7 +194,7 @@ func (sh *sharing) revoke(ctx context.Context, grants []string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishLimit)
 	defer cancel()
 	if _, err := sh.bus.Publish(ctx, Topic{}, note(kindRevoked, revokeNote{Grants: grants})); err != nil {
-		sh.hub.log.Warn("tell the other replicas what is revoked", "err", err)
+		sh.bg.logger.Warn("tell the other replicas what is revoked", "err", err)
 	}
 }
 
@@ -203,24 +204,16 @@ const publishLimit = 500 * time.Millisecond
 // Joined is BusClient's.
 func (sh *sharing) Joined(t Topic) {
 	if t == (Topic{}) {
-		sh.hub.tellRevoked(nil)
+		sh.revoked.tell(nil)
 		return
 	}
-	if f := sh.hub.feedOf(t); f != nil {
+	if f := sh.feeds.of(t); f != nil {
 		sh.sync(f)
 	}
 }
 
 // Reconnected is BusClient's: the logs may be gone.
-func (sh *sharing) Reconnected() {
-	sh.hub.mu.Lock()
-	defer sh.hub.mu.Unlock()
-	for _, st := range sh.hub.streams {
-		if st.log != nil && st.endedAt.IsZero() {
-			st.touch()
-		}
-	}
-}
+func (sh *sharing) Reconnected() { sh.streams.touchAll() }
 
 // Receive is BusClient's.
 func (sh *sharing) Receive(t Topic, payload []byte) {
@@ -228,10 +221,10 @@ func (sh *sharing) Receive(t Topic, payload []byte) {
 		return
 	}
 	if t == (Topic{}) {
-		sh.hub.guard("message from the bus", func() { sh.control(payload) })
+		sh.bg.guard("message from the bus", func() { sh.control(payload) })
 		return
 	}
-	f := sh.hub.feedOf(t)
+	f := sh.feeds.of(t)
 	if f == nil {
 		return
 	}
@@ -255,15 +248,13 @@ func (sh *sharing) control(payload []byte) {
 		sh.acks.tell(n.Message)
 	case payload[0] != kindStop:
 	case n.Session != "":
-		sh.hub.cancelSession(n.Session)
+		sh.streams.cancelSession(n.Session)
 	default:
-		st := sh.hub.stream(n.Message)
+		st := sh.streams.of(n.Message)
 		switch {
 		case st == nil:
 		case n.Deleted:
-			sh.hub.mu.Lock()
-			sh.hub.cancelDeleted(st)
-			sh.hub.mu.Unlock()
+			sh.streams.delete(n.Message)
 		default:
 			st.cancel(errStopped)
 			sh.tell(Topic{}, kindStopped, n)
@@ -275,7 +266,7 @@ func (sh *sharing) control(payload []byte) {
 func (sh *sharing) receiveRevoked(payload []byte) {
 	var n revokeNote
 	if json.Unmarshal(payload, &n) == nil && len(n.Grants) > 0 {
-		sh.hub.tellRevoked(n.Grants)
+		sh.revoked.tell(n.Grants)
 	}
 }
 
@@ -326,12 +317,12 @@ func (sh *sharing) readLog(ctx context.Context, m Message) (*liveLog, error) {
 
 // owned is peers'.
 func (sh *sharing) owned(ctx context.Context) ([]Ownership, error) {
-	return sh.leases.Owned(ctx, sh.hub.opt.Replica)
+	return sh.leases.Owned(ctx, sh.replica)
 }
 
 // used is peers'.
 func (sh *sharing) used(ctx context.Context, user UserID) (Used, error) {
-	return sh.leases.UsedElsewhere(ctx, sh.hub.opt.Replica, user)
+	return sh.leases.UsedElsewhere(ctx, sh.replica, user)
 }
 
 // behind is peers': who comes from another replica may be ahead of what this one
@@ -340,7 +331,7 @@ func (sh *sharing) behind() bool { return true }
 
 // text is peers'.
 func (sh *sharing) text(ctx context.Context, m *Message) {
-	if f := sh.hub.feedOf(Topic{Session: m.SessionID}); f != nil {
+	if f := sh.feeds.of(Topic{Session: m.SessionID}); f != nil {
 		f.mu.Lock()
 		l := f.streams[m.ID]
 		if l != nil && l.remote && !l.Ended() && f.joined {

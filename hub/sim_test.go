@@ -550,7 +550,7 @@ func newSim(seed uint64) *sim {
 		r.hub = New(db, db, Fixed{"sim": simProvider{s}}, Options{
 			Replica: r.name, Bus: simBus{Bus: r.bus, r: r}, Leases: db, Logger: slog.New(slog.DiscardHandler),
 		})
-		r.hub.commits.jitter = func(d time.Duration) time.Duration { return d }
+		r.hub.bg.jitter = func(d time.Duration) time.Duration { return d }
 		s.replicas = append(s.replicas, r)
 	}
 	return s
@@ -774,7 +774,7 @@ func (s *sim) run(t *testing.T) {
 		}
 		lease := &r.hub.shares().lease
 		lease.mu.Lock()
-		lease.since = time.Now().Add(-r.hub.opt.LeaseTTL) // they have run for long, and may settle
+		lease.since = time.Now().Add(-r.hub.shares().ttl) // they have run for long, and may settle
 		lease.mu.Unlock()
 		time.Sleep(s.takes(333*time.Millisecond, "start", r.name, ""))
 	}

@@ -27,19 +27,29 @@ func (u *Usage) bound() {
 	}
 }
 
+// limits is what users may use, and have used. It is safe for concurrent use.
+type limits struct {
+	dailyTokens int64 // of one user, UTC; no limit if 0
+	dailyCost   Money
+	userBytes   int64 // of one user's files and messages; no limit if 0
+	store       Store
+	streams     *streams
+	peers       peers
+}
+
 // withinLimit refuses when the user has used up what is allowed for today.
-func (h *Hub) withinLimit(ctx context.Context, user UserID) error {
-	if h.opt.DailyTokens == 0 && h.opt.DailyCost == 0 {
+func (li *limits) withinLimit(ctx context.Context, user UserID) error {
+	if li.dailyTokens == 0 && li.dailyCost == 0 {
 		return nil
 	}
 	now := time.Now()
-	tokens, cost, err := h.store.UsedSince(ctx, user, today(now))
+	tokens, cost, err := li.store.UsedSince(ctx, user, today(now))
 	if err != nil {
 		return err
 	}
 	// What the others run is as of their last renewal, a second ago or so.
-	running := h.underWay()[user]
-	elsewhere, err := h.peers.used(ctx, user)
+	running := li.underWay()[user]
+	elsewhere, err := li.peers.used(ctx, user)
 	if err != nil {
 		return err
 	}
@@ -48,9 +58,9 @@ func (h *Hub) withinLimit(ctx context.Context, user UserID) error {
 	cost += running.Cost
 	var what string
 	switch {
-	case h.opt.DailyTokens > 0 && tokens >= h.opt.DailyTokens:
+	case li.dailyTokens > 0 && tokens >= li.dailyTokens:
 		what = "tokens"
-	case h.opt.DailyCost > 0 && cost >= h.opt.DailyCost:
+	case li.dailyCost > 0 && cost >= li.dailyCost:
 		what = "money"
 	default:
 		return nil
@@ -74,12 +84,12 @@ func (u *Used) add(o Used) {
 
 // underWay is what each user's answers have used that run here, if there is a
 // limit that it counts for.
-func (h *Hub) underWay() map[UserID]Used {
-	if h.opt.DailyTokens == 0 && h.opt.DailyCost == 0 {
+func (li *limits) underWay() map[UserID]Used {
+	if li.dailyTokens == 0 && li.dailyCost == 0 {
 		return nil
 	}
 	used := map[UserID]Used{}
-	for _, st := range h.runningStreams() {
+	for _, st := range li.streams.unended() {
 		u := used[st.user]
 		u.add(st.used())
 		used[st.user] = u

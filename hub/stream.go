@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/omnichat/omnichat/hub/eventlog"
-	"github.com/omnichat/omnichat/hub/pace"
 )
 
 // AnswerMax is the most that [Options.AnswerBytes] may be.
@@ -162,7 +161,7 @@ func (st *stream) show(k *chunk) {
 	k.shown = true
 	defer func() {
 		if r := recover(); r != nil {
-			st.cancel(panicked(st.commits.log, "showing an answer", r))
+			st.cancel(panicked(st.commits.bg.logger, "showing an answer", r))
 		}
 	}()
 	if !fenced {
@@ -248,88 +247,4 @@ func (st *stream) close(ctx context.Context, drop bool) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// runningStreams returns the streams that have not ended, with their logs.
-func (h *Hub) runningStreams() []*stream {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var out []*stream
-	for _, st := range h.streams {
-		if st.log != nil && st.endedAt.IsZero() {
-			out = append(out, st)
-		}
-	}
-	return out
-}
-
-// reserve holds a place for a stream before its question is stored, so that
-// whoever finds the stored answer finds its stream too. The place of a stream
-// that was opened is not given again: its answer is found in the store, or was
-// deleted.
-func (h *Hub) reserve(id MessageID) *stream {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	st := h.streams[id]
-	if st == nil || st.log != nil {
-		opened := st != nil
-		h.reserved++
-		st = &stream{id: id, ready: make(chan struct{}), commits: h.commits, limit: h.opt.AnswerBytes, held: h.held}
-		st.ctx, st.cancel = context.WithCancelCause(pace.With(h.base, h.commits.turns, h.reserved))
-		if !opened {
-			h.streams[id] = st
-		}
-	}
-	st.refs++
-	return st
-}
-
-// unreserve lets a place go that was not needed.
-func (h *Hub) unreserve(st *stream) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	st.refs--
-	if st.refs == 0 && st.log == nil {
-		st.cancel(nil)
-		if h.streams[st.id] == st {
-			delete(h.streams, st.id)
-		}
-		close(st.ready)
-	}
-}
-
-// open makes a reserved stream live and tells its feed of question and answer.
-func (h *Hub) open(st *stream, user UserID, asked Asked, opened func(*feed, Asked)) error {
-	if err := h.openFeed(st, user, asked, opened); err != nil {
-		return err
-	}
-	if st.head != nil {
-		h.commits.mark(st)
-	}
-	h.publishSession(user, asked.Session, asked.UserVersion, false)
-	return nil
-}
-
-func (h *Hub) openFeed(st *stream, user UserID, asked Asked, opened func(*feed, Asked)) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if old := h.streams[st.id]; old != st && old != nil && old.endedAt.IsZero() {
-		return &Error{Code: CodeIDConflict, Field: "answer_id", Msg: "answer_id names an answer that is being deleted"}
-	}
-	h.streams[st.id] = st
-	f := h.feed(Topic{Session: asked.Session.ID})
-	st.user, st.session, st.epoch = user, asked.Session.ID, asked.Answer.Epoch
-	st.feed, st.log = f, newLog(asked.Answer)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.streams[st.id] = st.log
-	st.head = h.commits.ledger.begin(asked)
-	st.unopened = st.head != nil
-	opened(f, asked)
-	if q := asked.Question; q != nil {
-		f.add(entry{event: encode(messageEvent{Type: "message", Version: q.Version, Message: *q}), version: q.Version})
-	}
-	f.add(entry{log: st.log, seq: 0, version: asked.Answer.Version})
-	close(st.ready)
-	return nil
 }

@@ -33,8 +33,9 @@ func TestASuspendedOwnerShowsNothingPastTheEnd(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSim(1)
 				s.bus.send = (*localClient).push
-				leases := &stuckLeases{Leases: s.replicas[0].hub.opt.Leases}
-				s.replicas[0].hub.opt.Leases = leases
+				sharing := s.replicas[0].hub.shares()
+				leases := &stuckLeases{Leases: sharing.leases}
+				sharing.leases = leases
 				for _, r := range s.replicas {
 					r.hub.catalogue.vendors = Fixed{"sim": Vendor{Provider: drip{}}}
 					if err := r.hub.Start(t.Context()); err != nil {

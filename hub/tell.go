@@ -32,7 +32,7 @@ func Tell(ctx context.Context, n Notice) {
 
 // waiting is an answer before its first delta.
 type waiting struct {
-	hub    *Hub
+	peers  peers
 	stream *stream
 
 	mu    sync.Mutex
@@ -52,7 +52,7 @@ func (w *waiting) tell(n Notice) {
 	}
 	st := w.stream
 	event := encode(noticeEvent{Type: "notice", MessageID: st.id, SessionID: st.session, Notice: n})
-	w.hub.peers.tell(st.feed.topic(), kindChange, changeNote{Event: event, About: st.id})
+	w.peers.tell(st.feed.topic(), kindChange, changeNote{Event: event, About: st.id})
 	st.feed.publish(entry{event: event, about: st.log})
 }
 

@@ -53,8 +53,8 @@ func TestPresenceIsToldToWhoComesAsAnotherLeaves(t *testing.T) {
 		for _, r := range s.replicas {
 			r.hub.Close()
 		}
-		if len(h.untold) != 0 {
-			t.Errorf("%d who have left are kept", len(h.untold))
+		if len(h.feeds.untold) != 0 {
+			t.Errorf("%d who have left are kept", len(h.feeds.untold))
 		}
 	})
 }

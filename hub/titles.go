@@ -25,19 +25,28 @@ const (
 // titleTokens is room for a title in any language.
 const titleTokens = 100
 
-// makeTitle gives a new session a better title than its first words, in the
+// titler makes the titles of new sessions. It is safe for concurrent use.
+type titler struct {
+	model     string // "provider/model", [TitleAuto], or "" for none
+	store     Store
+	catalogue *catalogue
+	feeds     *feeds
+	bg        *background
+}
+
+// make gives a new session a better title than its first words, in the
 // background, once its first answer has ended: a server at home answers one
 // request at a time. It stays as it is if that fails or a person was faster.
-func (h *Hub) makeTitle(user UserID, o order) {
-	ctx, cancel := context.WithTimeout(h.base, titleTimeout)
+func (t *titler) make(user UserID, o order) {
+	ctx, cancel := context.WithTimeout(t.bg.ctx, titleTimeout)
 	defer cancel()
-	model := h.titleModel(ctx, user, o.model)
+	model := t.choose(ctx, user, o.model)
 	if model == "" {
 		return
 	}
-	provider, name, err := h.catalogue.providerOf(ctx, user, "title model", model)
+	provider, name, err := t.catalogue.providerOf(ctx, user, "title model", model)
 	if err != nil {
-		h.log.Warn("make a title", "err", err)
+		t.bg.logger.Warn("make a title", "err", err)
 		return
 	}
 	question := o.asked.Question.Content
@@ -46,7 +55,7 @@ func (h *Hub) makeTitle(user UserID, o order) {
 	}
 	room := titleTokens
 	p := Prompt{Model: name, Turns: []Turn{{Role: RoleOfUser, Content: titleText + question}}, MaxTokens: &room, ReasoningEffort: EffortOff}
-	if h.catalogue.modelOf(ctx, provider, model).thoughtless() {
+	if t.catalogue.modelOf(ctx, provider, model).thoughtless() {
 		p.ReasoningEffort = ""
 	}
 	var text strings.Builder
@@ -54,7 +63,7 @@ func (h *Hub) makeTitle(user UserID, o order) {
 	whole, size := false, 0
 	for d, err := range provider.Stream(ctx, p) {
 		if err != nil {
-			h.log.Warn("make a title", "model", model, "code", CodeOf(err), "err", err)
+			t.bg.logger.Warn("make a title", "model", model, "code", CodeOf(err), "err", err)
 			break
 		}
 		text.WriteString(d.Text)
@@ -70,22 +79,22 @@ func (h *Hub) makeTitle(user UserID, o order) {
 	if usage == nil && title == "" {
 		return
 	}
-	usage = h.catalogue.account(ctx, provider, model, usage, whole, estimatePrompt(p), estimate(text.String()))
+	usage = t.catalogue.account(ctx, provider, model, usage, whole, estimatePrompt(p), estimate(text.String()))
 	s := Spending{ID: NewID(), User: user, Session: o.asked.Session.ID, Model: model, Usage: *usage, Title: true, At: time.Now().UTC()}
-	if err := h.store.RecordUsage(ctx, s); err != nil {
-		h.log.Warn("book a title", "err", err)
+	if err := t.store.RecordUsage(ctx, s); err != nil {
+		t.bg.logger.Warn("book a title", "err", err)
 	}
 	if title == "" || !whole {
 		return
 	}
-	session, version, err := h.store.RetitleSession(ctx, user, o.asked.Session.ID, o.asked.Session.Title, title)
+	session, version, err := t.store.RetitleSession(ctx, user, o.asked.Session.ID, o.asked.Session.Title, title)
 	if err != nil {
 		if CodeOf(err) != CodeNotFound { // renamed or deleted meanwhile
-			h.log.Warn("store a title", "err", err)
+			t.bg.logger.Warn("store a title", "err", err)
 		}
 		return
 	}
-	h.publishSession(user, session, version, true)
+	t.feeds.publishSession(user, session, version, true)
 }
 
 // untitled says whether a session begins with this question, and has nothing
@@ -108,12 +117,12 @@ func pageTitle(content string) string {
 }
 
 // titleModel is the model that makes titles, "" for none.
-func (h *Hub) titleModel(ctx context.Context, user UserID, asked string) string {
-	if h.opt.TitleModel != TitleAuto {
-		return h.opt.TitleModel
+func (t *titler) choose(ctx context.Context, user UserID, asked string) string {
+	if t.model != TitleAuto {
+		return t.model
 	}
 	provider, _, _ := strings.Cut(asked, "/")
-	v, _, err := h.catalogue.providerOf(ctx, user, "model", asked)
+	v, _, err := t.catalogue.providerOf(ctx, user, "model", asked)
 	if err != nil {
 		return ""
 	}

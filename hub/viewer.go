@@ -31,7 +31,8 @@ const turnsMax = 16
 // no events and no goroutine: a slow client costs positions, not a buffer, and
 // gets what it missed in few large writes.
 type Viewer struct {
-	hub     *Hub
+	hub     *Hub // whose commands a client may give
+	feeds   *feeds
 	user    UserID
 	framing eventlog.Framing
 
@@ -44,7 +45,7 @@ type Viewer struct {
 }
 
 func (h *Hub) newViewer(user UserID, f eventlog.Framing) *Viewer {
-	return &Viewer{hub: h, user: user, framing: f}
+	return &Viewer{hub: h, feeds: h.feeds, user: user, framing: f}
 }
 
 // Start writes to a sink what there is, and lets the hub write to it from now on
@@ -68,7 +69,7 @@ func (v *Viewer) Resume() {
 func (v *Viewer) Flush() { v.flush(nil) }
 
 // signal has the viewer sent what is new. It may be called under a feed's lock.
-func (v *Viewer) signal() { v.hub.flusher.add(flush{viewer: v}) }
+func (v *Viewer) signal() { v.feeds.flusher.add(flush{viewer: v}) }
 
 // flush writes what is new to the sink as long as that has room: what only has,
 // or all.
@@ -94,10 +95,10 @@ func (v *Viewer) fail() {
 	if r == nil {
 		return
 	}
-	err := panicked(v.hub.log, "viewer", r)
+	err := panicked(v.feeds.bg.logger, "viewer", r)
 	if sink := v.sink; sink != nil {
 		v.sink = nil
-		v.hub.guard("end of a viewer after "+err.Error(), sink.End)
+		v.feeds.bg.guard("end of a viewer after "+err.Error(), sink.End)
 	}
 }
 
@@ -207,7 +208,7 @@ func (h *Hub) Connect(ctx context.Context, user UserID) (*Viewer, error) {
 	err := h.peers.await(ctx, s.feed)
 	var version int64
 	if err == nil {
-		version, err = h.userVersion(ctx, user)
+		version, err = h.feeds.userVersion(ctx, user)
 	}
 	if err != nil {
 		v.Close()
@@ -222,7 +223,7 @@ func (h *Hub) Connect(ctx context.Context, user UserID) (*Viewer, error) {
 
 // Ready sends ready again, as after a renewed auth.
 func (v *Viewer) Ready(ctx context.Context) error {
-	version, err := v.hub.userVersion(ctx, v.user)
+	version, err := v.feeds.userVersion(ctx, v.user)
 	if err != nil {
 		return err
 	}
@@ -252,7 +253,7 @@ func (v *Viewer) join(key Topic) *sub {
 	}
 	s := &sub{viewer: v, held: true, asks: 1}
 	v.subs = append(v.subs, s)
-	v.hub.join(s, key)
+	v.feeds.join(s, key)
 	return s
 }
 
@@ -304,7 +305,7 @@ func (v *Viewer) leave(key Topic) {
 func (v *Viewer) leaveSub(s *sub) {
 	v.subs = slices.DeleteFunc(v.subs, func(o *sub) bool { return o == s })
 	s.left = true
-	v.hub.leave(s)
+	v.feeds.leave(s)
 }
 
 // Close leaves all feeds. When it has returned the sink is not called any more.
@@ -313,7 +314,7 @@ func (v *Viewer) Close() {
 	defer v.mu.Unlock()
 	for _, s := range v.subs {
 		s.left = true
-		v.hub.leave(s)
+		v.feeds.leave(s)
 	}
 	v.subs, v.sink = nil, nil
 }
@@ -325,7 +326,7 @@ func (v *Viewer) Close() {
 func (v *Viewer) Subscribe(ctx context.Context, ref int64, id SessionID, positions map[MessageID]int64) error {
 	s := v.join(Topic{Session: id})
 	even := s.even(positions)
-	err := v.hub.peers.await(ctx, s.feed) // what is read from here on misses nothing
+	err := v.feeds.peers.await(ctx, s.feed) // what is read from here on misses nothing
 	var session Session
 	if err == nil {
 		session, err = v.hub.store.Session(ctx, v.user, id)
@@ -333,7 +334,7 @@ func (v *Viewer) Subscribe(ctx context.Context, ref int64, id SessionID, positio
 	var ended []*liveLog
 	var rest owing
 	if err == nil {
-		ended, rest, err = v.hub.lookUpLogs(ctx, s.feed, positions)
+		ended, rest, err = v.lookUpLogs(ctx, s.feed, positions)
 	}
 	if err != nil {
 		v.done(s)
@@ -388,7 +389,7 @@ func (s *sub) even(positions map[MessageID]int64) map[MessageID]bool {
 // caller holds the feed's lock.
 func (s *sub) place(l *liveLog, pos int64) {
 	// Who is ahead of what is known here waits for it, if it may come.
-	if pos < eventlog.FromStart || pos > l.Last() && (l.Ended() || !s.viewer.hub.peers.behind()) {
+	if pos < eventlog.FromStart || pos > l.Last() && (l.Ended() || !s.viewer.feeds.peers.behind()) {
 		pos = eventlog.NoPosition
 	}
 	p := s.find(l, pos)
@@ -419,7 +420,7 @@ func (v *Viewer) Send(ctx context.Context, ref int64, q Question) error {
 	}
 	s := v.joinForAll(id)
 	granted := false
-	asked, err := v.hub.ask(ctx, v.user, q, id, func(f *feed, asked Asked) {
+	asked, err := v.hub.asker.ask(ctx, v.user, q, id, func(f *feed, asked Asked) {
 		granted = v.admit(f, ackOf(ref, asked))
 	})
 	if err != nil || granted {
