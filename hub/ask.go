@@ -5,7 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/omnichat/omnichat/hub/title"
 )
 
 // asker is the way from a question to its stream. It is safe for concurrent use.
@@ -120,7 +121,7 @@ func (a *asker) stored(ctx context.Context, user UserID, q Question, fresh Sessi
 		sq.AnswerID, sq.OwnAnswer = *q.AnswerID, true
 	}
 	if q.Content != nil {
-		sq.Title = titleOf(*q.Content)
+		sq.Title = title.Of(*q.Content)
 	}
 	model := q.Model
 	if q.SessionID == nil && q.ParentID != nil { // the parent says which
@@ -171,22 +172,6 @@ func (a *asker) canSee(ctx context.Context, user UserID, v Vendor, sq StoredQues
 		err = &Error{Code: CodeNoVision, Field: "attachments", Msg: "the model " + sq.Model + " cannot see images: choose another one, or remove the image"}
 	}
 	return err
-}
-
-// titleOf is the first words of a question.
-func titleOf(content string) string {
-	words := strings.Fields(content)
-	title := ""
-	for i, w := range words {
-		if i == 8 || utf8.RuneCountInString(title)+utf8.RuneCountInString(w) > 60 {
-			if title == "" {
-				title = string([]rune(w)[:60])
-			}
-			return title + "…"
-		}
-		title = strings.TrimSpace(title + " " + w)
-	}
-	return title
 }
 
 // Stop ends an answer and keeps what was shown of it. It returns nil, too, if

@@ -3,6 +3,8 @@ package hub
 import (
 	"context"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/background"
 )
 
 const (
@@ -206,7 +208,7 @@ func (c *committer) tryAgain(ctx context.Context, t *trial) *trial {
 	ctx, cancel := context.WithTimeout(ctx, againLimit)
 	defer cancel()
 	began := time.Now()
-	t.err = guarded(c.bg.logger, "opening logs again", func() (err error) {
+	t.err = background.Guarded(c.bg.Logger, "opening logs again", func() (err error) {
 		t.refused, err = c.ship(ctx, t.looks, func(st *stream) []*chunk { return t.chunks[st] })
 		return err
 	})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/omnichat/omnichat/hub/eventlog"
+	"github.com/omnichat/omnichat/hub/room"
 )
 
 // watchFrom follows an answer at a replica until ctx ends.
@@ -158,9 +159,9 @@ func (l *keptLedger) keep(_ context.Context, batch []*chunk, _ bool) error {
 // outage is a committer whose log is away, and a stream.
 func outage(ctx context.Context, err error) (c *committer, st *stream, wait func()) {
 	bg := quietly()
-	ledger := &keptLedger{sharedLedger: sharedLedger{bus: awayBus{err: err}, logger: bg.logger, holds: func() bool { return true }}}
+	ledger := &keptLedger{sharedLedger: sharedLedger{bus: awayBus{err: err}, logger: bg.Logger, holds: func() bool { return true }}}
 	c = newCommitter(ledger, bg)
-	st = &stream{limit: AnswerMax, held: newRoom(AnswerMax, AnswerMax), id: "m", session: "s", epoch: 1, commits: c, feed: newFeed(Topic{Session: "s"}, newFlusher()), log: newLog(Message{ID: "m", SessionID: "s"}), head: encode(openHead{})}
+	st = &stream{limit: AnswerMax, held: room.New[UserID](AnswerMax, AnswerMax), id: "m", session: "s", epoch: 1, commits: c, feed: newFeed(Topic{Session: "s"}, newFlusher()), log: newLog(Message{ID: "m", SessionID: "s"}), head: encode(openHead{})}
 	ledger.stream = st
 	done := make(chan struct{})
 	go func() {

@@ -36,6 +36,6 @@ func TestStopIsToldUntilTheOwnerHasHeard(t *testing.T) {
 		if took := time.Since(began); took != 10*time.Millisecond {
 			t.Errorf("an owner that has heard was waited for %s", took)
 		}
-		h.bg.cancel(nil)
+		h.bg.End(nil)
 	})
 }

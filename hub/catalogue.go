@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/omnichat/omnichat/hub/background"
 )
 
 // catalogue knows which models can be asked, what they can do and what they cost:
@@ -14,7 +16,7 @@ type catalogue struct {
 	vendors  Vendors
 	store    Store
 	fallback string // the model that is asked where none is chosen, "" for the first one listed
-	bg       *background
+	bg       *background.Group
 	lists    listings
 	prices   priceCache
 }

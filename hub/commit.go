@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/omnichat/omnichat/hub/background"
 	"github.com/omnichat/omnichat/hub/eventlog"
 	"github.com/omnichat/omnichat/hub/pace"
 )
@@ -31,7 +32,7 @@ const (
 // [behind] the others.
 type committer struct {
 	ledger  ledger
-	bg      *background
+	bg      *background.Group
 	bell    chan struct{} // holds one
 	late    atomic.Bool   // the ledger does not answer in time
 	suspect chan struct{} // holds one: the ledger may have lost what it had
@@ -52,7 +53,7 @@ type chunk struct {
 	last   int64 // seq of the last delta
 }
 
-func newCommitter(to ledger, bg *background) *committer {
+func newCommitter(to ledger, bg *background.Group) *committer {
 	return &committer{ledger: to, bg: bg, bell: make(chan struct{}, 1), suspect: make(chan struct{}, 1), turns: pace.New()}
 }
 
@@ -117,14 +118,14 @@ func (c *committer) run(ctx context.Context) {
 	var inflight, next []*chunk
 	var handed time.Time // inflight, to the shipper
 	giveUp := func() {}
-	apart := newBehind(c.bg.jitter)
+	apart := newBehind(c.bg.Jitter)
 	saving := false
 	save := func(batch []*chunk, running bool) {
 		saving = true
 		workers.Go(func() {
-			err := guarded(c.bg.logger, "storing a checkpoint", func() error { return c.ledger.keep(ctx, batch, running) })
+			err := background.Guarded(c.bg.Logger, "storing a checkpoint", func() error { return c.ledger.keep(ctx, batch, running) })
 			if err != nil {
-				c.bg.logger.Debug("store a checkpoint", "err", err)
+				c.bg.Logger.Debug("store a checkpoint", "err", err)
 			}
 			saved <- checkpoint{batch, err != nil}
 		})
@@ -144,7 +145,7 @@ func (c *committer) run(ctx context.Context) {
 			return
 		}
 		c.late.Store(false)
-		c.bg.logger.Info("the log has caught up")
+		c.bg.Logger.Info("the log has caught up")
 		if deadline.Stop(); inflight != nil {
 			deadline.Reset(showAfter)
 		}
@@ -276,7 +277,7 @@ func (c *committer) run(ctx context.Context) {
 		case <-deadline.C:
 			deadline.Reset(checkpointEach)
 			if !c.late.Swap(true) {
-				c.bg.logger.Warn("the log does not answer: going on without it")
+				c.bg.Logger.Warn("the log does not answer: going on without it")
 			}
 			stand()
 			if inflight == nil && len(next) == 0 && !apart.some() && c.ledger.up() == nil {
@@ -294,15 +295,15 @@ func (c *committer) run(ctx context.Context) {
 // up, and says so when it fails. A stream whose own log refuses does not keep the
 // others.
 func (c *committer) append(s *shipment) {
-	s.given = !c.bg.retry(s.ctx, 50*time.Millisecond, time.Second, func() bool {
+	s.given = !c.bg.Retry(s.ctx, 50*time.Millisecond, time.Second, func() bool {
 		limit, cancel := context.WithTimeout(s.ctx, 10*time.Second)
 		defer cancel()
-		err := guarded(c.bg.logger, "appending to the log", func() (err error) {
+		err := background.Guarded(c.bg.Logger, "appending to the log", func() (err error) {
 			s.refused, err = c.ship(limit, s.batch, nil)
 			return err
 		})
 		if err != nil && s.ctx.Err() == nil {
-			c.bg.logger.Warn("append to the log", "err", err, "streams", len(s.batch))
+			c.bg.Logger.Warn("append to the log", "err", err, "streams", len(s.batch))
 			c.doubt()
 		}
 		return err == nil
@@ -313,7 +314,7 @@ func (c *committer) append(s *shipment) {
 func (c *committer) ship(ctx context.Context, chunks []*chunk, chunksOf func(*stream) []*chunk) (map[*stream]error, error) {
 	refused, lost, err := c.ledger.ship(ctx, chunks, chunksOf)
 	for st, err := range refused {
-		c.bg.logger.Warn("the log of an answer refuses", "message", st.id, "err", err)
+		c.bg.Logger.Warn("the log of an answer refuses", "message", st.id, "err", err)
 	}
 	if lost {
 		c.doubt()

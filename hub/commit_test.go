@@ -176,7 +176,7 @@ func TestLostLogIsOpenedWithAllChunks(t *testing.T) {
 			shared := NewLocalBus()
 			bus := shared.Client()
 			bg := quietly()
-			ledger := &sharedLedger{bus: bus, leases: leasesOf{{ID: "m", Epoch: 1}}, logger: bg.logger}
+			ledger := &sharedLedger{bus: bus, leases: leasesOf{{ID: "m", Epoch: 1}}, logger: bg.Logger}
 			c := newCommitter(ledger, bg)
 			st := &stream{limit: AnswerMax, id: "m", session: "s", epoch: 1, commits: c, feed: newFeed(Topic{Session: "s"}, newFlusher()), log: newLog(Message{ID: "m", SessionID: "s"}), head: encode(openHead{}), unopened: true}
 			var chunks []*chunk

@@ -88,7 +88,7 @@ func TestLostReplyOfACommitLeavesNothingStreaming(t *testing.T) {
 func TestAnswerThatSomebodyElseSettlesIsLeftAlone(t *testing.T) {
 	bus := NewLocalBus().Client()
 	h := New(nil, nil, nil, Options{Bus: bus, Logger: slog.New(slog.DiscardHandler)})
-	defer h.bg.cancel(nil)
+	defer h.bg.End(nil)
 	if _, err := bus.Takeover(t.Context(), "s", "m", 3); err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func TestEndOfAnAnswerIsBeyondWhatWasShown(t *testing.T) {
 		db := stubbornDB{simDB: simDB{s.store, s.replicas[0]}, ends: map[MessageID]AnswerEnd{}}
 		s.store.messages["a0"] = &Message{ID: "a0", SessionID: "s", Role: RoleOfAssistant, Status: StatusStreaming, Model: "sim/m", Epoch: 1}
 		h := New(db, db, Fixed{"sim": simProvider{s}}, Options{Replica: "next", Logger: slog.New(slog.DiscardHandler)})
-		defer h.bg.cancel(nil)
+		defer h.bg.End(nil)
 		h.settler.left = []*claimed{{Orphan: Orphan{Message: *s.store.messages["a0"], Content: "some\x00 of it", Seq: 7, Lost: true}}}
 		h.settler.settleLeft(t.Context())
 		if e := db.end("a0"); e.Seq != 8+lostJump || e.Content != "some of it" {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/plain"
 )
 
 // saidBefore stands before a provider's own words in what a person is told.
@@ -41,12 +43,12 @@ func (c *catalogue) failure(user UserID, v Vendor, err error) *Failure {
 	if !errors.As(err, &e) {
 		return &Failure{Code: CodeProviderError, Detail: "The provider failed in an unexpected way."}
 	}
-	f := &Failure{Code: e.Code, Detail: clean(e.Msg), RetryAfter: int64((e.RetryAfter + time.Second - 1) / time.Second)}
+	f := &Failure{Code: e.Code, Detail: plain.Clean(e.Msg), RetryAfter: int64((e.RetryAfter + time.Second - 1) / time.Second)}
 	if e.Said != "" {
-		ctx, cancel := context.WithTimeout(c.bg.ctx, 2*time.Second)
+		ctx, cancel := context.WithTimeout(c.bg.Context(), 2*time.Second)
 		defer cancel()
 		if c.knows(ctx, user, v.Owner) {
-			f.Detail += saidBefore + clean(e.Said)
+			f.Detail += saidBefore + plain.Clean(e.Said)
 		}
 	}
 	return f
@@ -58,12 +60,12 @@ func listFailure(err error, knows bool) ListFailure {
 	if !errors.As(err, &e) {
 		return ListFailure{Code: CodeProviderError, Detail: "The provider failed in an unexpected way."}
 	}
-	f := ListFailure{Code: e.Code, Detail: clean(e.Msg)}
+	f := ListFailure{Code: e.Code, Detail: plain.Clean(e.Msg)}
 	if knows {
 		if e.Said != "" {
-			f.Detail += saidBefore + clean(e.Said)
+			f.Detail += saidBefore + plain.Clean(e.Said)
 		}
-		f.Asked, f.BaseURL = clean(e.Asked), clean(e.Try)
+		f.Asked, f.BaseURL = plain.Clean(e.Asked), plain.Clean(e.Try)
 	}
 	return f
 }

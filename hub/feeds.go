@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/background"
 )
 
 // feeds is the feeds of one replica, by their topics. A feed is there for as long
@@ -14,7 +16,7 @@ type feeds struct {
 	store   Store
 	flusher *flusher
 	peers   peers
-	bg      *background
+	bg      *background.Group
 
 	mu      sync.Mutex // guards the rest
 	byTopic map[Topic]*feed
@@ -175,7 +177,7 @@ func (fs *feeds) tellPresence(now time.Time) {
 	newcomers := fs.newcomers()
 	for _, f := range fs.all() {
 		if f.session != "" {
-			fs.bg.guard("telling presence", func() { fs.tellPresenceIn(f, now, newcomers[f]) })
+			fs.bg.Guard("telling presence", func() { fs.tellPresenceIn(f, now, newcomers[f]) })
 		}
 	}
 }
@@ -229,7 +231,7 @@ func (fs *feeds) tellVersions(ctx context.Context) {
 	defer cancel()
 	ofSessions, ofUsers, err := fs.store.Versions(ctx, sessions, users)
 	if err != nil {
-		fs.bg.logger.Warn("read versions", "err", err)
+		fs.bg.Logger.Warn("read versions", "err", err)
 		return
 	}
 	for id, v := range ofSessions {

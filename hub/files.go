@@ -1,17 +1,14 @@
 package hub
 
 import (
-	"bytes"
 	"context"
-	"image"
-	_ "image/gif" // the formats that DecodeConfig knows
-	_ "image/jpeg"
-	_ "image/png"
 	"path"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/omnichat/omnichat/hub/picture"
+	"github.com/omnichat/omnichat/hub/plain"
 )
 
 // What may wait for its question, for each user.
@@ -48,22 +45,22 @@ func today(at time.Time) time.Time { return at.UTC().Truncate(24 * time.Hour) }
 // CreateFile keeps a file until a question binds it. What it is, its content
 // says. A text is kept in UTF-8, whatever it was written in.
 func (h *Hub) CreateFile(ctx context.Context, user UserID, name string, data []byte) (File, error) {
-	f := File{ID: FileID(NewID()), Name: path.Base(strings.ReplaceAll(clean(name), "\\", "/")), Size: int64(len(data))}
+	f := File{ID: FileID(NewID()), Name: path.Base(strings.ReplaceAll(plain.Clean(name), "\\", "/")), Size: int64(len(data))}
 	switch {
 	case f.Name == "." || f.Name == ".." || f.Name == "/" || utf8.RuneCountInString(f.Name) > 200:
 		return f, Invalid("name", "must have 1 to 200 characters")
 	case len(data) == 0:
 		return f, Invalid("file", "is empty")
 	case f.Size > h.opt.FileBytes:
-		return f, &Error{Code: CodeTooLarge, Field: "file", Msg: "the file is over " + sizeOf(h.opt.FileBytes)}
+		return f, &Error{Code: CodeTooLarge, Field: "file", Msg: "the file is over " + plain.Size(h.opt.FileBytes)}
 	}
-	f.MediaType = mediaTypeOf(data)
+	f.MediaType = picture.Type(data)
 	if f.IsImage() {
-		if err := checkPicture(f.MediaType, data); err != nil {
+		if err := picture.Check(f.MediaType, data); err != nil {
 			return f, Invalid("file", err.Error())
 		}
 	} else {
-		text, ok := textOf(data)
+		text, ok := plain.Decode(data)
 		if !ok {
 			return f, Invalid("file", "must be a PNG, JPEG, GIF or WebP image, or text in UTF-8, UTF-16 or Windows-1252")
 		}
@@ -93,30 +90,4 @@ func (h *Hub) File(ctx context.Context, user UserID, id FileID) (File, []byte, e
 // DeleteFile deletes a file that has not been sent yet.
 func (h *Hub) DeleteFile(ctx context.Context, user UserID, id FileID) error {
 	return h.store.DeleteFile(ctx, user, id)
-}
-
-// mediaTypeOf tells what bytes are, "" for what cannot be attached.
-func mediaTypeOf(data []byte) string {
-	if len(data) > 16 && string(data[:4]) == "RIFF" && string(data[8:15]) == "WEBPVP8" {
-		return "image/webp"
-	}
-	if _, format, err := image.DecodeConfig(bytes.NewReader(data)); err == nil {
-		return "image/" + format
-	}
-	if utf8.Valid(data) && bytes.IndexByte(data, 0) < 0 {
-		return "text/plain"
-	}
-	return ""
-}
-
-func sizeOf(n int64) string {
-	switch {
-	case n >= 1<<30:
-		return strings.TrimSuffix(strconv.FormatFloat(float64(n)/(1<<30), 'f', 1, 64), ".0") + " GiB"
-	case n >= 1<<20:
-		return itoa(n>>20) + " MiB"
-	case n >= 1<<10:
-		return itoa(n>>10) + " KiB"
-	}
-	return itoa(n) + " bytes"
 }

@@ -6,6 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/background"
+	"github.com/omnichat/omnichat/hub/plain"
+	"github.com/omnichat/omnichat/hub/room"
 )
 
 // generator runs answers, from their prompts to their stored ends. It is safe for
@@ -17,19 +21,19 @@ type generator struct {
 	peers     peers
 	prompts   *prompter
 	titles    *titler
-	room      *room // by prompts
-	bg        *background
+	room      *room.Room[UserID] // by prompts
+	bg        *background.Group
 }
 
 // generate runs an answer from its prompt to its stored end.
 func (g *generator) generate(st *stream, o order) {
 	defer g.streams.dismiss(st.user)
 	defer st.cancel(nil)
-	if guarded(g.bg.logger, "generating an answer", func() error { g.answer(st, o); return nil }) == nil {
+	if background.Guarded(g.bg.Logger, "generating an answer", func() error { g.answer(st, o); return nil }) == nil {
 		return
 	}
 	// What could not be counted or priced is not tried again: what was shown is kept.
-	g.bg.guard("ending an answer", func() {
+	g.bg.Guard("ending an answer", func() {
 		end := AnswerEnd{Reason: ReasonError, Error: brokenHere}
 		if g.whole(st, &end) {
 			g.storeEnd(st, end)
@@ -49,14 +53,14 @@ func (g *generator) answer(st *stream, o order) {
 	g.bill(st, o.model, &end)
 	g.storeEnd(st, end)
 	if o.title && end.Reason != ReasonError && end.Reason != ReasonInterrupted {
-		g.bg.loops.Go(func() { g.bg.guard("making a title", func() { g.titles.make(st.user, o) }) })
+		g.bg.Go(func() { g.bg.Guard("making a title", func() { g.titles.make(st.user, o) }) })
 	}
 }
 
 // whole completes an end with all that was shown. It returns false if the hub is
 // closed before all is.
 func (g *generator) whole(st *stream, end *AnswerEnd) bool {
-	if !st.close(g.bg.ctx, end.Reason == ReasonStopped) {
+	if !st.close(g.bg.Context(), end.Reason == ReasonStopped) {
 		return false
 	}
 	st.ending.Store(true)
@@ -82,7 +86,7 @@ func (g *generator) bill(st *stream, model string, end *AnswerEnd) {
 		output += estimate(c.Name) + estimate(c.Arguments)
 	}
 	whole := end.Reason.Status() == StatusComplete
-	ctx, cancel := context.WithTimeout(g.bg.ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(g.bg.Context(), 2*time.Second)
 	defer cancel()
 	end.Usage = g.catalogue.account(ctx, end.vendor, model, end.Usage, whole, st.input, output)
 }
@@ -91,7 +95,7 @@ func (g *generator) bill(st *stream, model string, end *AnswerEnd) {
 func (g *generator) consume(st *stream, o order) (end AnswerEnd) {
 	defer func() {
 		if r := recover(); r != nil {
-			_ = panicked(g.bg.logger, "provider of answer "+string(st.id), r) // it is logged
+			_ = background.Panicked(g.bg.Logger, "provider of answer "+string(st.id), r) // it is logged
 			end.Reason, end.Error = ReasonError, brokenHere
 		}
 	}()
@@ -107,7 +111,7 @@ func (g *generator) consume(st *stream, o order) (end AnswerEnd) {
 	case cause != nil && end.Reason == "":
 		end.Reason = ReasonInterrupted
 	case failed != nil && end.Reason == "":
-		g.bg.logger.Warn("answer failed", "message", st.id, "code", CodeOf(failed), "err", failed)
+		g.bg.Logger.Warn("answer failed", "message", st.id, "code", CodeOf(failed), "err", failed)
 		end.Reason, end.Error = ReasonError, g.catalogue.failure(st.user, end.vendor, failed)
 	case end.Reason == "":
 		end.Reason = ReasonError
@@ -121,15 +125,15 @@ func (g *generator) read(st *stream, o order, model string, v Vendor, end *Answe
 	end.vendor = v
 	asked := g.catalogue.modelOf(st.ctx, v, model)
 	held := textMax(asked) + g.prompts.imageBytes // until it is known
-	if err := g.room.enter(st.ctx, st.user, held); err != nil {
+	if err := g.room.Enter(st.ctx, st.user, held); err != nil {
 		return err
 	}
-	defer func() { g.room.leave(st.user, held) }()
+	defer func() { g.room.Leave(st.user, held) }()
 	p, notices, err := g.prompts.make(st.ctx, st.user, o, asked, v.Images)
 	if err != nil {
 		return err
 	}
-	g.room.leave(st.user, held-p.size())
+	g.room.Leave(st.user, held-p.size())
 	held = p.size()
 	end.Notices = append(end.Notices, notices...)
 	st.asks(estimatePrompt(p), g.catalogue.price(st.ctx, v, model))
@@ -188,7 +192,7 @@ func (g *generator) fallBack(st *stream, o order, failed error, end *AnswerEnd) 
 	if err != nil {
 		return failed
 	}
-	g.bg.logger.Warn("answer failed; asking the fallback model", "message", st.id, "code", CodeOf(failed), "err", failed)
+	g.bg.Logger.Warn("answer failed; asking the fallback model", "message", st.id, "code", CodeOf(failed), "err", failed)
 	first := end.vendor
 	*end = AnswerEnd{Model: model, Notices: []Notice{{
 		Code: NoticeFallback, Detail: fmt.Sprintf("%s did not answer (%s) %s was asked instead.", o.model, g.catalogue.failure(st.user, first, failed).Detail, model),
@@ -214,8 +218,8 @@ func addToolCall(calls []ToolCall, d ToolDelta) []ToolCall {
 	}
 	c := &calls[d.Index]
 	// Some servers repeat both with each piece.
-	c.ID, c.Name = cmp.Or(c.ID, clean(d.ID)), cmp.Or(c.Name, clean(d.Name))
-	c.Arguments += clean(d.Arguments)
+	c.ID, c.Name = cmp.Or(c.ID, plain.Clean(d.ID)), cmp.Or(c.Name, plain.Clean(d.Name))
+	c.Arguments += plain.Clean(d.Arguments)
 	return calls
 }
 
@@ -233,19 +237,19 @@ func (g *generator) storeEnd(st *stream, end AnswerEnd) {
 	case errors.Is(err, ErrFenced):
 		g.showStoredEnd(st, end)
 	default:
-		g.bg.logger.Error("store the end of an answer", "message", st.id, "err", err)
+		g.bg.Logger.Error("store the end of an answer", "message", st.id, "err", err)
 	}
 }
 
 // insist repeats a write until it succeeds, is fenced or the hub closes.
 func (g *generator) insist(write func(ctx context.Context) error) (err error) {
-	g.bg.retry(g.bg.ctx, 100*time.Millisecond, 2*time.Second, func() bool {
-		ctx, cancel := context.WithTimeout(g.bg.ctx, 15*time.Second)
+	g.bg.Retry(g.bg.Context(), 100*time.Millisecond, 2*time.Second, func() bool {
+		ctx, cancel := context.WithTimeout(g.bg.Context(), 15*time.Second)
 		defer cancel()
-		if err = write(ctx); err == nil || errors.Is(err, ErrFenced) || g.bg.ctx.Err() != nil {
+		if err = write(ctx); err == nil || errors.Is(err, ErrFenced) || g.bg.Ended() {
 			return true
 		}
-		g.bg.logger.Warn("write to the database; trying again", "err", err)
+		g.bg.Logger.Warn("write to the database; trying again", "err", err)
 		return false
 	})
 	return err

@@ -6,6 +6,9 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/background"
+	"github.com/omnichat/omnichat/hub/room"
 )
 
 // Options has what a [Hub] can be told; the zero value works.
@@ -51,7 +54,7 @@ var (
 type Hub struct {
 	opt   Options
 	store Store
-	bg    *background
+	bg    *background.Group
 
 	feeds     *feeds     // who follows what
 	flusher   *flusher   // writes to them
@@ -94,10 +97,10 @@ func New(store Store, journal Journal, vendors Vendors, opt Options) *Hub {
 	if opt.Logger == nil {
 		opt.Logger = slog.Default()
 	}
-	bg, flusher := newBackground(opt.Logger), newFlusher()
+	bg, flusher := background.NewGroup(opt.Logger), newFlusher()
 	feeds := &feeds{replica: opt.Replica, store: store, flusher: flusher, bg: bg, byTopic: map[Topic]*feed{}, untold: map[*sub]bool{}}
 	streams := &streams{
-		feeds: feeds, bg: bg, held: newRoom(answersAll*opt.AnswerBytes, answersEach*opt.AnswerBytes),
+		feeds: feeds, bg: bg, held: room.New[UserID](answersAll*opt.AnswerBytes, answersEach*opt.AnswerBytes),
 		answerBytes: opt.AnswerBytes, maxRunning: opt.MaxRunning, keep: opt.Keep,
 		byID: map[MessageID]*stream{}, doubtful: map[MessageID]bool{}, running: map[UserID]int{}, idle: make(chan struct{}),
 	}
@@ -122,7 +125,7 @@ func New(store Store, journal Journal, vendors Vendors, opt Options) *Hub {
 	feeds.peers, settler.peers, limits.peers, streams.commits = peers, peers, peers, commits
 	prompts := &prompter{store: store, bg: bg, imageBytes: opt.PromptImageBytes}
 	generator := &generator{
-		store: store, streams: streams, catalogue: catalogue, peers: peers, bg: bg, prompts: prompts, room: newRoom(promptsAll, promptsEach),
+		store: store, streams: streams, catalogue: catalogue, peers: peers, bg: bg, prompts: prompts, room: room.New[UserID](promptsAll, promptsEach),
 		titles: &titler{model: opt.TitleModel, store: store, catalogue: catalogue, feeds: feeds, bg: bg},
 	}
 	return &Hub{
@@ -141,9 +144,9 @@ func (h *Hub) Start(ctx context.Context) error {
 	if err := h.peers.start(ctx); err != nil {
 		return err
 	}
-	h.bg.loops.Go(func() { h.commits.run(h.bg.ctx) })
-	h.bg.loops.Go(func() { h.tick(h.bg.ctx) })
-	h.flusher.run(h.bg.loops.Go)
+	h.bg.Go(func() { h.commits.run(h.bg.Context()) })
+	h.bg.Go(func() { h.tick(h.bg.Context()) })
+	h.flusher.run(h.bg.Go)
 	return nil
 }
 
@@ -165,17 +168,17 @@ func (h *Hub) Drain(ctx context.Context) {
 	select {
 	case <-idle:
 	case <-t.C:
-		h.bg.logger.Error("answers left unsettled; the next start settles them")
+		h.bg.Logger.Error("answers left unsettled; the next start settles them")
 	}
 }
 
 // Close ends the hub's loops and whatever answers are left, and waits for them.
 func (h *Hub) Close() {
 	idle := h.streams.refuse()
-	h.bg.cancel(errShutdown)
+	h.bg.End(errShutdown)
 	<-idle
 	h.flusher.close()
-	h.bg.loops.Wait()
+	h.bg.Wait()
 	h.peers.leave()
 }
 
@@ -236,8 +239,8 @@ func (h *Hub) tick(ctx context.Context) {
 	idle := make(chan struct{}, 1) // holds one while the database is not asked
 	idle <- struct{}{}
 	n := 0
-	every(ctx, tickEvery, func(now time.Time) {
-		h.bg.guard("tick", func() {
+	background.Every(ctx, tickEvery, func(now time.Time) {
+		h.bg.Guard("tick", func() {
 			h.feeds.tellPresence(now)
 			h.streams.forgetEnded(now)
 			h.feeds.forgetEnded(now.Add(-h.opt.Keep))
@@ -249,7 +252,7 @@ func (h *Hub) tick(ctx context.Context) {
 		case <-idle:
 			asking.Go(func() {
 				defer func() { idle <- struct{}{} }()
-				h.bg.guard("telling versions", func() { h.feeds.tellVersions(ctx) })
+				h.bg.Guard("telling versions", func() { h.feeds.tellVersions(ctx) })
 			})
 		default: // the database is slow
 		}

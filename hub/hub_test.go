@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/omnichat/omnichat/hub/background"
 	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
@@ -23,19 +24,6 @@ func TestIDsAreUUIDs(t *testing.T) {
 	for _, bad := range []string{"", "x", id + "0", strings.ReplaceAll(id, "-", ""), "g" + id[1:], "{" + id[1:]} {
 		if got, ok := ParseID(bad); ok {
 			t.Errorf("ParseID(%q) = %q", bad, got)
-		}
-	}
-}
-
-func TestTitleIsTheFirstWords(t *testing.T) {
-	for in, want := range map[string]string{
-		"Hello":                     "Hello",
-		"  What is\n the answer?  ": "What is the answer?",
-		"a b c d e f g h i j":       "a b c d e f g h…",
-		strings.Repeat("x", 100):    strings.Repeat("x", 60) + "…",
-	} {
-		if got := titleOf(in); got != want {
-			t.Errorf("titleOf(%q) = %q, want %q", in, got, want)
 		}
 	}
 }
@@ -99,7 +87,7 @@ func BenchmarkAppend(b *testing.B) {
 }
 
 // quietly is the background of a test that needs no log.
-func quietly() *background { return newBackground(slog.New(slog.DiscardHandler)) }
+func quietly() *background.Group { return background.NewGroup(slog.New(slog.DiscardHandler)) }
 
 // pause waits, and says whether ctx let it.
 func pause(ctx context.Context, d time.Duration) bool {

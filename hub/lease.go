@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/background"
 )
 
 // lease is this replica's, by its own clocks: the monotonic one, which nobody can
@@ -68,17 +70,17 @@ func (sh *sharing) renew(ctx context.Context) error {
 // stops.
 func (sh *sharing) keepLease(ctx context.Context) {
 	failed := false
-	every(ctx, sh.ttl/6, func(time.Time) {
-		err := guarded(sh.bg.logger, "keeping the lease", func() error {
+	background.Every(ctx, sh.ttl/6, func(time.Time) {
+		err := background.Guarded(sh.bg.Logger, "keeping the lease", func() error {
 			if err := sh.renew(ctx); err != nil {
 				return err
 			}
 			return sh.dropLost(ctx)
 		})
 		if err != nil && ctx.Err() == nil {
-			sh.bg.logger.Warn("keep the lease", "err", err)
+			sh.bg.Logger.Warn("keep the lease", "err", err)
 		} else if failed {
-			sh.bg.logger.Info("the lease is held again")
+			sh.bg.Logger.Info("the lease is held again")
 		}
 		failed = err != nil
 	})
@@ -86,8 +88,8 @@ func (sh *sharing) keepLease(ctx context.Context) {
 
 // reap settles the answers of those who have died.
 func (sh *sharing) reap(ctx context.Context) {
-	every(ctx, sh.ttl/6, func(time.Time) {
-		err := guarded(sh.bg.logger, "settling", func() error {
+	background.Every(ctx, sh.ttl/6, func(time.Time) {
+		err := background.Guarded(sh.bg.Logger, "settling", func() error {
 			if err := sh.settler.disownDoubtful(ctx); err != nil || !sh.mayReap() {
 				return err
 			}
@@ -98,7 +100,7 @@ func (sh *sharing) reap(ctx context.Context) {
 			return sh.settler.settleOrphans(ctx, grace)
 		})
 		if err != nil && ctx.Err() == nil {
-			sh.bg.logger.Warn("settle the answers of dead owners", "err", err)
+			sh.bg.Logger.Warn("settle the answers of dead owners", "err", err)
 		}
 	})
 }
@@ -116,7 +118,7 @@ func (sh *sharing) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	if err := sh.leases.Release(ctx, sh.replica); err != nil {
-		sh.bg.logger.Warn("release the lease", "err", err)
+		sh.bg.Logger.Warn("release the lease", "err", err)
 	}
 }
 

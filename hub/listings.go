@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/background"
 )
 
 // modelsFor is how long a list of models, or the table of prices, is good.
@@ -57,7 +59,7 @@ func (c *catalogue) lately(ctx context.Context, of listed, read func(ctx context
 	}
 	if e.busy == nil {
 		e.busy = make(chan struct{})
-		c.bg.loops.Go(func() { c.readList(e, read) })
+		c.bg.Go(func() { c.readList(e, read) })
 	}
 	busy := e.busy
 	l.mu.Unlock()
@@ -78,7 +80,7 @@ func (c *catalogue) readList(e *listing, read func(ctx context.Context) ([]Model
 	var err error
 	defer func() {
 		if r := recover(); r != nil {
-			c.bg.logger.Error("provider panicked", "panic", r, "stack", string(debug.Stack()))
+			c.bg.Logger.Error("provider panicked", "panic", r, "stack", string(debug.Stack()))
 			err = errUnlisted
 		}
 		c.lists.mu.Lock()
@@ -91,7 +93,7 @@ func (c *catalogue) readList(e *listing, read func(ctx context.Context) ([]Model
 			e.until = time.Now().Add(partFor)
 		}
 	}()
-	models, goodFor, err = read(c.bg.ctx)
+	models, goodFor, err = read(c.bg.Context())
 }
 
 var errUnlisted = &Error{Code: CodeProviderTimeout, Msg: "The provider did not list its models in time."}
@@ -101,7 +103,7 @@ func (c *catalogue) list(ctx context.Context, name string, v Vendor) ([]Model, e
 	return c.lately(ctx, listed{provider: v.Provider}, func(ctx context.Context) ([]Model, time.Duration, error) {
 		models, err := v.Models(ctx)
 		if err != nil {
-			c.bg.logger.Warn("list models", "provider", name, "err", err)
+			c.bg.Logger.Warn("list models", "provider", name, "err", err)
 		}
 		return kept(models), modelsFor, err
 	})
@@ -144,7 +146,7 @@ func (c *catalogue) listAll(ctx context.Context, names []string, providers map[s
 	var asked sync.WaitGroup
 	for i, name := range names {
 		asked.Go(func() {
-			failed[i] = guarded(c.bg.logger, "list of models", func() (err error) {
+			failed[i] = background.Guarded(c.bg.Logger, "list of models", func() (err error) {
 				lists[i], err = c.list(ctx, name, providers[name])
 				return err
 			})
@@ -172,7 +174,7 @@ func (c *catalogue) describe(ctx context.Context, v Vendor, name string) Model {
 		defer cancel()
 		m, err := d.Describe(ctx, name)
 		if err != nil {
-			c.bg.logger.Warn("describe a model", "model", name, "err", err)
+			c.bg.Logger.Warn("describe a model", "model", name, "err", err)
 		}
 		if m.Context == 0 && m.ID != "" { // known once the model is loaded
 			return []Model{m}, 0, err

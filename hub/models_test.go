@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/room"
 )
 
 // moody lists its models unless it is down.
@@ -91,7 +93,7 @@ func TestRepeatedAskNeedsNoModel(t *testing.T) {
 
 // TestWhatIsBesideTheTextIsBounded holds tool calls to the limit of the text.
 func TestWhatIsBesideTheTextIsBounded(t *testing.T) {
-	st := &stream{limit: 100, held: newRoom(100, 100)}
+	st := &stream{limit: 100, held: room.New[UserID](100, 100)}
 	if d := (Delta{Tool: &ToolDelta{ID: "12", Name: "345", Arguments: "6789"}, Opaque: []byte("0")}); d.beside() != 10 {
 		t.Errorf("counts %d bytes", d.beside())
 	}

@@ -110,21 +110,21 @@ func (fs *feeds) readOwed(ctx context.Context, session SessionID, part []owed, m
 func (s *sub) payOwed() {
 	fs, o := s.viewer.feeds, s.owing
 	switch {
-	case o == nil, o.reading, fs.bg.ctx.Err() != nil:
+	case o == nil, o.reading, fs.bg.Ended():
 	case len(o.list) == 0:
 		s.owing = nil
 	default:
 		o.reading = true
 		part := o.part()
-		fs.bg.loops.Go(func() { fs.readPart(s, o, part) })
+		fs.bg.Go(func() { fs.readPart(s, o, part) })
 	}
 }
 
 // readPart gives a viewer its places in answers that it is owed. While the
 // database is away it tries again, until the viewer has left.
 func (fs *feeds) readPart(s *sub, o *owing, part []owed) {
-	fs.bg.retry(fs.bg.ctx, owedAgain, owedAgain, func() bool {
-		ctx, cancel := context.WithTimeout(fs.bg.ctx, 5*time.Second)
+	fs.bg.Retry(fs.bg.Context(), owedAgain, owedAgain, func() bool {
+		ctx, cancel := context.WithTimeout(fs.bg.Context(), 5*time.Second)
 		defer cancel()
 		messages, err := fs.readOwed(ctx, s.feed.session, part, nil)
 		return s.receiveOwed(o, part, messages, err)

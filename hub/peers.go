@@ -3,6 +3,8 @@ package hub
 import (
 	"context"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/background"
 )
 
 // peers is the other replicas, as the rest of the hub needs them: [sharing], or
@@ -52,7 +54,7 @@ type peers interface {
 // alone is a hub without others.
 type alone struct {
 	settler *settler
-	bg      *background
+	bg      *background.Group
 }
 
 var _ peers = alone{}
@@ -65,14 +67,14 @@ func (a alone) start(ctx context.Context) error {
 	if err := a.settler.settleOrphans(ctx, 0); err != nil {
 		return err
 	}
-	a.bg.loops.Go(func() { a.settle(a.bg.ctx) })
+	a.bg.Go(func() { a.settle(a.bg.Context()) })
 	return nil
 }
 
 // settle settles now and then what may be stored and does not run.
 func (a alone) settle(ctx context.Context) {
-	every(ctx, settleEach, func(time.Time) {
-		a.bg.guard("settling", func() { a.settler.settleDoubtful(ctx) })
+	background.Every(ctx, settleEach, func(time.Time) {
+		a.bg.Guard("settling", func() { a.settler.settleDoubtful(ctx) })
 	})
 }
 

@@ -71,7 +71,7 @@ func (c *catalogue) customPrices(ctx context.Context) []ModelPrice {
 	defer cancel()
 	fresh, err := c.store.Prices(ctx)
 	if err != nil {
-		c.bg.logger.Warn("read the prices", "err", err)
+		c.bg.Logger.Warn("read the prices", "err", err)
 		return items
 	}
 	c.prices.put(fresh)

@@ -7,6 +7,10 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/omnichat/omnichat/hub/background"
+	"github.com/omnichat/omnichat/hub/picture"
+	"github.com/omnichat/omnichat/hub/plain"
 )
 
 // order is an answer that is to be generated: what was asked, and of whom.
@@ -23,7 +27,7 @@ type order struct {
 // concurrent use.
 type prompter struct {
 	store      Store
-	bg         *background
+	bg         *background.Group
 	imageBytes int64 // of the images of one prompt, the newest
 }
 
@@ -64,7 +68,7 @@ func textMax(model Model) int64 {
 
 // prompt is what a model is asked: the branch that is shown, cut to what the
 // model can take, and what the person should know of that.
-func (pr *prompter) make(ctx context.Context, user UserID, o order, model Model, images ImageLimit) (Prompt, []Notice, error) {
+func (pr *prompter) make(ctx context.Context, user UserID, o order, model Model, images picture.Limit) (Prompt, []Notice, error) {
 	_, name, _ := strings.Cut(model.ID, "/")
 	q, s := o.question, o.asked.Session
 	p := Prompt{Model: name, Temperature: q.Temperature, TopP: q.TopP, MaxTokens: q.MaxTokens, ReasoningEffort: q.ReasoningEffort}
@@ -103,10 +107,8 @@ func (pr *prompter) make(ctx context.Context, user UserID, o order, model Model,
 		if m.Role == RoleOfAssistant && m.Model == model.ID {
 			turn.Reasoning, turn.Opaque = m.Reasoning, m.Opaque
 		}
-		limit := images
-		limit.blind = !sees
-		limit.refused = i+1 < len(branch) && branch[i+1].refused()
-		if err := pr.addFiles(ctx, user, &turn, m.Files, limit, skip, &out); err != nil {
+		show := sight{limit: images, blind: !sees, refused: i+1 < len(branch) && branch[i+1].refused()}
+		if err := pr.addFiles(ctx, user, &turn, m.Files, show, skip, &out); err != nil {
 			return p, notices, err
 		}
 		if turn.Content != "" || len(turn.Images) > 0 {
@@ -198,23 +200,30 @@ func (pr *prompter) leaveOut(branch []Message, text int64, sees bool) (skip map[
 	images, noImage, noText := pr.imageBytes, false, false
 	for _, m := range slices.Backward(branch) {
 		for i := range m.Files {
-			f, room, left := &m.Files[i], &text, &noText
+			f, fits, left := &m.Files[i], &text, &noText
 			if f.IsImage() {
-				room, left = &images, &noImage
+				fits, left = &images, &noImage
 			}
-			*left = *left || f.Size > *room // then all that is older is left out, too
+			*left = *left || f.Size > *fits // then all that is older is left out, too
 			if skip[f] = *left; !*left {
-				*room -= f.Size
+				*fits -= f.Size
 			}
 		}
 	}
 	if noImage && sees {
-		notices = append(notices, Notice{Code: NoticeImagesLeft, Detail: "The images of this conversation are over " + sizeOf(pr.imageBytes) + " together: of the older ones, the model was told the names only."})
+		notices = append(notices, Notice{Code: NoticeImagesLeft, Detail: "The images of this conversation are over " + plain.Size(pr.imageBytes) + " together: of the older ones, the model was told the names only."})
 	}
 	if noText {
 		notices = append(notices, Notice{Code: NoticeContextCut, Detail: "The attached files are longer than this model can read: of the older ones, it was told the names only."})
 	}
 	return skip, notices
+}
+
+// sight is what a model sees of the images of one message.
+type sight struct {
+	limit   picture.Limit
+	blind   bool // it sees none
+	refused bool // the provider refused them before
 }
 
 // leftOut is which images a model is told the names of only, and why.
@@ -244,14 +253,14 @@ func (m Message) refused() bool {
 
 // attach adds a message's files to its turn, but for the names of those to
 // skip. An image that the model cannot be sent is named, and told to left.
-func (pr *prompter) addFiles(ctx context.Context, user UserID, turn *Turn, files []File, limit ImageLimit, skip map[*File]bool, left *leftOut) error {
+func (pr *prompter) addFiles(ctx context.Context, user UserID, turn *Turn, files []File, show sight, skip map[*File]bool, left *leftOut) error {
 	for i, f := range files {
-		if f.IsImage() && (limit.blind || limit.refused || skip[&files[i]]) {
+		if f.IsImage() && (show.blind || show.refused || skip[&files[i]]) {
 			turn.Content += fmt.Sprintf("\n\n[image: %s]", f.Name)
 			switch {
-			case limit.blind:
+			case show.blind:
 				left.blind = append(left.blind, f.Name)
-			case limit.refused:
+			case show.refused:
 				left.refused = append(left.refused, f.Name)
 			}
 			continue
@@ -265,7 +274,8 @@ func (pr *prompter) addFiles(ctx context.Context, user UserID, turn *Turn, files
 			return fmt.Errorf("read attachment %s: %w", f.ID, err)
 		}
 		if f.IsImage() {
-			img, err := limit.fit(Image{MediaType: f.MediaType, Data: data})
+			var img Image
+			img.MediaType, img.Data, err = show.limit.Fit(f.MediaType, data)
 			if err != nil {
 				turn.Content += fmt.Sprintf("\n\n[image: %s]", f.Name)
 				left.broken = append(left.broken, fmt.Sprintf("%s (%v)", f.Name, err))
@@ -294,7 +304,7 @@ func (pr *prompter) fileData(ctx context.Context, user UserID, id FileID) (data 
 
 // patiently repeats a read for as long as the database is away.
 func (pr *prompter) patiently(ctx context.Context, read func(ctx context.Context) error) (err error) {
-	pr.bg.retry(ctx, 100*time.Millisecond, 2*time.Second, func() bool {
+	pr.bg.Retry(ctx, 100*time.Millisecond, 2*time.Second, func() bool {
 		limit, cancel := context.WithTimeout(ctx, 15*time.Second)
 		defer cancel()
 		err = read(limit)

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unicode"
-	"unicode/utf8"
 )
 
 // talk is a branch of n messages of so many tokens each, a person first.
@@ -85,61 +83,6 @@ func TestEstimateCountsWideScriptsByCharacter(t *testing.T) {
 			t.Errorf("estimate(%q) = %d, want %d", text, got, want)
 		}
 	}
-}
-
-func TestTitleFromWhatAModelWrites(t *testing.T) {
-	for in, want := range map[string]string{
-		"  \"A Trip to Rome.\"\nand more": "A Trip to Rome",
-		"Title: **Go generics**":          "Go generics",
-		"**Title:** Go generics":          "Go generics",
-		"# Title: \"Go generics\"":        "Go generics",
-		"标题：“学习中文”":                       "学习中文",
-		"Titel: Reise nach Rom":           "Reise nach Rom",
-		"「京都の旅」":                          "京都の旅",
-		"«Поездка в Рим»":                 "Поездка в Рим",
-		"":                                "",
-		"***":                             "",
-		"\n\n- A list's entry":            "A list's entry",
-		"What now?":                       "What now?",
-		"To be continued...":              "To be continued...",
-		"C# and .NET":                     "C# and .NET",
-		"Two\tspaces  here":               "Two spaces here",
-		strings.Repeat("a", 200):          strings.Repeat("a", titleMax-1) + "…",
-
-		"<think>\n\n</think>\n\nGreeting chat":             "Greeting chat",
-		"<think>hm</think><think>again</think>Greeting":    "Greeting",
-		"<THINKING>hm</THINKING> Greeting chat":            "Greeting chat",
-		"so the person greets me\n</think>\nGreeting chat": "Greeting chat",
-		"<think>so the person greets":                      "",
-		"<seed:think>so the person":                        "",
-
-		"```json\n{\"title\": \"Greeting chat\"}\n```":          "Greeting chat",
-		"```\nGreeting chat\n```":                               "Greeting chat",
-		"```json\n{\"title\": \"Greeting chat\"}":               "Greeting chat",
-		"Here it is:\n```json\n{\"title\":\"Hi\"}\n```\nOk?":    "Hi",
-		`{"title": "Greeting chat"}`:                            "Greeting chat",
-		`{ "Title": "Greeting chat", "emoji": "👋" }`:            "Greeting chat",
-		`{"conversation_title":"Greeting chat"}`:                "Greeting chat",
-		`["Greeting chat"]`:                                     "Greeting chat",
-		`{"title": "**Greeting chat**"} and so on`:              "Greeting chat",
-		`<think>{"a":1}</think>{"title":"Title: \"Greeting\""}`: "Greeting",
-		`{"tags": ["a"], "n": 1}`:                               "",
-		"<title>Greeting chat</title>":                          "Greeting chat",
-	} {
-		if got := titleFrom(in); got != want {
-			t.Errorf("titleFrom(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
-func FuzzTitle(f *testing.F) {
-	f.Add("<think>\n</think>```json\n{\"title\": \"x\"}\n```")
-	f.Fuzz(func(t *testing.T, text string) {
-		title := titleFrom(text)
-		if strings.ContainsFunc(title, unicode.IsControl) || utf8.RuneCountInString(title) > titleMax || !utf8.ValidString(title) {
-			t.Errorf("titleFrom(%q) = %q", text, title)
-		}
-	})
 }
 
 func TestPriceIsTheAdminsBeforeWhatShips(t *testing.T) {
@@ -225,25 +168,6 @@ func TestToolCallsGrowByTheirParts(t *testing.T) {
 	}
 }
 
-func TestMediaTypeIsThatOfTheContent(t *testing.T) {
-	for name, tt := range map[string]struct{ data, want string }{
-		"png":    {"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89", "image/png"},
-		"gif":    {"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04", "image/gif"},
-		"webp":   {"RIFF\x24\x00\x00\x00WEBPVP8 \x18\x00\x00\x00", "image/webp"},
-		"text":   {"héllo\n", "text/plain"},
-		"html":   {"<script>alert(1)</script>", "text/plain"},
-		"nul":    {"a\x00b", ""},
-		"binary": {"\xff\xfe\x00\x01", ""},
-		"fake":   {"\x89PNG but no more", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := mediaTypeOf([]byte(tt.data)); got != tt.want {
-				t.Errorf("mediaTypeOf = %q, want %q", got, tt.want)
-			}
-		})
-	}
-}
-
 func TestOnlyFirstWordsGiveWayToATitle(t *testing.T) {
 	parent := MessageID("p")
 	long := "please tell me all that you know of the city of Rome"
@@ -268,5 +192,34 @@ func TestOnlyFirstWordsGiveWayToATitle(t *testing.T) {
 		if got := untitled(Asked{Session: Session{Title: tt.title}, Question: tt.asked}); got != tt.want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+func TestOldFilesAreLeftOut(t *testing.T) {
+	image := func(id FileID, size int64) File { return File{ID: id, MediaType: "image/png", Size: size} }
+	text := func(id FileID, size int64) File { return File{ID: id, MediaType: "text/plain", Size: size} }
+	branch := []Message{
+		{Files: []File{image("old", 1), text("note", 1)}},
+		{Files: []File{image("a", 40), image("b", 40)}},
+		{Files: []File{image("c", 30), text("long", 99)}},
+	}
+	p := &prompter{imageBytes: 100}
+	skip, notices := p.leaveOut(branch, 100, true)
+	var left []FileID
+	for f, skipped := range skip {
+		if skipped {
+			left = append(left, f.ID)
+		}
+	}
+	slices.Sort(left)
+	if !slices.Equal(left, []FileID{"b", "old"}) || len(notices) != 1 || notices[0].Code != NoticeImagesLeft {
+		t.Errorf("left out %v, notices %v", left, notices)
+	}
+	if _, notices = p.leaveOut(branch, 99, true); len(notices) != 2 || notices[1].Code != NoticeContextCut {
+		t.Errorf("of too much text, notices %v", notices)
+	}
+	p.imageBytes = 200
+	if _, notices = p.leaveOut(branch, 200, true); notices != nil {
+		t.Errorf("of what fits, notices %v", notices)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"iter"
 	"net/url"
 	"strings"
+
+	"github.com/omnichat/omnichat/hub/picture"
 )
 
 // A Provider answers prompts with one vendor's models.
@@ -31,7 +33,7 @@ type Vendor struct {
 	Provider
 	Owner   UserID // whose alone it is; "" if everyone may ask it
 	Address string // where it is asked; "" if nowhere
-	Images  ImageLimit
+	Images  picture.Limit
 }
 
 // at says whether a vendor is asked at a host, or at one of a region of it.
@@ -134,3 +136,6 @@ type ToolDelta struct {
 	Name      string // the first one counts
 	Arguments string // added to what came before
 }
+
+// ImageLimiter is a [Provider] whose vendor refuses some images.
+type ImageLimiter interface{ ImageLimit() picture.Limit }

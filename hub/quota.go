@@ -1,6 +1,10 @@
 package hub
 
-import "context"
+import (
+	"context"
+
+	"github.com/omnichat/omnichat/hub/plain"
+)
 
 // Storage is what a user's files and messages take.
 type Storage struct {
@@ -25,7 +29,7 @@ func (li *limits) withinQuota(ctx context.Context, user UserID, more int64) erro
 	}
 	return &Error{
 		Code: CodeQuotaExceeded,
-		Msg:  "you have used " + sizeOf(s.Used) + " of " + sizeOf(s.Quota) + ", which leaves no room for this; delete chats or files to make room",
+		Msg:  "you have used " + plain.Size(s.Used) + " of " + plain.Size(s.Quota) + ", which leaves no room for this; delete chats or files to make room",
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/omnichat/omnichat/hub/background"
 	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
@@ -107,17 +108,17 @@ func (sh *sharing) syncLocked(f *feed) {
 		f.again = true
 		return
 	}
-	if !f.listening || sh.bg.ctx.Err() != nil {
+	if !f.listening || sh.bg.Ended() {
 		return
 	}
 	f.syncing = true
-	sh.bg.loops.Go(func() {
+	sh.bg.Go(func() {
 		for {
-			ctx, cancel := context.WithTimeout(sh.bg.ctx, 5*time.Second)
-			err := guarded(sh.bg.logger, "reading what was missed", func() error { return sh.readMissed(ctx, f) })
+			ctx, cancel := context.WithTimeout(sh.bg.Context(), 5*time.Second)
+			err := background.Guarded(sh.bg.Logger, "reading what was missed", func() error { return sh.readMissed(ctx, f) })
 			cancel()
-			if err != nil && sh.bg.ctx.Err() == nil {
-				sh.bg.logger.Warn("read what was missed", "session", f.session, "err", err)
+			if err != nil && !sh.bg.Ended() {
+				sh.bg.Logger.Warn("read what was missed", "session", f.session, "err", err)
 			}
 			if sh.synced(f, err) {
 				return
@@ -143,7 +144,7 @@ func (sh *sharing) synced(f *feed, err error) bool {
 		close(f.synced)
 	}
 	f.stale = f.stale || err != nil
-	if again && err == nil && f.listening && sh.bg.ctx.Err() == nil {
+	if again && err == nil && f.listening && !sh.bg.Ended() {
 		f.syncing = true
 		return false
 	}
@@ -176,8 +177,8 @@ func (sh *sharing) readMissed(ctx context.Context, f *feed) error {
 			continue
 		}
 		// One whose log cannot be read keeps none of the others: it is tried again.
-		if err := guarded(sh.bg.logger, "reading a log", func() error { return sh.readMissedOf(ctx, f, m) }); err != nil {
-			sh.bg.logger.Warn("read the log of an answer elsewhere", "message", m.ID, "err", err)
+		if err := background.Guarded(sh.bg.Logger, "reading a log", func() error { return sh.readMissedOf(ctx, f, m) }); err != nil {
+			sh.bg.Logger.Warn("read the log of an answer elsewhere", "message", m.ID, "err", err)
 			f.mu.Lock()
 			f.stale = true
 			f.mu.Unlock()
@@ -265,8 +266,8 @@ func (f *feed) cutOff(l *liveLog) {
 
 // watchSilence has feeds read whose streams have been silent.
 func (sh *sharing) watchSilence(ctx context.Context) {
-	every(ctx, time.Second, func(now time.Time) {
-		sh.bg.guard("watching streams elsewhere", func() { sh.syncStale(now) })
+	background.Every(ctx, time.Second, func(now time.Time) {
+		sh.bg.Guard("watching streams elsewhere", func() { sh.syncStale(now) })
 	})
 }
 
@@ -295,7 +296,7 @@ const backlogMax = 4096
 func (sh *sharing) apply(f *feed, payload []byte) {
 	defer func() {
 		if r := recover(); r != nil {
-			_ = panicked(sh.bg.logger, "message from the bus", r) // it is logged
+			_ = background.Panicked(sh.bg.Logger, "message from the bus", r) // it is logged
 			f.stale = true
 		}
 	}()
@@ -315,7 +316,7 @@ func (sh *sharing) apply(f *feed, payload []byte) {
 	case eventlog.KindBatch, eventlog.KindOpen:
 		b, err := eventlog.DecodeBatch(payload)
 		if err != nil {
-			sh.bg.logger.Warn("message from the bus", "err", err)
+			sh.bg.Logger.Warn("message from the bus", "err", err)
 			return
 		}
 		sh.applyBatch(f, b)
@@ -381,7 +382,7 @@ func (sh *sharing) applyBatch(f *feed, b eventlog.Batch) {
 	case l == nil:
 		var head openHead
 		if err := json.Unmarshal(b.Head, &head); err != nil {
-			sh.bg.logger.Warn("message from the bus", "err", err)
+			sh.bg.Logger.Warn("message from the bus", "err", err)
 			return
 		}
 		if q := head.Question; q != nil {

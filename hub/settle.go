@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/background"
+	"github.com/omnichat/omnichat/hub/plain"
 )
 
 // claimed is an answer of a dead owner that this replica is to settle.
@@ -24,7 +27,7 @@ type settler struct {
 	streams   *streams
 	catalogue *catalogue
 	peers     peers
-	bg        *background
+	bg        *background.Group
 	left      []*claimed // not yet settled
 }
 
@@ -53,7 +56,7 @@ func (se *settler) settleOrphans(ctx context.Context, grace time.Duration) error
 		settled += se.settleLeft(ctx)
 		if len(orphans) == 0 {
 			if settled > 0 {
-				se.bg.logger.Info("settled answers of an owner that died", "answers", settled)
+				se.bg.Logger.Info("settled answers of an owner that died", "answers", settled)
 			}
 			return nil
 		}
@@ -70,7 +73,7 @@ func (se *settler) settleLeft(ctx context.Context) (settled int) {
 		working.Go(func() {
 			for i := range next {
 				limit, cancel := context.WithTimeout(ctx, settleLimit)
-				failed[i] = guarded(se.bg.logger, "settling an answer", func() error { return se.settle(limit, se.left[i]) })
+				failed[i] = background.Guarded(se.bg.Logger, "settling an answer", func() error { return se.settle(limit, se.left[i]) })
 				cancel()
 			}
 		})
@@ -87,7 +90,7 @@ func (se *settler) settleLeft(ctx context.Context) (settled int) {
 			continue
 		}
 		if o.tries == 0 && ctx.Err() == nil {
-			se.bg.logger.Warn("settle an answer of a dead owner; it is tried again", "message", o.Message.ID, "err", failed[i])
+			se.bg.Logger.Warn("settle an answer of a dead owner; it is tried again", "message", o.Message.ID, "err", failed[i])
 		}
 		o.tries++
 		if CodeOf(failed[i]) == CodeInternal && !errors.Is(failed[i], context.Canceled) && !errors.Is(failed[i], context.DeadlineExceeded) {
@@ -103,7 +106,7 @@ func (se *settler) settleLeft(ctx context.Context) (settled int) {
 func (se *settler) settle(ctx context.Context, o *claimed) error {
 	m := o.Message
 	end := AnswerEnd{
-		Session: m.SessionID, ID: m.ID, Epoch: m.Epoch, Seq: o.Seq + 1, Content: clean(o.Content), Reasoning: clean(o.Reasoning),
+		Session: m.SessionID, ID: m.ID, Epoch: m.Epoch, Seq: o.Seq + 1, Content: plain.Clean(o.Content), Reasoning: plain.Clean(o.Reasoning),
 		Reason: ReasonInterrupted, At: time.Now().UTC().Truncate(time.Microsecond), User: o.User,
 	}
 	switch err := se.peers.takeOver(ctx, o, &end); {
@@ -118,7 +121,7 @@ func (se *settler) settle(ctx context.Context, o *claimed) error {
 		}
 	}
 	if o.broken >= wordlessFrom {
-		se.bg.logger.Error("an answer of a dead owner cannot be stored; it ends without its text", "message", m.ID)
+		se.bg.Logger.Error("an answer of a dead owner cannot be stored; it ends without its text", "message", m.ID)
 		end.Content, end.Reasoning, end.Reason, end.Error = "", "", ReasonError, brokenHere
 	}
 	version, err := se.store.EndAnswer(ctx, end)
@@ -188,6 +191,6 @@ func (se *settler) settleDoubtful(ctx context.Context) {
 		err = se.settleOrphans(ctx, 0)
 	}
 	if err != nil && ctx.Err() == nil {
-		se.bg.logger.Warn("settle answers that nobody runs", "err", err)
+		se.bg.Logger.Warn("settle answers that nobody runs", "err", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/omnichat/omnichat/hub/background"
 	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
@@ -64,7 +65,7 @@ func (l *sharedLedger) ship(ctx context.Context, chunks []*chunk, chunksOf func(
 	}
 	batches, sent := make([]Batch, 0, len(chunks)), make([]*stream, 0, len(chunks))
 	open := func(st *stream) {
-		err := guarded(l.logger, "opening a log", func() error {
+		err := background.Guarded(l.logger, "opening a log", func() error {
 			batches = append(batches, st.whole(chunksOf(st)))
 			return nil
 		})
@@ -165,7 +166,7 @@ func (l *sharedLedger) keep(ctx context.Context, batch []*chunk, running bool) e
 	}
 	for _, st := range streams {
 		// One that panics keeps none of the others.
-		_ = guarded(l.logger, "checkpoint of answer "+string(st.id), func() error { // it is logged
+		_ = background.Guarded(l.logger, "checkpoint of answer "+string(st.id), func() error { // it is logged
 			if e, ok := st.checkpoint(chunks[st]); ok {
 				l.unsaved = append(l.unsaved, e)
 			}

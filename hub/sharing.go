@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/omnichat/omnichat/hub/background"
 	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
@@ -27,7 +28,7 @@ type sharing struct {
 	settler *settler
 	limits  *limits
 	revoked *revoked
-	bg      *background
+	bg      *background.Group
 
 	lease  lease
 	acks   acks
@@ -55,18 +56,18 @@ func (sh *sharing) start(ctx context.Context) error {
 		return err
 	}
 	sh.bus.Listen(Topic{}) // what all replicas listen to
-	sh.bg.loops.Go(func() { sh.listenToBus(sh.bg.ctx) })
-	sh.bg.loops.Go(func() { sh.keepLease(sh.bg.ctx) })
-	sh.bg.loops.Go(func() { sh.reap(sh.bg.ctx) })
-	sh.bg.loops.Go(func() { sh.sendOutbox(sh.bg.ctx) })
-	sh.bg.loops.Go(func() { sh.watchSilence(sh.bg.ctx) })
+	sh.bg.Go(func() { sh.listenToBus(sh.bg.Context()) })
+	sh.bg.Go(func() { sh.keepLease(sh.bg.Context()) })
+	sh.bg.Go(func() { sh.reap(sh.bg.Context()) })
+	sh.bg.Go(func() { sh.sendOutbox(sh.bg.Context()) })
+	sh.bg.Go(func() { sh.watchSilence(sh.bg.Context()) })
 	return nil
 }
 
 // listenToBus has the bus deliver until ctx ends.
 func (sh *sharing) listenToBus(ctx context.Context) {
-	sh.bg.retry(ctx, time.Second, time.Second, func() bool {
-		sh.bg.guard("listening to the bus", func() { sh.bus.Run(ctx, sh) })
+	sh.bg.Retry(ctx, time.Second, time.Second, func() bool {
+		sh.bg.Guard("listening to the bus", func() { sh.bus.Run(ctx, sh) })
 		return ctx.Err() != nil // before that, only a panic comes here
 	})
 }
@@ -93,7 +94,7 @@ func (sh *sharing) sendOutbox(ctx context.Context) {
 	out := func(ctx context.Context, m message) {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		err := guarded(sh.bg.logger, "publishing", func() (err error) {
+		err := background.Guarded(sh.bg.Logger, "publishing", func() (err error) {
 			if m.end != nil {
 				return sh.bus.End(ctx, m.topic.Session, m.end.Stream, m.payload)
 			}
@@ -101,7 +102,7 @@ func (sh *sharing) sendOutbox(ctx context.Context) {
 			return err
 		})
 		if err != nil {
-			sh.bg.logger.Debug("publish", "err", err)
+			sh.bg.Logger.Debug("publish", "err", err)
 		}
 	}
 	for {
@@ -138,7 +139,7 @@ func (sh *sharing) hastenStop(ctx context.Context, id MessageID) {
 		_, err := sh.bus.Publish(limit, Topic{}, note(kindStop, stopNote{Message: id}))
 		if err != nil {
 			cancel()
-			sh.bg.logger.Debug("hasten a stop", "err", err)
+			sh.bg.Logger.Debug("hasten a stop", "err", err)
 			return
 		}
 		select {
@@ -194,7 +195,7 @@ func (sh *sharing) revoke(ctx context.Context, grants []string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishLimit)
 	defer cancel()
 	if _, err := sh.bus.Publish(ctx, Topic{}, note(kindRevoked, revokeNote{Grants: grants})); err != nil {
-		sh.bg.logger.Warn("tell the other replicas what is revoked", "err", err)
+		sh.bg.Logger.Warn("tell the other replicas what is revoked", "err", err)
 	}
 }
 
@@ -221,7 +222,7 @@ func (sh *sharing) Receive(t Topic, payload []byte) {
 		return
 	}
 	if t == (Topic{}) {
-		sh.bg.guard("message from the bus", func() { sh.control(payload) })
+		sh.bg.Guard("message from the bus", func() { sh.control(payload) })
 		return
 	}
 	f := sh.feeds.of(t)

@@ -550,7 +550,7 @@ func newSim(seed uint64) *sim {
 		r.hub = New(db, db, Fixed{"sim": simProvider{s}}, Options{
 			Replica: r.name, Bus: simBus{Bus: r.bus, r: r}, Leases: db, Logger: slog.New(slog.DiscardHandler),
 		})
-		r.hub.bg.jitter = func(d time.Duration) time.Duration { return d }
+		r.hub.bg.Jitter = func(d time.Duration) time.Duration { return d }
 		s.replicas = append(s.replicas, r)
 	}
 	return s

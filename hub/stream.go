@@ -6,7 +6,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/omnichat/omnichat/hub/background"
 	"github.com/omnichat/omnichat/hub/eventlog"
+	"github.com/omnichat/omnichat/hub/plain"
+	"github.com/omnichat/omnichat/hub/room"
 )
 
 // AnswerMax is the most that [Options.AnswerBytes] may be.
@@ -24,8 +27,8 @@ type stream struct {
 	cancel  context.CancelCauseFunc
 	ready   chan struct{} // closed once log is set or the stream is given up
 	commits *committer
-	limit   int64 // bytes that the answer may have
-	held    *room // of all answers
+	limit   int64              // bytes that the answer may have
+	held    *room.Room[UserID] // of all answers
 
 	// Set before ready is closed, and not changed later. log's contents are
 	// guarded by feed.mu.
@@ -61,7 +64,7 @@ type stream struct {
 
 // push adds a delta. It never waits. It returns false when no more is wanted.
 func (st *stream) push(text string, reasoning bool) bool {
-	text = clean(text)
+	text = plain.Clean(text)
 	if text == "" {
 		return true
 	}
@@ -102,7 +105,7 @@ func (st *stream) fits(n int) bool {
 		return false
 	}
 	for size > st.lent+answerLump {
-		if !st.held.try(st.user, answerLump) {
+		if !st.held.Try(st.user, answerLump) {
 			return false
 		}
 		st.lent += answerLump
@@ -114,7 +117,7 @@ func (st *stream) fits(n int) bool {
 func (st *stream) giveBack() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.held.leave(st.user, st.lent)
+	st.held.Leave(st.user, st.lent)
 	st.lent = 0
 }
 
@@ -161,7 +164,7 @@ func (st *stream) show(k *chunk) {
 	k.shown = true
 	defer func() {
 		if r := recover(); r != nil {
-			st.cancel(panicked(st.commits.bg.logger, "showing an answer", r))
+			st.cancel(background.Panicked(st.commits.bg.Logger, "showing an answer", r))
 		}
 	}()
 	if !fenced {

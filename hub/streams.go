@@ -6,7 +6,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/omnichat/omnichat/hub/background"
 	"github.com/omnichat/omnichat/hub/pace"
+	"github.com/omnichat/omnichat/hub/room"
 )
 
 // streams is the answers that this replica runs, and those that it ran until a
@@ -15,11 +17,11 @@ import (
 type streams struct {
 	feeds       *feeds
 	commits     *committer
-	bg          *background
-	held        *room         // by the texts of answers
-	answerBytes int64         // of one answer at most
-	maxRunning  int           // answers of one user at a time
-	keep        time.Duration // how long a log is kept after its end
+	bg          *background.Group
+	held        *room.Room[UserID] // by the texts of answers
+	answerBytes int64              // of one answer at most
+	maxRunning  int                // answers of one user at a time
+	keep        time.Duration      // how long a log is kept after its end
 
 	mu       sync.Mutex // guards the rest
 	byID     map[MessageID]*stream
@@ -91,7 +93,7 @@ func (ss *streams) reserve(id MessageID) *stream {
 		opened := st != nil
 		ss.reserved++
 		st = &stream{id: id, ready: make(chan struct{}), commits: ss.commits, limit: ss.answerBytes, held: ss.held}
-		st.ctx, st.cancel = context.WithCancelCause(pace.With(ss.bg.ctx, ss.commits.turns, ss.reserved))
+		st.ctx, st.cancel = context.WithCancelCause(pace.With(ss.bg.Context(), ss.commits.turns, ss.reserved))
 		if !opened {
 			ss.byID[id] = st
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/omnichat/omnichat/hub/background"
 	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
@@ -95,10 +96,10 @@ func (v *Viewer) fail() {
 	if r == nil {
 		return
 	}
-	err := panicked(v.feeds.bg.logger, "viewer", r)
+	err := background.Panicked(v.feeds.bg.Logger, "viewer", r)
 	if sink := v.sink; sink != nil {
 		v.sink = nil
-		v.feeds.bg.guard("end of a viewer after "+err.Error(), sink.End)
+		v.feeds.bg.Guard("end of a viewer after "+err.Error(), sink.End)
 	}
 }
 

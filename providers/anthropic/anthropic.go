@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/hub/picture"
 	"github.com/omnichat/omnichat/providers/internal/wire"
 )
 
@@ -51,8 +52,8 @@ func New(opt Options) *Provider {
 func (p *Provider) Address() string { return p.client.Base() }
 
 // ImageLimit is hub.ImageLimiter's: 5 MiB in base64, and 8000 pixels a side.
-func (p *Provider) ImageLimit() hub.ImageLimit {
-	return hub.ImageLimit{Bytes: 5 << 20 / 4 * 3, Side: 8000}
+func (p *Provider) ImageLimit() picture.Limit {
+	return picture.Limit{Bytes: 5 << 20 / 4 * 3, Side: 8000}
 }
 
 // Stream answers a prompt. It asks again only while nothing has arrived.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/hub/picture"
 	"github.com/omnichat/omnichat/providers/internal/wire"
 )
 
@@ -47,8 +48,8 @@ func New(opt Options) *Provider {
 func (p *Provider) Address() string { return p.client.Base() }
 
 // ImageLimit is hub.ImageLimiter's: a request holds 20 MB, and no GIF.
-func (p *Provider) ImageLimit() hub.ImageLimit {
-	return hub.ImageLimit{Bytes: 14 << 20, Still: true}
+func (p *Provider) ImageLimit() picture.Limit {
+	return picture.Limit{Bytes: 14 << 20, Still: true}
 }
 
 // Stream answers a prompt. It asks again only while nothing has arrived.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/hub/picture"
 	"github.com/omnichat/omnichat/providers/internal/chat"
 	"github.com/omnichat/omnichat/providers/internal/wire"
 )
@@ -51,8 +52,8 @@ func New(opt Options) *Provider {
 func (p *Provider) Address() string { return p.client.Base() }
 
 // ImageLimit is hub.ImageLimiter's: no GIF.
-func (p *Provider) ImageLimit() hub.ImageLimit {
-	return hub.ImageLimit{Still: true}
+func (p *Provider) ImageLimit() picture.Limit {
+	return picture.Limit{Still: true}
 }
 
 // Stream answers a prompt. It asks again only while nothing has arrived. A model

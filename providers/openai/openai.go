@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/hub/picture"
 	"github.com/omnichat/omnichat/providers/internal/chat"
 	"github.com/omnichat/omnichat/providers/internal/wire"
 )
@@ -55,8 +56,8 @@ func New(opt Options) *Provider {
 func (p *Provider) Address() string { return p.client.Base() }
 
 // ImageLimit is hub.ImageLimiter's: 20 MB an image, and no GIF that moves.
-func (p *Provider) ImageLimit() hub.ImageLimit {
-	return hub.ImageLimit{Bytes: 20 << 20, Still: true}
+func (p *Provider) ImageLimit() picture.Limit {
+	return picture.Limit{Bytes: 20 << 20, Still: true}
 }
 
 // Stream answers a prompt. It asks again only while nothing has arrived.

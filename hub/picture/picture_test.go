@@ -1,4 +1,4 @@
-package hub
+package picture
 
 import (
 	"bytes"
@@ -69,9 +69,9 @@ func TestOnlyWholePicturesAreTaken(t *testing.T) {
 		"webp cut off":                 {data: []byte(strings.Replace(webp, "\x1a", "\x7a", 1)), why: "whole"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := checkPicture(mediaTypeOf(tt.data), tt.data)
+			err := Check(Type(tt.data), tt.data)
 			if (err == nil) != (tt.why == "") || err != nil && !strings.Contains(err.Error(), tt.why) {
-				t.Errorf("checkPicture: %v, want %q", err, tt.why)
+				t.Errorf("Check: %v, want %q", err, tt.why)
 			}
 		})
 	}
@@ -80,28 +80,28 @@ func TestOnlyWholePicturesAreTaken(t *testing.T) {
 func TestPicturesFitTheirVendor(t *testing.T) {
 	wide := encoded(t, "image/png", 9000, 10)
 	for name, tt := range map[string]struct {
-		limit ImageLimit
+		limit Limit
 		data  []byte
 		media string
 		why   string
 	}{
 		"no limits":            {data: wide, media: "image/png"},
-		"too wide":             {limit: ImageLimit{Side: 8000}, data: wide, why: "8000 pixels"},
-		"too long a file":      {limit: ImageLimit{Bytes: 50}, data: wide, why: "50 bytes"},
+		"too wide":             {limit: Limit{Side: 8000}, data: wide, why: "8000 pixels"},
+		"too long a file":      {limit: Limit{Bytes: 50}, data: wide, why: "50 bytes"},
 		"stored before checks": {data: wide[:40], why: "whole"},
 		"GIF as it is":         {data: encoded(t, "image/gif", 3, 3), media: "image/gif"},
-		"GIF made still":       {limit: ImageLimit{Still: true}, data: encoded(t, "image/gif", 3, 3), media: "image/png"},
+		"GIF made still":       {limit: Limit{Still: true}, data: encoded(t, "image/gif", 3, 3), media: "image/png"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := tt.limit.fit(Image{MediaType: mediaTypeOf(tt.data), Data: tt.data})
+			media, data, err := tt.limit.Fit(Type(tt.data), tt.data)
 			if tt.why != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.why) {
-					t.Fatalf("fit: %v, want %q", err, tt.why)
+					t.Fatalf("Fit: %v, want %q", err, tt.why)
 				}
 				return
 			}
-			if err != nil || got.MediaType != tt.media || mediaTypeOf(got.Data) != tt.media {
-				t.Errorf("fit: %s, %v; want %s", got.MediaType, err, tt.media)
+			if err != nil || media != tt.media || Type(data) != tt.media {
+				t.Errorf("Fit: %s, %v; want %s", media, err, tt.media)
 			}
 		})
 	}
@@ -113,8 +113,27 @@ func FuzzPicture(f *testing.F) {
 	}
 	f.Add([]byte("RIFF\x1a\x00\x00\x00WEBPVP8L\x0a\x00\x00\x00\x00\x00\x00\x00\x27\x00\x00\x1d\x00\x00\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if media := mediaTypeOf(data); strings.HasPrefix(media, "image/") {
-			_ = checkPicture(media, data)
+		if media := Type(data); strings.HasPrefix(media, "image/") {
+			_ = Check(media, data)
 		}
 	})
+}
+
+func TestTypeIsThatOfTheContent(t *testing.T) {
+	for name, tt := range map[string]struct{ data, want string }{
+		"png":    {"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89", "image/png"},
+		"gif":    {"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04", "image/gif"},
+		"webp":   {"RIFF\x24\x00\x00\x00WEBPVP8 \x18\x00\x00\x00", "image/webp"},
+		"text":   {"héllo\n", ""},
+		"html":   {"<script>alert(1)</script>", ""},
+		"nul":    {"a\x00b", ""},
+		"binary": {"\xff\xfe\x00\x01", ""},
+		"fake":   {"\x89PNG but no more", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := Type([]byte(tt.data)); got != tt.want {
+				t.Errorf("Type = %q, want %q", got, tt.want)
+			}
+		})
+	}
 }

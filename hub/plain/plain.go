@@ -1,8 +1,12 @@
-package hub
+// Package plain makes plain text of outside bytes: of files in several encodings, and
+// of what providers and people send.
+package plain
 
 import (
 	"bytes"
 	"encoding/binary"
+	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -14,10 +18,10 @@ var windows1252 = [32]rune{
 	0, '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', 0, 'ž', 'Ÿ',
 }
 
-// textOf reads a text in UTF-8, in UTF-16 or in Windows-1252, which is what
+// Decode reads a text in UTF-8, in UTF-16 or in Windows-1252, which is what
 // spreadsheets write, and returns it in UTF-8 without a byte order mark. It
 // says false of what is no text.
-func textOf(data []byte) ([]byte, bool) {
+func Decode(data []byte) ([]byte, bool) {
 	if rest, ok := bytes.CutPrefix(data, []byte("\xef\xbb\xbf")); ok {
 		data = rest
 	}
@@ -108,9 +112,9 @@ func written(r rune) bool {
 	return r >= ' ' && r != 0x7f || r == '\t' || r == '\n' || r == '\r' || r == '\f'
 }
 
-// clean makes text fit for every database and every client: valid UTF-8
+// Clean makes text fit for every database and every client: valid UTF-8
 // without U+0000. Nearly all text comes back as it is.
-func clean(s string) string {
+func Clean(s string) string {
 	ok := utf8.ValidString(s)
 	for i := 0; ok && i < len(s); i++ {
 		ok = s[i] != 0
@@ -125,4 +129,17 @@ func clean(s string) string {
 		}
 	}
 	return string(out)
+}
+
+// Size is a number of bytes in words, such as 20 MiB.
+func Size(n int64) string {
+	switch {
+	case n >= 1<<30:
+		return strings.TrimSuffix(strconv.FormatFloat(float64(n)/(1<<30), 'f', 1, 64), ".0") + " GiB"
+	case n >= 1<<20:
+		return strconv.FormatInt(n>>20, 10) + " MiB"
+	case n >= 1<<10:
+		return strconv.FormatInt(n>>10, 10) + " KiB"
+	}
+	return strconv.FormatInt(n, 10) + " bytes"
 }

@@ -1,4 +1,4 @@
-package hub
+package plain
 
 import (
 	"testing"
@@ -35,9 +35,9 @@ func TestTextsAreReadInWhatTheyWereWrittenIn(t *testing.T) {
 		"Chinese in GB 18030":           {data: "\xd6\xd0\xce\xc4\xb5\xc4\xd2\xbb\xb8\xf6\xce\xc4\xbc\xfe\xa3\xac\xca\xc7\xb1\xed", refused: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, ok := textOf([]byte(tt.data))
+			got, ok := Decode([]byte(tt.data))
 			if ok == tt.refused || !tt.refused && string(got) != tt.want {
-				t.Errorf("textOf = %q, %v; want %q", got, ok, tt.want)
+				t.Errorf("Decode = %q, %v; want %q", got, ok, tt.want)
 			}
 		})
 	}
@@ -47,16 +47,16 @@ func FuzzText(f *testing.F) {
 	f.Add([]byte("\xff\xfea\x00"))
 	f.Add([]byte("caf\xe9"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if text, ok := textOf(data); ok && !utf8.Valid(text) {
-			t.Errorf("textOf(%q) = %q", data, text)
+		if text, ok := Decode(data); ok && !utf8.Valid(text) {
+			t.Errorf("Decode(%q) = %q", data, text)
 		}
 	})
 }
 
 func TestCleanKeepsTextAndDropsWhatBreaksClients(t *testing.T) {
 	for in, want := range map[string]string{"plain": "plain", "日本 🙂": "日本 🙂", "a\x00b": "ab", "a\xffb": "a\ufffdb", "\x00": ""} {
-		if got := clean(in); got != want {
-			t.Errorf("clean(%q) = %q, want %q", in, got, want)
+		if got := Clean(in); got != want {
+			t.Errorf("Clean(%q) = %q, want %q", in, got, want)
 		}
 	}
 }

@@ -1,4 +1,6 @@
-package hub
+// Package picture looks at the bytes of images: what they are, whether they are whole,
+// and what a vendor takes of them.
+package picture
 
 import (
 	"bytes"
@@ -9,33 +11,30 @@ import (
 	"hash/crc32"
 	"image"
 	"image/gif"
+	_ "image/jpeg" // a format that DecodeConfig knows
 	"image/png"
 	"io"
 	"sync"
+
+	"github.com/omnichat/omnichat/hub/plain"
 )
 
 // What a picture may measure. A file says its size before its pixels, so a
 // small file may ask for any amount of memory.
 const (
-	pictureSide   = 16384
-	picturePixels = 50_000_000
-	// pictureDecoded is what is decoded to see that it can be, in pixels. Of a
+	sideMax   = 16384
+	pixelsMax = 50_000_000
+	// decodedMax is what is decoded to see that it can be, in pixels. Of a
 	// larger picture only the structure is looked at.
-	pictureDecoded = 8_000_000
+	decodedMax = 8_000_000
 )
 
-// ImageLimit is what a vendor takes of an image. Zero values are no limits.
-type ImageLimit struct {
+// Limit is what a vendor takes of an image. Zero values are no limits.
+type Limit struct {
 	Bytes int  // of the file, before it is encoded
 	Side  int  // of the longer side, in pixels
 	Still bool // GIF is not understood, or not if it moves
-
-	blind   bool // the model sees none
-	refused bool // those of this message were refused before
 }
-
-// ImageLimiter is a [Provider] whose vendor refuses some images.
-type ImageLimiter interface{ ImageLimit() ImageLimit }
 
 // decoding is held while a picture is decoded: one at a time, so that many at
 // once take no more memory than one.
@@ -43,10 +42,22 @@ var decoding sync.Mutex
 
 var errCutOff = errors.New("is not a whole image")
 
-// checkPicture says why data is no picture of its kind that can be shown.
-func checkPicture(mediaType string, data []byte) error {
+// Type returns the media type of an image, by its first bytes; "" if it is none that is
+// taken.
+func Type(data []byte) string {
+	if len(data) > 16 && string(data[:4]) == "RIFF" && string(data[8:15]) == "WEBPVP8" {
+		return "image/webp"
+	}
+	if _, format, err := image.DecodeConfig(bytes.NewReader(data)); err == nil {
+		return "image/" + format
+	}
+	return ""
+}
+
+// Check says why data is no picture of its kind that can be shown.
+func Check(mediaType string, data []byte) error {
 	width, height, err := structure(mediaType, data)
-	if err != nil || mediaType == "image/webp" || width*height > pictureDecoded {
+	if err != nil || mediaType == "image/webp" || width*height > decodedMax {
 		return err
 	}
 	decoding.Lock()
@@ -66,8 +77,8 @@ func structure(mediaType string, data []byte) (width, height int, err error) {
 	if width < 1 || height < 1 {
 		return 0, 0, errors.New("has no pixels")
 	}
-	if max(width, height) > pictureSide || width*height > picturePixels {
-		return 0, 0, fmt.Errorf("has %d × %d pixels; at most %d a side and %d million in all are taken", width, height, pictureSide, picturePixels/1_000_000)
+	if max(width, height) > sideMax || width*height > pixelsMax {
+		return 0, 0, fmt.Errorf("has %d × %d pixels; at most %d a side and %d million in all are taken", width, height, sideMax, pixelsMax/1_000_000)
 	}
 	switch mediaType {
 	case "image/png":
@@ -193,35 +204,37 @@ func wholeGIF(data []byte) error {
 	return errCutOff
 }
 
-// fit makes of a stored picture one that the vendor takes; it says why there is none.
-func (l ImageLimit) fit(img Image) (Image, error) {
-	width, height, err := structure(img.MediaType, img.Data)
+// Fit makes of an image one that the vendor takes, and says of which kind that is. The
+// error says why there is none.
+func (l Limit) Fit(mediaType string, data []byte) (fitMediaType string, fit []byte, err error) {
+	width, height, err := structure(mediaType, data)
 	if err != nil {
-		return img, err
+		return "", nil, err
 	}
-	if img.MediaType == "image/gif" && l.Still {
-		if img, err = still(img.Data); err != nil {
-			return img, err
+	if mediaType == "image/gif" && l.Still {
+		if data, err = still(data); err != nil {
+			return "", nil, err
 		}
+		mediaType = "image/png"
 	}
 	switch {
 	case l.Side > 0 && max(width, height) > l.Side:
-		return img, fmt.Errorf("over %d pixels a side", l.Side)
-	case l.Bytes > 0 && len(img.Data) > l.Bytes:
-		return img, errors.New("over " + sizeOf(int64(l.Bytes)))
+		return "", nil, fmt.Errorf("over %d pixels a side", l.Side)
+	case l.Bytes > 0 && len(data) > l.Bytes:
+		return "", nil, errors.New("over " + plain.Size(int64(l.Bytes)))
 	}
-	return img, nil
+	return mediaType, data, nil
 }
 
-// still is the first picture of a GIF.
-func still(data []byte) (Image, error) {
+// still is the first picture of a GIF, as a PNG.
+func still(data []byte) ([]byte, error) {
 	decoding.Lock()
 	defer decoding.Unlock()
 	first, err := gif.Decode(bytes.NewReader(data))
 	if err != nil {
-		return Image{}, err
+		return nil, err
 	}
 	var out bytes.Buffer
 	err = png.Encode(&out, first)
-	return Image{MediaType: "image/png", Data: out.Bytes()}, err
+	return out.Bytes(), err
 }
