@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 )
@@ -11,12 +10,14 @@ import (
 // must be opened again, with the whole answer.
 var ErrLogLost = errors.New("the stream's log is lost")
 
-// Topic names a feed: one of the two is set. The zero Topic is what all
-// replicas listen to.
+// Topic names a feed: one of the two is set; or it is [AllReplicas].
 type Topic struct {
 	Session SessionID
 	User    UserID
 }
+
+// AllReplicas is the topic that every replica listens to.
+var AllReplicas = Topic{}
 
 // Bus is what replicas share of answers in flight: a log for each stream, and
 // topics that what is new is published on. What it keeps may be lost at any
@@ -96,51 +97,3 @@ type Ownership struct {
 	Epoch int64
 	Stop  bool // a person asked for it to stop
 }
-
-// Kinds of payloads, their first byte, beside those of a batch.
-const (
-	kindEnd      = 'e' // all of these are JSON
-	kindChange   = 'c'
-	kindPresence = 'p'
-	kindStop     = 's'
-	kindStopped  = 'a' // an owner has heard of a stop
-	kindRevoked  = 'r' // grants have ended
-)
-
-// openHead begins a stream elsewhere as it began here.
-type openHead struct {
-	Question *Message `json:"question"`
-	Answer   Message  `json:"answer"`
-}
-
-type endNote struct {
-	Stream  MessageID       `json:"stream"`
-	Epoch   int64           `json:"epoch"`
-	Seq     int64           `json:"seq"`
-	Version int64           `json:"version"`
-	Finish  json.RawMessage `json:"finish"`
-}
-
-type changeNote struct {
-	Version int64           `json:"version"`
-	Event   json.RawMessage `json:"event"`
-	About   MessageID       `json:"about,omitempty"` // of what is told about a stream beside its events
-}
-
-type presenceNote struct {
-	Replica string `json:"replica"`
-	Viewers int    `json:"viewers"`
-}
-
-type stopNote struct {
-	Message MessageID `json:"message,omitempty"`
-	Session SessionID `json:"session,omitempty"` // deleted
-	Deleted bool      `json:"deleted,omitempty"`
-}
-
-// revokeNote says which grants end: the ids of logins.
-type revokeNote struct {
-	Grants []string `json:"grants"`
-}
-
-func note(kind byte, v any) []byte { return append([]byte{kind}, encode(v)...) }

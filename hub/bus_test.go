@@ -29,7 +29,7 @@ func TestStopIsToldUntilTheOwnerHasHeard(t *testing.T) {
 		}
 		go func() {
 			pause(t.Context(), 10*time.Millisecond)
-			h.shares().Receive(Topic{}, note(kindStopped, stopNote{Message: "m"}))
+			h.shares().Receive(AllReplicas, note(kindStopped, stopNote{Message: "m"}))
 		}()
 		began = time.Now()
 		h.peers.hastenStop(t.Context(), "m")

@@ -29,14 +29,14 @@ const (
 // batches grow with the load and an idle hub waits for one append only. When the
 // ledger does not answer for a second, events are kept elsewhere, if there is
 // another place, and shown. A stream that the ledger refuses goes on so by itself,
-// [behind] the others.
+// [laggards] the others.
 type committer struct {
 	ledger  ledger
 	bg      *background.Group
 	bell    chan struct{} // holds one
 	late    atomic.Bool   // the ledger does not answer in time
 	suspect chan struct{} // holds one: the ledger may have lost what it had
-	turns   *pace.Turns
+	shifts  *pace.Shifts
 
 	mu    sync.Mutex
 	dirty []*stream // with something pending
@@ -54,7 +54,7 @@ type chunk struct {
 }
 
 func newCommitter(to ledger, bg *background.Group) *committer {
-	return &committer{ledger: to, bg: bg, bell: make(chan struct{}, 1), suspect: make(chan struct{}, 1), turns: pace.New()}
+	return &committer{ledger: to, bg: bg, bell: make(chan struct{}, 1), suspect: make(chan struct{}, 1), shifts: pace.New()}
 }
 
 // mark says that st has something pending.
@@ -76,7 +76,7 @@ func (c *committer) gather(into []*chunk) []*chunk {
 	c.mu.Unlock()
 	into = slices.Grow(into, len(dirty))
 	for _, st := range dirty {
-		if k := st.takePending(); k != nil {
+		if k := st.drain(); k != nil {
 			into = append(into, k)
 		}
 	}
@@ -118,7 +118,7 @@ func (c *committer) run(ctx context.Context) {
 	var inflight, next []*chunk
 	var handed time.Time // inflight, to the shipper
 	giveUp := func() {}
-	apart := newBehind(c.bg.Jitter)
+	apart := newLaggards(c.bg.Jitter)
 	saving := false
 	save := func(batch []*chunk, running bool) {
 		saving = true
@@ -139,7 +139,7 @@ func (c *committer) run(ctx context.Context) {
 			save(unshown(apart.chunks), false)
 		}
 	}
-	deadline, rest, turn, again := time.NewTimer(showAfter), time.NewTimer(0), time.NewTimer(0), time.NewTimer(0)
+	deadline, rest, shift, again := time.NewTimer(showAfter), time.NewTimer(0), time.NewTimer(0), time.NewTimer(0)
 	answers := func(took time.Duration) { // the log does
 		if !c.late.Load() || len(next) > 0 && took >= showAfter/4 {
 			return
@@ -151,12 +151,12 @@ func (c *committer) run(ctx context.Context) {
 		}
 	}
 	deadline.Stop()
-	turn.Stop()
+	shift.Stop()
 	again.Stop()
 	resting := true // until its timer, which is set, fires
-	paced := false  // readers take turns, one at each tick of its timer
-	idle := 0       // turns since something came
-	defer c.turns.Stop()
+	paced := false  // readers take shifts, one at each tick of its timer
+	idle := 0       // shifts since something came
+	defer c.shifts.Stop()
 	each := c.ledger.rest()
 	calm := time.NewTicker(calmCheckpointEach)
 	defer calm.Stop()
@@ -181,38 +181,38 @@ func (c *committer) run(ctx context.Context) {
 			return
 		case <-rest.C:
 			resting = false
-		case <-c.turns.AllRead():
+		case <-c.shifts.AllRead():
 			rest.Stop()
 			resting = false
-		case <-turn.C:
+		case <-shift.C:
 			if idle++; resting || inflight != nil || len(next) > 0 {
 				idle = 0
 			}
-			if paced = !c.turns.Quiet(idle); paced {
-				limit, period := c.turns.Step()
+			if paced = !c.shifts.Quiet(idle); paced {
+				limit, period := c.shifts.Step()
 				rest.Reset(limit)
-				turn.Reset(period)
+				shift.Reset(period)
 			} else { // nothing comes
-				c.turns.Stop()
+				c.shifts.Stop()
 			}
 		case <-bell:
-			next = apart.take(c.gather(next))
+			next = apart.sift(c.gather(next))
 			if c.late.Load() || len(apart.chunks) > 0 {
 				stand()
 			}
 		case s := <-shipped:
 			giveUp()
-			long, turns := c.turns.Rest(len(inflight), each)
+			long, shifts := c.shifts.Rest(len(inflight), each)
 			switch {
-			case !turns:
-				turn.Stop()
+			case !shifts:
+				shift.Stop()
 				rest.Reset(long)
 				resting = true
 			case !paced:
-				turn.Reset(long)
+				shift.Reset(long)
 				resting = true
 			}
-			paced = turns
+			paced = shifts
 			for _, k := range inflight {
 				if s.given || s.refused[k.stream] != nil {
 					apart.add(k)
@@ -221,7 +221,7 @@ func (c *committer) run(ctx context.Context) {
 				}
 			}
 			inflight, idle = nil, 0
-			next = apart.take(next)
+			next = apart.sift(next)
 			if !s.given {
 				answers(time.Since(handed))
 			}

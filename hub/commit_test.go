@@ -184,7 +184,7 @@ func TestLostLogIsOpenedWithAllChunks(t *testing.T) {
 				for _, w := range words {
 					st.push(w, false)
 				}
-				chunks = append(chunks, st.takePending())
+				chunks = append(chunks, st.drain())
 			}
 			if refused, _, err := ledger.ship(t.Context(), chunks[:1], nil); err != nil || refused != nil {
 				t.Fatal(refused, err)
@@ -274,7 +274,7 @@ func TestAReaderWithoutNewsHoldsUpNobody(t *testing.T) {
 			running.Go(func() { c.run(ctx) })
 			running.Go(func() {
 				// It never comes back.
-				r := pace.Of(pace.With(ctx, c.turns, 0))
+				r := pace.Of(pace.With(ctx, c.shifts, 0))
 				for let := false; ctx.Err() == nil && !let; time.Sleep(time.Millisecond) {
 					let = r.Waits()
 					r.Wait()

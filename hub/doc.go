@@ -6,17 +6,58 @@
 // saw gets every later event once and in order, over WebSocket and SSE alike.
 // An answer belongs to the hub, never to the connection that asked for it.
 //
-// A token's way: the provider yields it to its stream (stream.go); the committer
-// (commit.go) gathers what all streams have and ships it to a ledger (ledger.go),
-// the database's journal or the logs that replicas share; then it is shown, which
-// appends it to the stream's log (eventlog) in the session's feed (feed.go); the
-// flusher (flush.go) has every viewer of the feed (viewer.go) written what it lacks.
-// What is done for and with other replicas is behind peers (peers.go): sharing, or
-// alone. Package pace says when providers are read.
+// # Where things are
 //
-// Locks are taken in this order: a viewer's, the hub's, a feed's, the flusher's; and
-// the hub's, a stream's, the committer's. A feed's is never held with a stream's.
+// [Hub] (hub.go) is the front: it wires the values below and offers what transport
+// calls. Each value has its own lock and can be read without the others.
 //
-// Hub states what it needs from other folders as interfaces ([Store],
-// [Journal], [Provider], [Sink]); cmd/omnichat plugs them in.
+// The engine, in the order in which a token meets it:
+//
+//	ask.go           asker: from a question to its stream
+//	generate.go      generator: the provider's answer, from its first token to its stored end
+//	stream.go        stream: one answer that this replica runs
+//	streams.go       streams: all of them; admission, and forgetting
+//	commit.go        committer: what all streams have said, in one append to the ledger
+//	laggards.go      laggards: the streams whose own logs refuse, beside the others
+//	ledger.go        ledger: where that goes; the journal of the database, in one process
+//	sharedledger.go  ... and the logs on the bus, with checkpoints, for several replicas
+//	feed.go          feed: what happens in a session, or to a user; livelog.go is a stream in it
+//	feeds.go         feeds: all of them; presence, and versions that heal what was missed
+//	flush.go         flusher: has every viewer written what it lacks
+//	viewer.go        Viewer: one client's places, and the sink that it is written to
+//
+// What a client says to its viewer is in commands.go; attach.go follows one stream;
+// subscription.go is a viewer's place in a feed, and owed.go what has ended since.
+//
+// Other replicas: peers.go is what the hub needs of them, and a hub without any;
+// sharing.go has the outbox, stops and takeovers, elsewhere.go the streams that others
+// run, lease.go who may settle what, busnotes.go what replicas tell each other. settle.go
+// ends the answers of an owner that died.
+//
+// Prompts: prompt.go, titles.go, notices.go (what is told beside the text), failure.go
+// (what a user may see of a provider's error). Models: catalogue.go, listings.go (what
+// providers list), prices.go, shipped.go (what is known of common models). limits.go is
+// what a user may use.
+//
+// The nouns, each with the calls that are about it alone: account.go, endpoint.go,
+// errors.go, event.go, file.go, id.go, message.go, money.go, question.go, revoke.go,
+// session.go, settings.go, usage.go. Interfaces to other folders: [Store] and [Journal]
+// in store.go, [Bus] and [Leases] in bus.go, [Provider] in provider.go, [Sink] in
+// viewer.go; cmd/omnichat plugs in what implements them.
+//
+// # Packages
+//
+// What needs no noun is a package of its own: eventlog (the log of one stream, its
+// framings, and the batches in which it travels), pace (when providers are read),
+// background (goroutines, panics, trying again), room (bytes that are held at a time),
+// picture, plain and title. The values above are none, as all of them speak of
+// sessions and messages: those are the hub's nouns, which every other folder knows by
+// its name, and a package below that used them and was used by the hub would close a
+// circle.
+//
+// # Locks
+//
+// They are taken in this order: a viewer's, the streams', the feeds', a feed's, the
+// flusher's; and the streams', a stream's, the committer's. A feed's lock and a stream's
+// are never held together.
 package hub

@@ -48,8 +48,8 @@ func (f *flusher) add(x flush) {
 	f.some.Signal()
 }
 
-// take waits for something to write, until the flusher is closed.
-func (f *flusher) take() (x flush, ok bool) {
+// pop waits for something to write, until the flusher is closed.
+func (f *flusher) pop() (x flush, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for f.next == len(f.queue) && !f.closed {
@@ -81,7 +81,7 @@ func (f *flusher) close() {
 func (f *flusher) run(start func(func())) {
 	for range runtime.GOMAXPROCS(0) {
 		start(func() {
-			for x, ok := f.take(); ok; x, ok = f.take() { // a panic ends the viewer, in its flush
+			for x, ok := f.pop(); ok; x, ok = f.pop() { // a panic ends the viewer, in its flush
 				f.write(x)
 			}
 		})

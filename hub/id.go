@@ -59,3 +59,5 @@ func TimeOf(id string) time.Time {
 	}
 	return time.UnixMilli(ms).UTC()
 }
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }

@@ -38,9 +38,9 @@ type peers interface {
 	elsewhere(f *feed, m Message) *liveLog
 	// text completes a message in flight elsewhere with its text so far.
 	text(ctx context.Context, m *Message)
-	// behind says whether somebody else may have shown more of a stream than is
+	// othersMayBeAhead says whether somebody else may have shown more of a stream than is
 	// known here.
-	behind() bool
+	othersMayBeAhead() bool
 
 	// takeOver completes the end of a dead owner's answer with what its log has.
 	// It returns [ErrFenced] if somebody else has claimed it.
@@ -88,7 +88,7 @@ func (alone) unlisten(*feed)                             {}
 func (alone) await(context.Context, *feed) error         { return nil }
 func (alone) elsewhere(*feed, Message) *liveLog          { return nil }
 func (alone) text(context.Context, *Message)             {}
-func (alone) behind() bool                               { return false }
+func (alone) othersMayBeAhead() bool                     { return false }
 func (alone) owned(context.Context) ([]Ownership, error) { return nil, nil }
 func (alone) used(context.Context, UserID) (Used, error) { return Used{}, nil }
 

@@ -55,7 +55,7 @@ func (sh *sharing) start(ctx context.Context) error {
 	if err := sh.dropLost(ctx); err != nil {
 		return err
 	}
-	sh.bus.Listen(Topic{}) // what all replicas listen to
+	sh.bus.Listen(AllReplicas)
 	sh.bg.Go(func() { sh.listenToBus(sh.bg.Context()) })
 	sh.bg.Go(func() { sh.keepLease(sh.bg.Context()) })
 	sh.bg.Go(func() { sh.reap(sh.bg.Context()) })
@@ -136,7 +136,7 @@ func (sh *sharing) hastenStop(ctx context.Context, id MessageID) {
 	defer sh.acks.drop(id, heard)
 	for range 2 {
 		limit, cancel := context.WithTimeout(ctx, ackAfter)
-		_, err := sh.bus.Publish(limit, Topic{}, note(kindStop, stopNote{Message: id}))
+		_, err := sh.bus.Publish(limit, AllReplicas, note(kindStop, stopNote{Message: id}))
 		if err != nil {
 			cancel()
 			sh.bg.Logger.Debug("hasten a stop", "err", err)
@@ -194,7 +194,7 @@ func (a *acks) tell(id MessageID) {
 func (sh *sharing) revoke(ctx context.Context, grants []string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishLimit)
 	defer cancel()
-	if _, err := sh.bus.Publish(ctx, Topic{}, note(kindRevoked, revokeNote{Grants: grants})); err != nil {
+	if _, err := sh.bus.Publish(ctx, AllReplicas, note(kindRevoked, revokeNote{Grants: grants})); err != nil {
 		sh.bg.Logger.Warn("tell the other replicas what is revoked", "err", err)
 	}
 }
@@ -204,7 +204,7 @@ const publishLimit = 500 * time.Millisecond
 
 // Joined is BusClient's.
 func (sh *sharing) Joined(t Topic) {
-	if t == (Topic{}) {
+	if t == AllReplicas {
 		sh.revoked.tell(nil)
 		return
 	}
@@ -221,7 +221,7 @@ func (sh *sharing) Receive(t Topic, payload []byte) {
 	if len(payload) == 0 {
 		return
 	}
-	if t == (Topic{}) {
+	if t == AllReplicas {
 		sh.bg.Guard("message from the bus", func() { sh.control(payload) })
 		return
 	}
@@ -258,7 +258,7 @@ func (sh *sharing) control(payload []byte) {
 			sh.streams.delete(n.Message)
 		default:
 			st.cancel(errStopped)
-			sh.tell(Topic{}, kindStopped, n)
+			sh.tell(AllReplicas, kindStopped, n)
 		}
 	}
 }
@@ -326,9 +326,9 @@ func (sh *sharing) used(ctx context.Context, user UserID) (Used, error) {
 	return sh.leases.UsedElsewhere(ctx, sh.replica, user)
 }
 
-// behind is peers': who comes from another replica may be ahead of what this one
+// othersMayBeAhead is peers': who comes from another replica may be ahead of what this one
 // shows yet, even of the owner, whom the bus answers after it has published.
-func (sh *sharing) behind() bool { return true }
+func (sh *sharing) othersMayBeAhead() bool { return true }
 
 // text is peers'.
 func (sh *sharing) text(ctx context.Context, m *Message) {

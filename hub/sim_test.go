@@ -175,7 +175,7 @@ func (b simBus) Up() error {
 func (b simBus) Listen(t Topic) {
 	n := b.r.turns.Add(1)
 	time.AfterFunc(b.r.sim.takes(time.Millisecond, "Listen", b.r.name, ""), func() {
-		if t == (Topic{}) || b.r.turns.Load() == n { // nobody has left since
+		if t == AllReplicas || b.r.turns.Load() == n { // nobody has left since
 			b.Bus.Listen(t)
 		}
 	})

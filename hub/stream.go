@@ -15,10 +15,6 @@ import (
 // AnswerMax is the most that [Options.AnswerBytes] may be.
 const AnswerMax = 64 << 20
 
-// answerLump is what an answer takes of the user's room at a time, in bytes. The
-// first one is everybody's.
-const answerLump = 64 << 10
-
 // A stream is an answer that this replica owns, from before its question is
 // stored until a while after its end.
 type stream struct {
@@ -136,8 +132,8 @@ func (st *stream) asks(tokens int64, price *Price) {
 	st.input, st.price = tokens, price
 }
 
-// takePending is the committer's: nil if there is nothing.
-func (st *stream) takePending() *chunk {
+// drain is the committer's: nil if there is nothing.
+func (st *stream) drain() *chunk {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if len(st.pending) == 0 && !st.unopened && !st.recheck {
@@ -251,3 +247,7 @@ func (st *stream) close(ctx context.Context, drop bool) bool {
 		return false
 	}
 }
+
+// answerLump is what an answer takes of the user's room at a time, in bytes. The
+// first one is everybody's.
+const answerLump = 64 << 10

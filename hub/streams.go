@@ -93,7 +93,7 @@ func (ss *streams) reserve(id MessageID) *stream {
 		opened := st != nil
 		ss.reserved++
 		st = &stream{id: id, ready: make(chan struct{}), commits: ss.commits, limit: ss.answerBytes, held: ss.held}
-		st.ctx, st.cancel = context.WithCancelCause(pace.With(ss.bg.Context(), ss.commits.turns, ss.reserved))
+		st.ctx, st.cancel = context.WithCancelCause(pace.With(ss.bg.Context(), ss.commits.shifts, ss.reserved))
 		if !opened {
 			ss.byID[id] = st
 		}

@@ -67,3 +67,30 @@ type UsageStore interface {
 	PutPrice(ctx context.Context, p ModelPrice) error
 	DeletePrice(ctx context.Context, model string) error // NotFound if there is none
 }
+
+// complete estimates what is reported as nothing, as some servers do for every
+// answer: no question is without a token, and no text.
+func (u *Usage) complete(input, output int64) {
+	if u.InputTokens <= 0 && input > 0 {
+		u.InputTokens, u.Estimated = input, true
+	}
+	if u.OutputTokens <= 0 && output > 0 {
+		u.OutputTokens, u.Estimated = output, true
+	}
+}
+
+// tokensMax is more than any answer uses.
+const tokensMax = 100_000_000
+
+// bound mends counts that cannot be: what an endpoint reports may not spoil the
+// books, nor lower what is used of a limit.
+func (u *Usage) bound() {
+	for _, n := range []*int64{&u.InputTokens, &u.OutputTokens, &u.CachedTokens, &u.ReasoningTokens} {
+		*n = min(max(*n, 0), tokensMax)
+	}
+}
+
+// Usage sums up what was used.
+func (h *Hub) Usage(ctx context.Context, q UsageQuery) ([]UsageSum, error) {
+	return h.store.Usage(ctx, q)
+}

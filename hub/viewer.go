@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -25,8 +24,8 @@ type Sink interface {
 // ErrUpToDate says that a stream has ended and the position is its end.
 var ErrUpToDate = errors.New("nothing after this position")
 
-// turnsMax is how many writes to one viewer may follow each other.
-const turnsMax = 16
+// writesMax is how many writes to one viewer may follow each other.
+const writesMax = 16
 
 // A Viewer is one client's places in the feeds and streams it follows. It holds
 // no events and no goroutine: a slow client costs positions, not a buffer, and
@@ -42,7 +41,7 @@ type Viewer struct {
 	full    bool       // the sink has no room
 	replies []byte     // answers that no feed orders
 	subs    []*sub
-	turn    int // the sub that was served last
+	served  int // the sub that was served last
 }
 
 func (h *Hub) newViewer(user UserID, f eventlog.Framing) *Viewer {
@@ -78,8 +77,8 @@ func (v *Viewer) flush(only *sub) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	defer v.fail()
-	for turn := 0; v.sink != nil && !v.full; turn++ {
-		if turn == turnsMax { // others have waited
+	for writes := 0; v.sink != nil && !v.full; writes++ {
+		if writes == writesMax { // others have waited
 			v.signal()
 			return
 		}
@@ -115,8 +114,8 @@ func (v *Viewer) step(only *sub) bool {
 		return !only.left && v.write(only)
 	}
 	for range v.subs { // the next one begins elsewhere: no feed starves another
-		v.turn = (v.turn + 1) % len(v.subs)
-		if v.write(v.subs[v.turn]) {
+		v.served = (v.served + 1) % len(v.subs)
+		if v.write(v.subs[v.served]) {
 			return true
 		}
 	}
@@ -130,7 +129,7 @@ var large = sync.Pool{New: func() any { return new([]byte) }}
 // caller holds v.mu.
 func (v *Viewer) write(s *sub) bool {
 	for {
-		out, p, more, done := s.cut()
+		out, p, more, done := s.nextBatch()
 		switch {
 		case !more:
 			if done {
@@ -158,15 +157,6 @@ func (v *Viewer) write(s *sub) bool {
 	}
 }
 
-// cut is take under the feed's lock, and whether a single stream has been sent
-// whole.
-func (s *sub) cut() (out []byte, p eventlog.Piece, more, done bool) {
-	s.feed.mu.Lock()
-	defer s.feed.mu.Unlock()
-	out, p, more = s.take(nil)
-	return out, p, more, s.done()
-}
-
 // Owed is the bytes of answers to commands that wait for the client to read.
 func (v *Viewer) Owed() int {
 	v.mu.Lock()
@@ -186,58 +176,6 @@ func (v *Viewer) reply(event []byte) {
 	v.replies = eventlog.AppendFrame(v.replies, v.framing, -1, event)
 	v.mu.Unlock()
 	v.signal()
-}
-
-// Pong answers a ping.
-func (v *Viewer) Pong() { v.reply([]byte(`{"type":"pong"}`)) }
-
-// Refuse answers a refused request. What is not an [*Error] is told as internal.
-func (v *Viewer) Refuse(ref int64, err error) {
-	detail := "something went wrong here"
-	var e *Error
-	if errors.As(err, &e) {
-		detail = e.Msg
-	}
-	v.reply(encode(errorEvent{Type: "error", Ref: ref, Code: CodeOf(err), Detail: detail}))
-}
-
-// Connect returns a viewer of all that one client follows, in [eventlog.Lines]. It has
-// joined the user's own feed, and first of all sends ready.
-func (h *Hub) Connect(ctx context.Context, user UserID) (*Viewer, error) {
-	v := h.newViewer(user, eventlog.Lines)
-	s := v.join(Topic{User: user})
-	err := h.peers.await(ctx, s.feed)
-	var version int64
-	if err == nil {
-		version, err = h.feeds.userVersion(ctx, user)
-	}
-	if err != nil {
-		v.Close()
-		return nil, err
-	}
-	v.grant(s, encode(readyEvent{Type: "ready", UserID: user, UserVersion: version}), func() {
-		s.feed.version = max(s.feed.version, version)
-		s.acked = version
-	})
-	return v, nil
-}
-
-// Ready sends ready again, as after a renewed auth.
-func (v *Viewer) Ready(ctx context.Context) error {
-	version, err := v.feeds.userVersion(ctx, v.user)
-	if err != nil {
-		return err
-	}
-	v.reply(encode(readyEvent{Type: "ready", UserID: v.user, UserVersion: version}))
-	return nil
-}
-
-// release gives the viewer the answer and then what was held back. The caller
-// holds the feed's lock.
-func (s *sub) release(answer []byte) {
-	s.head = eventlog.AppendFrame(s.head, s.viewer.framing, -1, answer)
-	s.held, s.member = false, true
-	s.viewer.signal()
 }
 
 // join subscribes the viewer to a feed for a command, which ends that with grant
@@ -318,164 +256,4 @@ func (v *Viewer) Close() {
 		v.feeds.leave(s)
 	}
 	v.subs, v.sink = nil, nil
-}
-
-// Subscribe joins a session's feed. It answers with an ack that has the
-// session's version, then with what is missing of every stream in flight and
-// of those in positions; from there on the viewer is live. One that follows the
-// session already stays so until then.
-func (v *Viewer) Subscribe(ctx context.Context, ref int64, id SessionID, positions map[MessageID]int64) error {
-	s := v.join(Topic{Session: id})
-	even := s.even(positions)
-	err := v.feeds.peers.await(ctx, s.feed) // what is read from here on misses nothing
-	var session Session
-	if err == nil {
-		session, err = v.hub.store.Session(ctx, v.user, id)
-	}
-	var ended []*liveLog
-	var rest owing
-	if err == nil {
-		ended, rest, err = v.lookUpLogs(ctx, s.feed, positions)
-	}
-	if err != nil {
-		v.done(s)
-		return err
-	}
-	v.grant(s, encode(ackEvent{Type: "ack", Ref: ref, Version: session.Version}), func() {
-		f := s.feed
-		f.version = max(f.version, session.Version)
-		s.acked = max(s.acked, session.Version)
-		for _, l := range ended {
-			if f.streams[l.id] == nil {
-				s.place(l, positions[l.id])
-			}
-		}
-		s.owing = nil
-		if len(rest.list) > 0 {
-			s.owing = &owing{list: rest.list}
-		}
-		for mid, pos := range positions {
-			if l := f.streams[mid]; l != nil && !even[mid] {
-				s.place(l, pos)
-			}
-		}
-		for _, l := range f.streams {
-			if _, known := positions[l.id]; !known && !l.Ended() {
-				*s.find(l, eventlog.NoPosition) = place{log: l, pos: eventlog.NoPosition, fresh: true}
-			}
-		}
-	})
-	return nil
-}
-
-// even says which of the positions are just what the viewer was sent: from these
-// on it is sent all that comes until the answer, and needs nothing again.
-func (s *sub) even(positions map[MessageID]int64) map[MessageID]bool {
-	s.feed.mu.Lock()
-	defer s.feed.mu.Unlock()
-	var out map[MessageID]bool
-	for i := range s.places {
-		p := &s.places[i]
-		if pos, ok := positions[p.log.id]; ok && !s.held && pos == p.pos && pos >= 0 {
-			if out == nil {
-				out = map[MessageID]bool{}
-			}
-			out[p.log.id] = true
-		}
-	}
-	return out
-}
-
-// place sets the viewer's cursor in a stream to where it says it stands. The
-// caller holds the feed's lock.
-func (s *sub) place(l *liveLog, pos int64) {
-	// Who is ahead of what is known here waits for it, if it may come.
-	if pos < eventlog.FromStart || pos > l.Last() && (l.Ended() || !s.viewer.feeds.peers.behind()) {
-		pos = eventlog.NoPosition
-	}
-	p := s.find(l, pos)
-	sent := p.pos
-	p.pos, p.fresh, p.until = pos, pos < l.Last(), l.Last()
-	if pos == eventlog.NoPosition {
-		p.until = 0
-	} else if sent > pos {
-		// It was sent more than it says it has, perhaps after it had said so. The
-		// merged delta ends there: who has it all drops it, who has a hole needs it.
-		p.until = min(sent, l.Last())
-	}
-}
-
-// Unsubscribe leaves a session's feed.
-func (v *Viewer) Unsubscribe(_ context.Context, ref int64, id SessionID) error {
-	v.leave(Topic{Session: id})
-	v.reply(encode(ackEvent{Type: "ack", Ref: ref}))
-	return nil
-}
-
-// Send asks for an answer, as [Hub.Ask] does, and subscribes the viewer to its
-// session. The ack comes before the events of the answer.
-func (v *Viewer) Send(ctx context.Context, ref int64, q Question) error {
-	id := SessionID(NewID())
-	if q.SessionID != nil {
-		id = *q.SessionID
-	}
-	s := v.joinForAll(id)
-	granted := false
-	asked, err := v.hub.asker.ask(ctx, v.user, q, id, func(f *feed, asked Asked) {
-		granted = v.admit(f, ackOf(ref, asked))
-	})
-	if err != nil || granted {
-		v.done(s)
-		return err
-	}
-	if asked.Session.ID != id { // an earlier send of the same ids opened another, or the parent's is meant
-		v.done(s)
-		s = v.joinForAll(asked.Session.ID)
-	}
-	v.grant(s, ackOf(ref, asked), func() {})
-	return nil
-}
-
-// joinForAll joins a session's feed. A viewer that has not followed it gets a
-// snapshot of every stream in flight.
-func (v *Viewer) joinForAll(id SessionID) *sub {
-	s := v.join(Topic{Session: id})
-	s.feed.mu.Lock()
-	defer s.feed.mu.Unlock()
-	if !s.member {
-		s.snapshotAll()
-	}
-	return s
-}
-
-// admit grants a send in the feed that its answer lives in, if the viewer has
-// joined that. The caller holds the feed's lock and adds the answer's events then.
-func (v *Viewer) admit(f *feed, ack []byte) bool {
-	for _, s := range f.subs {
-		if s.viewer == v && !s.single {
-			s.release(ack)
-			return true
-		}
-	}
-	return false
-}
-
-func ackOf(ref int64, asked Asked) []byte {
-	ack := ackEvent{Type: "ack", Ref: ref, SessionID: asked.Session.ID, AnswerID: asked.Answer.ID}
-	switch {
-	case asked.Question != nil:
-		ack.MessageID = asked.Question.ID
-	case asked.Answer.ParentID != nil:
-		ack.MessageID = *asked.Answer.ParentID
-	}
-	return encode(ack)
-}
-
-// Stop ends an answer, as [Hub.Stop] does.
-func (v *Viewer) Stop(ctx context.Context, ref int64, id MessageID) error {
-	if err := v.hub.Stop(ctx, v.user, id); err != nil {
-		return err
-	}
-	v.reply(encode(ackEvent{Type: "ack", Ref: ref}))
-	return nil
 }

@@ -4,7 +4,7 @@
 // After an append the hub rests, so long for each stream that has something to
 // show. At up to about 4,000 tokens a second, or 1,200 where every stream's part
 // of an append is a message of its own, the rest is not felt. Beyond, it grows,
-// and the readers of the providers take turns: those whose turn it is read all
+// and the readers of the providers take shifts: those whose shift it is read all
 // that there is, and what they have read is the next append. So a loaded hub
 // reads, appends and writes for each stream some 20 times a second, whatever the
 // rate of its tokens, and for so many streams at a time as pay for it and delay
@@ -19,66 +19,66 @@ import (
 )
 
 const (
-	restGroup = 12500 * time.Microsecond // for each group whose turn it is
+	restGroup = 12500 * time.Microsecond // for each group whose shift it is
 	restFull  = 16 * time.Millisecond    // the same, when many are in it
 	restMany  = 80 * time.Microsecond    // for each of those
-	restLong  = 2 * time.Millisecond     // from here on readers take turns
+	restLong  = 2 * time.Millisecond     // from here on readers take shifts
 	readMax   = 10 * time.Millisecond    // how long an append waits for them
 	groups    = 4
 	atOnce    = 250 // streams that are worth an append of their own
 )
 
-// Turns is when the readers of providers read. At first they do at any time. Rest,
+// Shifts is when the readers of providers read. At first they do at any time. Rest,
 // Step and Stop are for one goroutine, the one that appends; readers call nothing
 // but the methods of their [Reader].
-type Turns struct {
+type Shifts struct {
 	groups  [groups]group
-	at      int           // the group that had the last turn
+	at      int           // the group that had the last shift
 	wide    int           // groups that have the next one together
-	had     int           // groups that had that last turn
-	period  time.Duration // from one turn to the next
-	small   int           // appends in a row at so low a load that readers need take no turns
-	seen    int           // streams in the appends since the last turn began
-	past    [groups]past  // the turns before it, newest first
-	load    int           // about how many streams have something in as many turns as there are groups
-	current atomic.Pointer[turn]
-	all     chan struct{} // holds one: those of the current turn have read
+	had     int           // groups that had that last shift
+	period  time.Duration // from one shift to the next
+	small   int           // appends in a row at so low a load that readers need take no shifts
+	seen    int           // streams in the appends since the last shift began
+	past    [groups]past  // the shifts before it, newest first
+	load    int           // about how many streams have something in as many shifts as there are groups
+	current atomic.Pointer[shift]
+	all     chan struct{} // holds one: those of the current shift have read
 }
 
-// past is a turn that is over: how many groups had it, and how many streams
+// past is a shift that is over: how many groups had it, and how many streams
 // were in its appends.
 type past struct{ wide, streams int }
 
-// turn is who reads in one.
-type turn struct {
-	turns   *Turns
+// shift is who reads in one.
+type shift struct {
+	shifts  *Shifts
 	reading atomic.Int64
 }
 
-// group is readers that have their turn together.
+// group is readers that have their shift together.
 type group struct {
-	taking  atomic.Bool // whether they take turns
+	taking  atomic.Bool // whether they take shifts
 	mu      sync.Mutex
 	next    *coming // nil if they take none
 	waiting int64   // for next
 }
 
-// coming is a group's next turn, which is set before it comes.
+// coming is a group's next shift, which is set before it comes.
 type coming struct {
-	come chan struct{}
-	turn *turn
+	come  chan struct{}
+	shift *shift
 }
 
-// New returns turns that nobody takes yet.
-func New() *Turns { return &Turns{all: make(chan struct{}, 1), wide: groups} }
+// New returns shifts that nobody takes yet.
+func New() *Shifts { return &Shifts{all: make(chan struct{}, 1), wide: groups} }
 
 // Rest returns how long to rest after an append for so many streams, of which each
-// one is worth a rest so long, and whether readers take turns from now on: if so,
-// the next append is after a turn.
-func (t *Turns) Rest(streams int, each time.Duration) (long time.Duration, paced bool) {
+// one is worth a rest so long, and whether readers take shifts from now on: if so,
+// the next append is after a shift.
+func (t *Shifts) Rest(streams int, each time.Duration) (long time.Duration, paced bool) {
 	if t.groups[0].taking.Load() {
 		// One append may have a part of a group, or all of them after a wait: it is
-		// the turns that tell, and no load falls at once.
+		// the shifts that tell, and no load falls at once.
 		t.seen += streams
 		t.load = max(streams, t.around(), t.load-t.load/4-1)
 		if each*time.Duration(t.load) < restLong {
@@ -106,16 +106,16 @@ func (t *Turns) Rest(streams int, each time.Duration) (long time.Duration, paced
 	return long, true
 }
 
-// AllRead receives when all have read whose turn it is.
-func (t *Turns) AllRead() <-chan struct{} { return t.all }
+// AllRead receives when all have read whose shift it is.
+func (t *Shifts) AllRead() <-chan struct{} { return t.all }
 
-// Quiet says that after so many turns in which nothing came all groups have had
-// one, and there is nothing to take turns for.
-func (t *Turns) Quiet(idle int) bool { return idle > groups }
+// Quiet says that after so many shifts in which nothing came all groups have had
+// one, and there is nothing to take shifts for.
+func (t *Shifts) Quiet(idle int) bool { return idle > groups }
 
-// around is how many streams had something in the last turns in which every
+// around is how many streams had something in the last shifts in which every
 // group had one.
-func (t *Turns) around() (streams int) {
+func (t *Shifts) around() (streams int) {
 	wide := 0
 	for _, p := range t.past {
 		if wide < groups {
@@ -127,16 +127,16 @@ func (t *Turns) around() (streams int) {
 }
 
 // Step lets the next groups read, and returns how long an append waits for them
-// at most, and when it is the others' turn, however long the log takes.
-func (t *Turns) Step() (limit, next time.Duration) {
+// at most, and when it is the others' shift, however long the log takes.
+func (t *Shifts) Step() (limit, next time.Duration) {
 	select {
-	case <-t.all: // of a turn that was not awaited
+	case <-t.all: // of a shift that was not awaited
 	default:
 	}
 	copy(t.past[1:], t.past[:])
 	t.past[0] = past{t.had, t.seen}
 	t.had, t.seen = t.wide, 0
-	now := &turn{turns: t}
+	now := &shift{shifts: t}
 	now.reading.Add(1) // until all have been told
 	t.current.Store(now)
 	for range t.wide {
@@ -148,19 +148,19 @@ func (t *Turns) Step() (limit, next time.Duration) {
 }
 
 // back says that one has read.
-func (t *turn) back() {
-	if t.reading.Add(-1) == 0 && t.turns.current.Load() == t {
+func (t *shift) back() {
+	if t.reading.Add(-1) == 0 && t.shifts.current.Load() == t {
 		select {
-		case t.turns.all <- struct{}{}:
+		case t.shifts.all <- struct{}{}:
 		default:
 		}
 	}
 }
 
 // Stop lets all read at any time.
-func (t *Turns) Stop() {
+func (t *Shifts) Stop() {
 	t.wide, t.had, t.seen, t.past = groups, 0, 0, [groups]past{}
-	none := &turn{turns: t} // that nobody awaits
+	none := &shift{shifts: t} // that nobody awaits
 	for i := range t.groups {
 		if t.groups[i].taking.Load() {
 			t.groups[i].let(none, false)
@@ -168,7 +168,7 @@ func (t *Turns) Stop() {
 	}
 }
 
-// start has its readers wait for their turn from now on.
+// start has its readers wait for their shift from now on.
 func (g *group) start() {
 	if g.taking.Load() {
 		return
@@ -179,8 +179,8 @@ func (g *group) start() {
 	g.taking.Store(true)
 }
 
-// let has all read who wait, in a turn, and those who come later wait again or not.
-func (g *group) let(t *turn, again bool) {
+// let has all read who wait, in a shift, and those who come later wait again or not.
+func (g *group) let(t *shift, again bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.next == nil {
@@ -188,7 +188,7 @@ func (g *group) let(t *turn, again bool) {
 	}
 	t.reading.Add(g.waiting)
 	g.waiting = 0
-	g.next.turn = t
+	g.next.shift = t
 	close(g.next.come)
 	g.next = nil
 	if again {
@@ -199,9 +199,9 @@ func (g *group) let(t *turn, again bool) {
 
 type groupKey struct{}
 
-// With returns a context for a provider's call: what reads with it takes turns in
+// With returns a context for a provider's call: what reads with it takes shifts in
 // one of the groups. Numbers that follow each other are of different groups.
-func With(ctx context.Context, t *Turns, group uint64) context.Context {
+func With(ctx context.Context, t *Shifts, group uint64) context.Context {
 	return context.WithValue(ctx, groupKey{}, &t.groups[group%groups])
 }
 
@@ -210,7 +210,7 @@ func With(ctx context.Context, t *Turns, group uint64) context.Context {
 // The zero Reader reads at any time. It is for one goroutine, but for Back.
 type Reader struct {
 	group *group
-	turn  atomic.Pointer[turn] // in which it has been let, and is waited for
+	shift atomic.Pointer[shift] // in which it has been let, and is waited for
 }
 
 // Of returns the reader of a provider's call, by its context.
@@ -240,13 +240,13 @@ func (r *Reader) Wait() {
 		return
 	}
 	<-next.come
-	r.turn.Store(next.turn)
+	r.shift.Store(next.shift)
 }
 
 // Back says that the reader has handed on all that there was: what others have
 // read need not wait for it. Wait says so, too. Any goroutine may call it.
 func (r *Reader) Back() {
-	if t := r.turn.Swap(nil); t != nil {
+	if t := r.shift.Swap(nil); t != nil {
 		t.back()
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // readerIn is of what reads in one of the groups.
-func readerIn(t *testing.T, all *Turns, group uint64) *Reader {
+func readerIn(t *testing.T, all *Shifts, group uint64) *Reader {
 	t.Helper()
 	return Of(With(t.Context(), all, group))
 }
@@ -16,7 +16,7 @@ func readerIn(t *testing.T, all *Turns, group uint64) *Reader {
 // restEach is what the hub rests for each stream.
 const restEach = 250 * time.Microsecond
 
-// TestReadersTakeTurnsUnderLoad holds that every reader gets its turn while
+// TestReadersTakeTurnsUnderLoad holds that every reader gets its shift while
 // appends follow each other, and while the log does not answer at all.
 func TestReadersTakeTurnsUnderLoad(t *testing.T) {
 	for _, streams := range []int{1, 20, 200, 2000} {
@@ -31,7 +31,7 @@ func TestReadersTakeTurnsUnderLoad(t *testing.T) {
 				return
 			}
 			if !paced || long > restGroup*groups {
-				t.Errorf("%d streams rest for %s, their readers take turns: %t", streams, long, paced)
+				t.Errorf("%d streams rest for %s, their readers take shifts: %t", streams, long, paced)
 			}
 			waited := make(chan time.Duration, groups)
 			for group := range uint64(groups) {
@@ -48,14 +48,14 @@ func TestReadersTakeTurnsUnderLoad(t *testing.T) {
 			}
 			for range groups {
 				if took := <-waited; took > groups*restFull {
-					t.Errorf("of %d streams one waits %s for its turn", streams, took)
+					t.Errorf("of %d streams one waits %s for its shift", streams, took)
 				}
 			}
 		})
 	}
 }
 
-// TestAppendAwaitsWhoseTurnItIs holds that what is read in a turn can be in one
+// TestAppendAwaitsWhoseTurnItIs holds that what is read in a shift can be in one
 // append: it is told when all have read, and waits for nobody else.
 func TestAppendAwaitsWhoseTurnItIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -79,29 +79,29 @@ func TestAppendAwaitsWhoseTurnItIs(t *testing.T) {
 			}()
 		}
 		synctest.Wait()
-		all.Step() // of 200 streams all have their turn at once
+		all.Step() // of 200 streams all have their shift at once
 		first, second, third := <-let, <-let, <-let
 		if over() {
-			t.Error("the turn is over before anyone has read")
+			t.Error("the shift is over before anyone has read")
 		}
 		first.Back()
 		first.Back()
 		go second.Wait() // for the next one
 		if over() {
-			t.Error("the turn is over although one reads still")
+			t.Error("the shift is over although one reads still")
 		}
 		third.Back()
 		if !over() {
-			t.Error("the turn is not over although all have read")
+			t.Error("the shift is not over although all have read")
 		}
 		all.Step()
 		synctest.Wait()
 		second.Back()
 		if !over() {
-			t.Error("the next turn, of one reader, is not over")
+			t.Error("the next shift, of one reader, is not over")
 		}
 		if all.Step(); !over() {
-			t.Error("a turn of nobody is not over")
+			t.Error("a shift of nobody is not over")
 		}
 	})
 }
@@ -122,14 +122,14 @@ func TestReadersAreLetGo(t *testing.T) {
 			_, paced = all.Rest(1, restEach)
 		}
 		if appends <= groups {
-			t.Errorf("%d appends of few tokens end the turns", appends)
+			t.Errorf("%d appends of few tokens end the shifts", appends)
 		}
 		if took > time.Second {
-			t.Errorf("one stream that is left takes turns for %s", took)
+			t.Errorf("one stream that is left takes shifts for %s", took)
 		}
 		<-done
 		if (&Reader{}).Waits() || Of(context.Background()).Waits() {
-			t.Error("who is in no group waits for a turn")
+			t.Error("who is in no group waits for a shift")
 		}
 	})
 }
@@ -138,14 +138,14 @@ func TestReadersAreLetGo(t *testing.T) {
 // as many streams read at a time as before, and as often.
 func TestTurnsFollowTheLoad(t *testing.T) {
 	for _, streams := range []int{100, 300, 1000} {
-		for name, odd := range map[string]func(all *Turns, each int){
-			"none":     func(*Turns, int) {},
-			"leftover": func(all *Turns, _ int) { all.Rest(3, restEach) },
-			"late": func(all *Turns, each int) { // what two turns have read is one append
+		for name, odd := range map[string]func(all *Shifts, each int){
+			"none":     func(*Shifts, int) {},
+			"leftover": func(all *Shifts, _ int) { all.Rest(3, restEach) },
+			"late": func(all *Shifts, each int) { // what two shifts have read is one append
 				all.Step()
 				all.Rest(2*each, restEach)
 			},
-			"stalled": func(all *Turns, _ int) { // for a round
+			"stalled": func(all *Shifts, _ int) { // for a round
 				for range groups {
 					all.Step()
 				}

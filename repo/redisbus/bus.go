@@ -216,7 +216,7 @@ func topicOf(channel string) hub.Topic {
 	id, kind, ok2 := strings.Cut(id, "}:")
 	switch {
 	case !ok || !ok2 || id == "all":
-		return hub.Topic{}
+		return hub.AllReplicas
 	case kind == "u":
 		return hub.Topic{User: hub.UserID(id)}
 	}

@@ -3,11 +3,8 @@ package hub
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
-
-	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // Loading is told while a provider's server loads the model that is asked.
@@ -107,16 +104,4 @@ func inputShort(p Prompt, u *Usage) (Notice, bool) {
 	}
 	return Notice{Code: NoticeInputShort, Detail: fmt.Sprintf(
 		"The server read %d tokens of the more than %d that it was sent: it has dropped the oldest messages. A larger context can be set there.", u.InputTokens, least)}, true
-}
-
-// tellAbout sends a single viewer of one stream what is told about that beside its
-// events. The caller holds the feed's lock.
-func (s *sub) tellAbout(dst []byte) []byte {
-	for _, e := range s.feed.entries[max(0, s.next-s.feed.base):] {
-		if e.about != nil && slices.ContainsFunc(s.places, func(p place) bool { return p.log == e.about }) {
-			dst = eventlog.AppendFrame(dst, s.viewer.framing, -1, e.event)
-		}
-	}
-	s.next = s.feed.head()
-	return dst
 }

@@ -15,13 +15,13 @@ const (
 	againLimit  = 3 * time.Second       // for a try
 )
 
-// behind is the streams whose own logs do not have all that they should: one
+// laggards is the streams whose own logs do not have all that they should: one
 // refused what it was given, or what it had not taken in time was kept in the
 // database and shown. What such a stream says goes on to be kept and shown so.
 // Each is tried again after waits of its own, with nothing new: its log has all
 // then, or it is opened once more, whole. So nothing is held that was shown, and
 // no stream waits for another one's log. It is the committer's run's.
-type behind struct {
+type laggards struct {
 	streams map[*stream]*laggard
 	chunks  []*chunk // theirs, in order, that were not shown yet
 	trying  bool     // a trial is under way, which reads chunks
@@ -46,17 +46,17 @@ type trial struct {
 	took    time.Duration
 }
 
-func newBehind(jitter func(time.Duration) time.Duration) *behind {
-	return &behind{streams: map[*stream]*laggard{}, jitter: jitter}
+func newLaggards(jitter func(time.Duration) time.Duration) *laggards {
+	return &laggards{streams: map[*stream]*laggard{}, jitter: jitter}
 }
 
 // answered says that the log has taken something.
 func (t *trial) answered() bool { return t.err == nil && len(t.refused) < len(t.looks) }
 
-func (b *behind) some() bool { return len(b.streams) > 0 }
+func (b *laggards) some() bool { return len(b.streams) > 0 }
 
 // add takes a stream in with a chunk that its log does not have.
-func (b *behind) add(k *chunk) {
+func (b *laggards) add(k *chunk) {
 	l := b.streams[k.stream]
 	if l == nil {
 		l = &laggard{wait: againSoon, again: time.Now().Add(b.jitter(againSoon))}
@@ -65,15 +65,15 @@ func (b *behind) add(k *chunk) {
 	b.keep(l, k)
 }
 
-func (b *behind) keep(l *laggard, k *chunk) {
+func (b *laggards) keep(l *laggard, k *chunk) {
 	l.last = max(l.last, k.last)
 	if !k.shown {
 		b.chunks = append(b.chunks, k)
 	}
 }
 
-// take keeps what is the streams' of a batch, and returns the rest of it.
-func (b *behind) take(batch []*chunk) []*chunk {
+// sift keeps what is the streams' of a batch, and returns the rest of it.
+func (b *laggards) sift(batch []*chunk) []*chunk {
 	if !b.some() {
 		return batch
 	}
@@ -95,27 +95,27 @@ func (b *behind) take(batch []*chunk) []*chunk {
 
 // instead takes the streams in whose part of a batch was kept and shown, while the
 // log does not answer, and returns the rest of it.
-func (b *behind) instead(batch []*chunk) []*chunk {
+func (b *laggards) instead(batch []*chunk) []*chunk {
 	for _, k := range batch {
 		if k.shown {
 			b.add(k)
 		}
 	}
-	return b.take(unshown(batch))
+	return b.sift(unshown(batch))
 }
 
 // drop lets go what was shown.
-func (b *behind) drop() { b.chunks = unshown(b.chunks) }
+func (b *laggards) drop() { b.chunks = unshown(b.chunks) }
 
 // join makes what one stream has said one chunk, if nobody reads them.
-func (b *behind) join() {
+func (b *laggards) join() {
 	if !b.trying {
 		b.chunks = joined(b.chunks)
 	}
 }
 
 // rested says whether it is time to store a checkpoint again that failed.
-func (b *behind) rested(now time.Time) bool {
+func (b *laggards) rested(now time.Time) bool {
 	if now.Sub(b.stood) < checkpointEach {
 		return false
 	}
@@ -125,7 +125,7 @@ func (b *behind) rested(now time.Time) bool {
 
 // due begins a trial of those whose wait is over; nil if there are none, or one
 // is under way. Those that have ended are forgotten.
-func (b *behind) due(now time.Time) *trial {
+func (b *laggards) due(now time.Time) *trial {
 	b.awaited = false
 	if b.trying {
 		return nil
@@ -153,7 +153,7 @@ func (b *behind) due(now time.Time) *trial {
 
 // came ends a trial. It returns what the streams have said since that are behind
 // no more.
-func (b *behind) came(t *trial) (next []*chunk) {
+func (b *laggards) came(t *trial) (next []*chunk) {
 	b.trying = false
 	since := map[*stream][]*chunk{} // it began, of those whose logs have what was said before
 	for _, k := range t.looks {
