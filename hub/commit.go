@@ -12,45 +12,51 @@ import (
 	"github.com/omnichat/omnichat/hub/pace"
 )
 
-// showAfter is how long the ledger may take before events are shown first.
+// showAfter is how long viewers wait for the ledger before they are shown events
+// that it has not taken.
 const showAfter = time.Second
 
 const (
-	// checkpointEach is how often one is tried while the ledger is away.
+	// checkpointEach is how often a checkpoint is tried while the ledger is away.
 	checkpointEach = 250 * time.Millisecond
-	// calmCheckpointEach is how often one is made while all is well: so much of an
-	// answer may be lost if its owner and a ledger that may lose it die at one moment.
+	// calmCheckpointEach is how often a checkpoint is made while the ledger answers.
+	// If an answer's owner dies at the moment at which the ledger loses its log, what
+	// was said since the last checkpoint is lost.
 	calmCheckpointEach = 2 * time.Second
 )
 
-// A committer shows the events of all streams once a [ledger] has them. It is a
-// group commit: while one append is under way new events gather, and its answer
-// sends the next batch, after a rest that is short where few streams run, so that
-// batches grow with the load and an idle hub waits for one append only. When the
-// ledger does not answer for a second, events are kept elsewhere, if there is
-// another place, and shown. A stream that the ledger refuses goes on so by itself,
-// [laggards] the others.
+// A committer puts what all streams say into the [ledger], and shows it to the
+// viewers once it is there. It commits in groups: while one append is in flight,
+// new events gather, and the next append takes all of them. So batches grow with the
+// load, and on an idle hub an event waits for one append only. Between two appends
+// the committer rests; package pace says how long.
+//
+// When the ledger does not answer within a second, it is late: events are then stored
+// as checkpoints, where the ledger has a second place, and shown at once. A stream
+// whose own log is refused goes that way alone; see [laggards].
+//
+// All methods but run may be called concurrently. One goroutine calls run.
 type committer struct {
 	ledger  ledger
 	bg      *background.Group
-	bell    chan struct{} // holds one
-	late    atomic.Bool   // the ledger does not answer in time
-	suspect chan struct{} // holds one: the ledger may have lost what it had
 	shifts  *pace.Shifts
+	bell    chan struct{} // holds one item when a stream has something pending
+	suspect chan struct{} // holds one item when the ledger may have lost what it had
+	late    atomic.Bool   // the ledger does not answer in time
 
 	mu    sync.Mutex
-	dirty []*stream // with something pending
-	spare []*stream // what dirty was before
+	dirty []*stream // the streams with something pending
+	spare []*stream // the last slice of dirty streams, to be used again
 }
 
-// chunk is what one stream has in a batch.
+// A chunk is what one stream says in one batch.
 type chunk struct {
 	stream *stream
 	deltas []eventlog.Run
-	open   bool  // the log is to be opened, or looked for
-	shown  bool  // guarded by the feed's lock, written by show alone
-	from   int64 // seq before the first delta
-	last   int64 // seq of the last delta
+	open   bool  // the stream's log is to be begun
+	shown  bool  // viewers see it; guarded by the feed's lock, and set by stream.show alone
+	from   int64 // the seq before the first delta
+	last   int64 // the seq of the last delta
 }
 
 func newCommitter(to ledger, bg *background.Group) *committer {
@@ -68,7 +74,7 @@ func (c *committer) mark(st *stream) {
 	}
 }
 
-// gather takes what is pending in all streams.
+// gather appends to a batch what is pending in all streams. Only run calls it.
 func (c *committer) gather(into []*chunk) []*chunk {
 	c.mu.Lock()
 	dirty := c.dirty
@@ -85,217 +91,306 @@ func (c *committer) gather(into []*chunk) []*chunk {
 	return into
 }
 
-// shipment is a batch on its way to the log.
+// A shipment is a batch on its way to the ledger.
 type shipment struct {
-	ctx     context.Context // ends when it is given up
+	ctx     context.Context // ends when the batch is given up
 	batch   []*chunk
-	given   bool              // given up: nothing is known of it
-	refused map[*stream]error // those whose own logs did not take theirs
+	givenUp bool              // whether the ledger has taken the batch is not known
+	refused map[*stream]error // the streams whose own logs have not taken their chunks
 }
 
-// checkpoint is one that was stored, or could not be.
+// A checkpoint is a batch that was stored beside the ledger, or could not be.
 type checkpoint struct {
 	batch  []*chunk
 	failed bool
 }
 
-// run works until ctx ends and its last append has returned.
-func (c *committer) run(ctx context.Context) {
-	ship := make(chan shipment)
-	shipped := make(chan shipment, 1) // the shipper never waits for a run that has ended
-	saved := make(chan checkpoint, 1)
-	tried := make(chan *trial, 1)
-	var workers sync.WaitGroup
-	workers.Go(func() {
-		for s := range ship {
-			if c.append(&s); ctx.Err() == nil {
-				shipped <- s
-			}
-		}
-	})
-	defer func() { close(ship); workers.Wait() }()
+// A commitLoop is the state of a committer's run, and of its goroutine alone. Two
+// helpers work for it: one appends to the ledger, one batch at a time; the other, which
+// is started when needed, stores checkpoints or tries laggards again.
+type commitLoop struct {
+	*committer
+	ctx     context.Context
+	helpers sync.WaitGroup
+	ship    chan shipment   // to the goroutine that appends
+	shipped chan shipment   // and back
+	saved   chan checkpoint // checkpoints that were tried
+	tried   chan *trial     // laggards that were tried again
 
-	var inflight, next []*chunk
-	var handed time.Time // inflight, to the shipper
-	giveUp := func() {}
-	apart := newLaggards(c.bg.Jitter)
-	saving := false
-	save := func(batch []*chunk, running bool) {
-		saving = true
-		workers.Go(func() {
-			err := background.Guarded(c.bg.Logger, "storing a checkpoint", func() error { return c.ledger.keep(ctx, batch, running) })
-			if err != nil {
-				c.bg.Logger.Debug("store a checkpoint", "err", err)
-			}
-			saved <- checkpoint{batch, err != nil}
-		})
+	inflight []*chunk           // the batch that the ledger is being given
+	handed   time.Time          // when it was handed over
+	giveUp   context.CancelFunc // ends that append
+	next     []*chunk           // the batch after it
+	apart    *laggards
+	saving   bool // a checkpoint is being stored
+
+	resting  bool        // the next append waits for rest, or for the readers of a shift
+	paced    bool        // the readers of providers work in shifts
+	idle     int         // shifts since something came
+	rest     *time.Timer // fires when the next append may begin
+	shift    *time.Timer // fires when the next shift begins
+	deadline *time.Timer // fires when the ledger is late, and then for every checkpoint
+	again    *time.Timer // fires when laggards are looked at
+}
+
+// run commits until ctx ends and the last append has returned.
+func (c *committer) run(ctx context.Context) {
+	r := &commitLoop{
+		committer: c, ctx: ctx, giveUp: func() {}, apart: newLaggards(c.bg.Jitter),
+		ship: make(chan shipment), shipped: make(chan shipment, 1), saved: make(chan checkpoint, 1), tried: make(chan *trial, 1),
+		resting: true, rest: time.NewTimer(0), shift: stopped(), deadline: stopped(), again: stopped(),
 	}
-	stand := func() { // keep what the log has not taken some other way, and show it
-		switch {
-		case saving || !c.ledger.mayShow():
-		case c.late.Load():
-			save(unshown(inflight, next, apart.chunks), true)
-		case len(apart.chunks) > 0:
-			save(unshown(apart.chunks), false)
-		}
-	}
-	deadline, rest, shift, again := time.NewTimer(showAfter), time.NewTimer(0), time.NewTimer(0), time.NewTimer(0)
-	answers := func(took time.Duration) { // the log does
-		if !c.late.Load() || len(next) > 0 && took >= showAfter/4 {
-			return
-		}
-		c.late.Store(false)
-		c.bg.Logger.Info("the log has caught up")
-		if deadline.Stop(); inflight != nil {
-			deadline.Reset(showAfter)
-		}
-	}
-	deadline.Stop()
-	shift.Stop()
-	again.Stop()
-	resting := true // until its timer, which is set, fires
-	paced := false  // readers take shifts, one at each tick of its timer
-	idle := 0       // shifts since something came
+	r.helpers.Go(r.appendAll)
+	defer func() { close(r.ship); r.helpers.Wait() }()
 	defer c.shifts.Stop()
-	each := c.ledger.rest()
 	calm := time.NewTicker(calmCheckpointEach)
 	defer calm.Stop()
 	for {
-		if inflight == nil && len(next) > 0 && !resting {
-			inflight, next, handed = next, nil, time.Now()
-			resting = paced // until the next readers have read
-			s := shipment{batch: inflight}
-			s.ctx, giveUp = context.WithCancel(ctx)
-			ship <- s
-			if !c.late.Load() {
-				deadline.Reset(showAfter)
-			}
-		}
-		bell := c.bell
-		if (inflight != nil || resting) && !c.late.Load() {
-			bell = nil // what comes now gathers in the streams
-		}
+		r.handOver()
 		select {
 		case <-ctx.Done():
-			giveUp()
+			r.giveUp()
 			return
-		case <-rest.C:
-			resting = false
+		case <-r.rest.C:
+			r.resting = false
 		case <-c.shifts.AllRead():
-			rest.Stop()
-			resting = false
-		case <-shift.C:
-			if idle++; resting || inflight != nil || len(next) > 0 {
-				idle = 0
-			}
-			if paced = !c.shifts.Quiet(idle); paced {
-				limit, period := c.shifts.Step()
-				rest.Reset(limit)
-				shift.Reset(period)
-			} else { // nothing comes
-				c.shifts.Stop()
-			}
-		case <-bell:
-			next = apart.sift(c.gather(next))
-			if c.late.Load() || len(apart.chunks) > 0 {
-				stand()
-			}
-		case s := <-shipped:
-			giveUp()
-			long, shifts := c.shifts.Rest(len(inflight), each)
-			switch {
-			case !shifts:
-				shift.Stop()
-				rest.Reset(long)
-				resting = true
-			case !paced:
-				shift.Reset(long)
-				resting = true
-			}
-			paced = shifts
-			for _, k := range inflight {
-				if s.given || s.refused[k.stream] != nil {
-					apart.add(k)
-				} else if !k.shown {
-					k.stream.show(k)
-				}
-			}
-			inflight, idle = nil, 0
-			next = apart.sift(next)
-			if !s.given {
-				answers(time.Since(handed))
-			}
-			if !c.late.Load() {
-				deadline.Stop()
-			}
-			if len(apart.chunks) > 0 {
-				stand()
-			}
-		case s := <-saved:
-			saving = false
-			if s.failed || !c.ledger.mayShow() { // it is tried again at the deadline
-				if c.late.Load() {
-					next = joined(next)
-				}
-				apart.join()
-				break
-			}
-			show(s.batch)
-			apart.drop()
-			switch {
-			case !c.late.Load():
-			case c.ledger.instead():
-				next = apart.instead(next)
-				if inflight != nil && len(unshown(inflight)) == 0 {
-					giveUp()
-				}
-			default:
-				next = joined(next)
-			}
-			if c.late.Load() && len(unshown(inflight, next)) > 0 || len(apart.chunks) > 0 {
-				stand()
-			}
-		case now := <-again.C:
-			if t := apart.due(now); t != nil {
-				workers.Go(func() { tried <- c.tryAgain(ctx, t) })
-			}
-			if len(apart.chunks) > 0 && apart.rested(now) {
-				stand()
-			}
-		case t := <-tried:
-			if next = append(next, apart.came(t)...); t.answered() {
-				answers(t.took)
-			}
-		case <-c.suspect: // what was shown is kept at once
-			if !saving && !c.late.Load() {
-				save([]*chunk{}, true)
-			}
-		case <-calm.C: // one that fails is tried again at the next beat
-			if !saving && !c.late.Load() {
-				save([]*chunk{}, true)
-			}
-		case <-deadline.C:
-			deadline.Reset(checkpointEach)
-			if !c.late.Swap(true) {
-				c.bg.Logger.Warn("the log does not answer: going on without it")
-			}
-			stand()
-			if inflight == nil && len(next) == 0 && !apart.some() && c.ledger.up() == nil {
-				answers(0) // those that it had nothing of have ended
-			}
+			r.rest.Stop()
+			r.resting = false
+		case <-r.shift.C:
+			r.nextShift()
+		case <-r.wanted():
+			r.take()
+		case s := <-r.shipped:
+			r.acknowledge(s)
+		case s := <-r.saved:
+			r.checkpointed(s)
+		case now := <-r.again.C:
+			r.retryLaggards(now)
+		case t := <-r.tried:
+			r.laggardsTried(t)
+		case <-c.suspect: // what viewers have seen is stored at once
+			r.checkpointAll()
+		case <-calm.C: // a checkpoint that fails is tried again the next time
+			r.checkpointAll()
+		case <-r.deadline.C:
+			r.goOnLate()
 		}
-		if apart.some() && !apart.awaited {
-			apart.awaited = true
-			again.Reset(againEach)
+		if r.apart.some() && !r.apart.awaited {
+			r.apart.awaited = true
+			r.again.Reset(againEach)
 		}
 	}
 }
 
-// append puts a batch into the log, however often it takes, unless it is given
-// up, and says so when it fails. A stream whose own log refuses does not keep the
-// others.
+// stopped is a timer that does not fire before it is reset.
+func stopped() *time.Timer {
+	t := time.NewTimer(0)
+	t.Stop()
+	return t
+}
+
+// appendAll appends what is shipped. It never waits for a run that has ended.
+func (r *commitLoop) appendAll() {
+	for s := range r.ship {
+		if r.append(&s); r.ctx.Err() == nil {
+			r.shipped <- s
+		}
+	}
+}
+
+// handOver begins the next append if there is something to append, nothing in flight,
+// and the rest is over.
+func (r *commitLoop) handOver() {
+	if r.inflight != nil || len(r.next) == 0 || r.resting {
+		return
+	}
+	r.inflight, r.next, r.handed = r.next, nil, time.Now()
+	r.resting = r.paced // until the readers of the next shift have read
+	s := shipment{batch: r.inflight}
+	s.ctx, r.giveUp = context.WithCancel(r.ctx)
+	r.ship <- s
+	if !r.late.Load() {
+		r.deadline.Reset(showAfter)
+	}
+}
+
+// wanted is the bell, or nil while what comes may gather in the streams.
+func (r *commitLoop) wanted() <-chan struct{} {
+	if (r.inflight != nil || r.resting) && !r.late.Load() {
+		return nil
+	}
+	return r.bell
+}
+
+// take gathers what is pending.
+func (r *commitLoop) take() {
+	r.next = r.apart.sift(r.gather(r.next))
+	if r.late.Load() || len(r.apart.chunks) > 0 {
+		r.checkpointUnshown()
+	}
+}
+
+// nextShift lets the readers of the next shift read, unless nothing comes any more.
+func (r *commitLoop) nextShift() {
+	if r.idle++; r.resting || r.inflight != nil || len(r.next) > 0 {
+		r.idle = 0
+	}
+	if r.paced = !r.shifts.Quiet(r.idle); !r.paced {
+		r.shifts.Stop()
+		return
+	}
+	limit, period := r.shifts.Step()
+	r.rest.Reset(limit)
+	r.shift.Reset(period)
+}
+
+// acknowledge ends an append: what the ledger has taken is shown, and what it has not
+// goes on with the laggards.
+func (r *commitLoop) acknowledge(s shipment) {
+	r.giveUp() // frees the append's context
+	r.pause()
+	for _, k := range r.inflight {
+		if s.givenUp || s.refused[k.stream] != nil {
+			r.apart.add(k)
+		} else if !k.shown {
+			k.stream.show(k)
+		}
+	}
+	r.inflight, r.idle = nil, 0
+	r.next = r.apart.sift(r.next)
+	if !s.givenUp {
+		r.answered(time.Since(r.handed))
+	}
+	if !r.late.Load() {
+		r.deadline.Stop()
+	}
+	if len(r.apart.chunks) > 0 {
+		r.checkpointUnshown()
+	}
+}
+
+// pause begins the rest after an append.
+func (r *commitLoop) pause() {
+	long, paced := r.shifts.Rest(len(r.inflight), r.ledger.rest())
+	switch {
+	case !paced:
+		r.shift.Stop()
+		r.rest.Reset(long)
+		r.resting = true
+	case !r.paced:
+		r.shift.Reset(long)
+		r.resting = true
+	}
+	r.paced = paced
+}
+
+// answered ends the time for which the ledger was late, if it answers so quickly that
+// it has caught up.
+func (r *commitLoop) answered(took time.Duration) {
+	if !r.late.Load() || len(r.next) > 0 && took >= showAfter/4 {
+		return
+	}
+	r.late.Store(false)
+	r.bg.Logger.Info("the log has caught up")
+	if r.deadline.Stop(); r.inflight != nil {
+		r.deadline.Reset(showAfter)
+	}
+}
+
+// goOnLate goes on without the ledger, which has not answered in time. It is called
+// for every checkpoint until the ledger answers.
+func (r *commitLoop) goOnLate() {
+	r.deadline.Reset(checkpointEach)
+	if !r.late.Swap(true) {
+		r.bg.Logger.Warn("the log does not answer: going on without it")
+	}
+	r.checkpointUnshown()
+	if r.inflight == nil && len(r.next) == 0 && !r.apart.some() && r.ledger.up() == nil {
+		r.answered(0) // the streams whose events it lacked have ended
+	}
+}
+
+// checkpointUnshown stores what the ledger has not taken beside it, so that it may be
+// shown: what all streams say while the ledger is late, else what laggards say.
+func (r *commitLoop) checkpointUnshown() {
+	switch {
+	case r.saving || !r.ledger.mayShow():
+	case r.late.Load():
+		r.save(unshown(r.inflight, r.next, r.apart.chunks), true)
+	case len(r.apart.chunks) > 0:
+		r.save(unshown(r.apart.chunks), false)
+	}
+}
+
+// checkpointAll stores what viewers have seen of all streams.
+func (r *commitLoop) checkpointAll() {
+	if !r.saving && !r.late.Load() {
+		r.save([]*chunk{}, true)
+	}
+}
+
+// save stores a checkpoint of a batch, and, if running is set, of all that viewers
+// have seen of the running streams.
+func (r *commitLoop) save(batch []*chunk, running bool) {
+	r.saving = true
+	r.helpers.Go(func() {
+		err := background.Guarded(r.bg.Logger, "storing a checkpoint", func() error { return r.ledger.keep(r.ctx, batch, running) })
+		if err != nil {
+			r.bg.Logger.Debug("store a checkpoint", "err", err)
+		}
+		r.saved <- checkpoint{batch, err != nil}
+	})
+}
+
+// checkpointed shows what a checkpoint has stored. One that failed is tried again at
+// the next deadline.
+func (r *commitLoop) checkpointed(s checkpoint) {
+	r.saving = false
+	if s.failed || !r.ledger.mayShow() {
+		if r.late.Load() {
+			r.next = joined(r.next)
+		}
+		r.apart.join()
+		return
+	}
+	show(s.batch)
+	r.apart.drop()
+	switch {
+	case !r.late.Load():
+	case r.ledger.instead():
+		r.next = r.apart.instead(r.next)
+		if r.inflight != nil && len(unshown(r.inflight)) == 0 {
+			r.giveUp()
+		}
+	default:
+		r.next = joined(r.next)
+	}
+	if r.late.Load() && len(unshown(r.inflight, r.next)) > 0 || len(r.apart.chunks) > 0 {
+		r.checkpointUnshown()
+	}
+}
+
+// retryLaggards tries the laggards whose wait is over.
+func (r *commitLoop) retryLaggards(now time.Time) {
+	if t := r.apart.due(now); t != nil {
+		r.helpers.Go(func() { r.tried <- r.tryAgain(r.ctx, t) })
+	}
+	if len(r.apart.chunks) > 0 && r.apart.rested(now) {
+		r.checkpointUnshown()
+	}
+}
+
+// laggardsTried takes back the streams whose logs have caught up.
+func (r *commitLoop) laggardsTried(t *trial) {
+	if r.next = append(r.next, r.apart.came(t)...); t.answered() {
+		r.answered(t.took)
+	}
+}
+
+// append puts a batch into the ledger. It tries until it succeeds or the batch is given
+// up. A stream whose own log refuses does not hold up the others.
 func (c *committer) append(s *shipment) {
-	s.given = !c.bg.Retry(s.ctx, 50*time.Millisecond, time.Second, func() bool {
+	s.givenUp = !c.bg.Retry(s.ctx, 50*time.Millisecond, time.Second, func() bool {
 		limit, cancel := context.WithTimeout(s.ctx, 10*time.Second)
 		defer cancel()
 		err := background.Guarded(c.bg.Logger, "appending to the log", func() (err error) {
@@ -310,7 +405,7 @@ func (c *committer) append(s *shipment) {
 	})
 }
 
-// ship has the ledger take chunks.
+// ship has the ledger take chunks, and logs what it refuses.
 func (c *committer) ship(ctx context.Context, chunks []*chunk, chunksOf func(*stream) []*chunk) (map[*stream]error, error) {
 	refused, lost, err := c.ledger.ship(ctx, chunks, chunksOf)
 	for st, err := range refused {
@@ -330,7 +425,7 @@ func (c *committer) doubt() {
 	}
 }
 
-// unshown is what has not been shown of batches; never nil.
+// unshown returns the chunks of batches that viewers have not seen; never nil.
 func unshown(batches ...[]*chunk) []*chunk {
 	out := []*chunk{}
 	for _, batch := range batches {
@@ -343,7 +438,7 @@ func unshown(batches ...[]*chunk) []*chunk {
 	return out
 }
 
-// show lets everyone see what has not been shown of a batch.
+// show shows the chunks of a batch that viewers have not seen.
 func show(batch []*chunk) {
 	for _, k := range batch {
 		if !k.shown {

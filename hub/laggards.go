@@ -8,41 +8,43 @@ import (
 )
 
 const (
-	againEach   = 50 * time.Millisecond // how often those are looked for whose wait is over
-	againSoon   = 50 * time.Millisecond // the first wait of a stream
-	againLate   = time.Second           // the longest
-	againAtOnce = 64                    // streams that are tried again together: they may be opened whole
-	againLimit  = 3 * time.Second       // for a try
+	againEach   = 50 * time.Millisecond // how often laggards are looked at
+	againSoon   = 50 * time.Millisecond // the first wait of a laggard before it is tried again
+	againLate   = time.Second           // the longest wait
+	againAtOnce = 64                    // laggards in one trial: each may need its whole log written
+	againLimit  = 3 * time.Second       // for one trial
 )
 
-// laggards is the streams whose own logs do not have all that they should: one
-// refused what it was given, or what it had not taken in time was kept in the
-// database and shown. What such a stream says goes on to be kept and shown so.
-// Each is tried again after waits of its own, with nothing new: its log has all
-// then, or it is opened once more, whole. So nothing is held that was shown, and
-// no stream waits for another one's log. It is the committer's run's.
+// laggards are the streams whose own logs lack something: the log refused a chunk, or it
+// had not taken it in time, so that the chunk was stored as a checkpoint and shown. What
+// a laggard says from then on is stored as checkpoints and shown, beside the ledger. It
+// is tried again after waits of its own, with a chunk that has nothing new: either its
+// log has everything then, or the log is begun anew with the whole answer. So nothing
+// that was shown is held in memory, and no stream waits for the log of another one.
+//
+// Laggards are a commitLoop's, and of its goroutine alone.
 type laggards struct {
 	streams map[*stream]*laggard
-	chunks  []*chunk // theirs, in order, that were not shown yet
-	trying  bool     // a trial is under way, which reads chunks
-	awaited bool     // the timer of the next look is set
-	stood   time.Time
+	chunks  []*chunk  // what they have said and viewers have not seen, in order
+	trying  bool      // a trial is under way, which reads chunks
+	awaited bool      // the timer for the next look is set
+	stood   time.Time // when a checkpoint was last repeated
 	jitter  func(time.Duration) time.Duration
 }
 
 // laggard is one of them.
 type laggard struct {
-	wait  time.Duration // before the try after the next
-	again time.Time     // the next try
-	last  int64         // seq of the newest delta that it has said
+	wait  time.Duration // before the trial after the next one
+	again time.Time     // when the next trial may be
+	last  int64         // the seq of the newest delta that the stream has said
 }
 
-// trial tries some again.
+// A trial gives some laggards to the ledger again.
 type trial struct {
-	looks   []*chunk // with nothing new
-	chunks  map[*stream][]*chunk
-	refused map[*stream]error
-	err     error
+	looks   []*chunk             // one for each of them, with nothing new
+	chunks  map[*stream][]*chunk // what they have said and viewers have not seen
+	refused map[*stream]error    // those that the ledger refuses still
+	err     error                // nothing is known of any of them
 	took    time.Duration
 }
 
@@ -50,12 +52,12 @@ func newLaggards(jitter func(time.Duration) time.Duration) *laggards {
 	return &laggards{streams: map[*stream]*laggard{}, jitter: jitter}
 }
 
-// answered says that the log has taken something.
+// answered says whether the ledger has taken something.
 func (t *trial) answered() bool { return t.err == nil && len(t.refused) < len(t.looks) }
 
 func (b *laggards) some() bool { return len(b.streams) > 0 }
 
-// add takes a stream in with a chunk that its log does not have.
+// add makes a stream a laggard, with a chunk that its log lacks.
 func (b *laggards) add(k *chunk) {
 	l := b.streams[k.stream]
 	if l == nil {
@@ -72,7 +74,7 @@ func (b *laggards) keep(l *laggard, k *chunk) {
 	}
 }
 
-// sift keeps what is the streams' of a batch, and returns the rest of it.
+// sift keeps the chunks of a batch that are laggards', and returns the others.
 func (b *laggards) sift(batch []*chunk) []*chunk {
 	if !b.some() {
 		return batch
@@ -82,7 +84,7 @@ func (b *laggards) sift(batch []*chunk) []*chunk {
 		switch l := b.streams[k.stream]; {
 		case l == nil:
 			rest = append(rest, k)
-		case len(k.deltas) == 0: // the bus is there again: it is tried at once
+		case len(k.deltas) == 0: // the bus is back: the laggard is tried at once
 			l.wait, l.again = againSoon, time.Now()
 			k.stream.show(k)
 		default:
@@ -93,8 +95,8 @@ func (b *laggards) sift(batch []*chunk) []*chunk {
 	return rest
 }
 
-// instead takes the streams in whose part of a batch was kept and shown, while the
-// log does not answer, and returns the rest of it.
+// instead makes laggards of the streams whose chunks of a batch were stored beside the
+// ledger and shown, while the ledger does not answer, and returns the other chunks.
 func (b *laggards) instead(batch []*chunk) []*chunk {
 	for _, k := range batch {
 		if k.shown {
@@ -104,17 +106,18 @@ func (b *laggards) instead(batch []*chunk) []*chunk {
 	return b.sift(unshown(batch))
 }
 
-// drop lets go what was shown.
+// drop forgets the chunks that viewers have seen.
 func (b *laggards) drop() { b.chunks = unshown(b.chunks) }
 
-// join makes what one stream has said one chunk, if nobody reads them.
+// join makes one chunk of those that a stream said one after the other, unless a trial
+// reads them.
 func (b *laggards) join() {
 	if !b.trying {
 		b.chunks = joined(b.chunks)
 	}
 }
 
-// rested says whether it is time to store a checkpoint again that failed.
+// rested says whether it is time to repeat a checkpoint that failed.
 func (b *laggards) rested(now time.Time) bool {
 	if now.Sub(b.stood) < checkpointEach {
 		return false
@@ -123,8 +126,9 @@ func (b *laggards) rested(now time.Time) bool {
 	return true
 }
 
-// due begins a trial of those whose wait is over; nil if there are none, or one
-// is under way. Those that have ended are forgotten.
+// due begins a trial of the laggards whose wait is over. It returns nil if there are
+// none or if another trial is under way. Laggards whose answers have ended are
+// forgotten.
 func (b *laggards) due(now time.Time) *trial {
 	b.awaited = false
 	if b.trying {
@@ -151,11 +155,11 @@ func (b *laggards) due(now time.Time) *trial {
 	return t
 }
 
-// came ends a trial. It returns what the streams have said since that are behind
-// no more.
+// came ends a trial. It returns what the streams that are no laggards any more have
+// said since it began.
 func (b *laggards) came(t *trial) (next []*chunk) {
 	b.trying = false
-	since := map[*stream][]*chunk{} // it began, of those whose logs have what was said before
+	since := map[*stream][]*chunk{} // of the streams whose logs have caught up: what they have said since the trial began
 	for _, k := range t.looks {
 		l := b.streams[k.stream]
 		if t.err != nil || t.refused[k.stream] != nil {
@@ -186,7 +190,7 @@ func (b *laggards) came(t *trial) (next []*chunk) {
 		if at == l.last {
 			delete(b.streams, look.stream)
 			next = append(next, s...)
-		} else { // some was kept in the database and shown meanwhile
+		} else { // meanwhile some of it was stored as a checkpoint and shown
 			l.again = time.Now()
 		}
 	}
@@ -203,7 +207,7 @@ func (b *laggards) came(t *trial) (next []*chunk) {
 	return next
 }
 
-// tryAgain gives the logs of a trial's streams what they lack.
+// tryAgain gives the ledger what the laggards of a trial lack.
 func (c *committer) tryAgain(ctx context.Context, t *trial) *trial {
 	ctx, cancel := context.WithTimeout(ctx, againLimit)
 	defer cancel()
@@ -216,9 +220,9 @@ func (c *committer) tryAgain(ctx context.Context, t *trial) *trial {
 	return t
 }
 
-// joined is chunks of which those that one stream has said one after the other
-// are one, if all or none of them was shown: their number does not grow with the
-// time for which nobody takes them.
+// joined returns chunks in which those that one stream said one after the other are one
+// chunk, if viewers have seen all or none of them. So the number of chunks does not grow
+// for as long as nobody takes them.
 func joined(chunks []*chunk) []*chunk {
 	newest := map[*stream]*chunk{}
 	out := chunks[:0]

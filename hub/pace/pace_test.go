@@ -16,9 +16,9 @@ func readerIn(t *testing.T, all *Shifts, group uint64) *Reader {
 // restEach is what the hub rests for each stream.
 const restEach = 250 * time.Microsecond
 
-// TestReadersTakeTurnsUnderLoad holds that every reader gets its shift while
+// TestReadersWorkInShiftsUnderLoad holds that every reader gets its shift while
 // appends follow each other, and while the log does not answer at all.
-func TestReadersTakeTurnsUnderLoad(t *testing.T) {
+func TestReadersWorkInShiftsUnderLoad(t *testing.T) {
 	for _, streams := range []int{1, 20, 200, 2000} {
 		synctest.Test(t, func(t *testing.T) {
 			all := New()
@@ -31,7 +31,7 @@ func TestReadersTakeTurnsUnderLoad(t *testing.T) {
 				return
 			}
 			if !paced || long > restGroup*groups {
-				t.Errorf("%d streams rest for %s, their readers take shifts: %t", streams, long, paced)
+				t.Errorf("%d streams rest for %s, their readers work in shifts: %t", streams, long, paced)
 			}
 			waited := make(chan time.Duration, groups)
 			for group := range uint64(groups) {
@@ -55,9 +55,9 @@ func TestReadersTakeTurnsUnderLoad(t *testing.T) {
 	}
 }
 
-// TestAppendAwaitsWhoseTurnItIs holds that what is read in a shift can be in one
+// TestAppendAwaitsWhoseShiftItIs holds that what is read in a shift can be in one
 // append: it is told when all have read, and waits for nobody else.
-func TestAppendAwaitsWhoseTurnItIs(t *testing.T) {
+func TestAppendAwaitsWhoseShiftItIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := New()
 		all.Rest(200, restEach)
@@ -125,7 +125,7 @@ func TestReadersAreLetGo(t *testing.T) {
 			t.Errorf("%d appends of few tokens end the shifts", appends)
 		}
 		if took > time.Second {
-			t.Errorf("one stream that is left takes shifts for %s", took)
+			t.Errorf("one stream that is left works in shifts for %s", took)
 		}
 		<-done
 		if (&Reader{}).Waits() || Of(context.Background()).Waits() {
@@ -134,9 +134,9 @@ func TestReadersAreLetGo(t *testing.T) {
 	})
 }
 
-// TestTurnsFollowTheLoad holds that one late or partial append changes nothing:
+// TestShiftsFollowTheLoad holds that one late or partial append changes nothing:
 // as many streams read at a time as before, and as often.
-func TestTurnsFollowTheLoad(t *testing.T) {
+func TestShiftsFollowTheLoad(t *testing.T) {
 	for _, streams := range []int{100, 300, 1000} {
 		for name, odd := range map[string]func(all *Shifts, each int){
 			"none":     func(*Shifts, int) {},
