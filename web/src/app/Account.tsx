@@ -1,7 +1,7 @@
 import { Button, Menu, useMantineColorScheme } from '@mantine/core';
 import { IconUser } from '@tabler/icons-react';
 import { useNavigate } from 'react-router';
-import { logOut } from '../features/auth/authSlice';
+import { logOut } from '../shared/authSlice';
 import { useAppDispatch, useAppSelector } from './hooks';
 
 /** Who is logged in, and what is theirs. */

@@ -3,16 +3,16 @@ import { useDisclosure, useMediaQuery } from '@mantine/hooks';
 import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useRef } from 'react';
 import { useStore } from 'react-redux';
 import { useLocation, useNavigate, useParams } from 'react-router';
+import { draftText, keepDraft } from '../features/chat/asking/drafts';
 import { ChatArea } from '../features/chat/ChatArea';
-import { closedForgotten, openedForgotten } from '../features/chat/chatSlice';
-import { draftText, keepDraft } from '../features/chat/drafts';
-import { loadModels, modelChosen } from '../features/models/modelsSlice';
+import { closedForgotten, openedForgotten } from '../features/chat/streaming/chatSlice';
 import { Sidebar } from '../features/sessions/Sidebar';
 import { loadSessions, selectSession, sessionOpened, updateSession } from '../features/sessions/sessionsSlice';
 import type { Api } from '../shared/api';
 import { composing } from '../shared/composing';
 import { isolated } from '../shared/isolated';
 import { loadLimits } from '../shared/limitsSlice';
+import { loadModels, modelChosen } from '../shared/modelsSlice';
 import { noticed } from '../shared/noticeSlice';
 import { PickModel } from '../shared/pickModel';
 import { StorageNote } from '../shared/StorageNote';
@@ -47,7 +47,7 @@ export function ChatApp({ api }: { api: Api }) {
     dispatch(loadSessions());
     dispatch(loadModels());
     dispatch(loadLimits());
-    const idle = setTimeout(() => import('../features/chat/Markdown'), 500); // the first answer never waits for it
+    const idle = setTimeout(() => import('../features/chat/showing/markdown/Markdown'), 500); // the first answer never waits for it
     return () => clearTimeout(idle);
   }, [dispatch]);
   useEffect(() => {

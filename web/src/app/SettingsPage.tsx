@@ -2,12 +2,12 @@ import { ActionIcon, Alert, Container, Group, Tabs, Title } from '@mantine/core'
 import { IconArrowLeft } from '@tabler/icons-react';
 import { useCallback, useEffect } from 'react';
 import { useNavigate, useSearchParams } from 'react-router';
-import { loadModels } from '../features/models/modelsSlice';
 import { Defaults } from '../features/settings/Defaults';
 import { Endpoints } from '../features/settings/Endpoints';
 import { Prices } from '../features/settings/Prices';
 import { Warnings } from '../features/settings/Warnings';
 import { UsagePage } from '../features/usage/UsagePage';
+import { loadModels } from '../shared/modelsSlice';
 import { Screen } from '../shared/ui/Screen';
 import { useAppDispatch, useAppSelector } from './hooks';
 

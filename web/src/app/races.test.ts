@@ -1,7 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
-import { loadMessages, selectMessage } from '../features/chat/chatSlice';
-import { blank } from '../features/chat/state';
-import { loadModels } from '../features/models/modelsSlice';
+import { loadMessages, selectMessage } from '../features/chat/streaming/chatSlice';
+import { blank } from '../features/chat/streaming/state';
 import { deleteSession, loadSessions, selectSessions, updateSession } from '../features/sessions/sessionsSlice';
 import {
   deletePrice,
@@ -15,6 +14,7 @@ import { loadUsage, selectUsage } from '../features/usage/usageSlice';
 import { Api } from '../shared/api';
 import { eventsReceived } from '../shared/events';
 import { loadLimits } from '../shared/limitsSlice';
+import { loadModels } from '../shared/modelsSlice';
 import type { Message, ServerEvent, Session } from '../shared/protocol';
 import { makeStore, type RootState } from './store';
 

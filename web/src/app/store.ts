@@ -1,16 +1,16 @@
 import { configureStore } from '@reduxjs/toolkit';
-import { authReducer } from '../features/auth/authSlice';
-import { chatReducer } from '../features/chat/chatSlice';
-import { moveDraft } from '../features/chat/drafts';
-import { filesMoved, filesReducer, keepFiles } from '../features/chat/files/filesSlice';
-import { keepPending } from '../features/chat/pending';
-import { keepChoices } from '../features/chat/state';
-import { modelsReducer } from '../features/models/modelsSlice';
+import { moveDraft } from '../features/chat/asking/drafts';
+import { filesMoved, filesReducer, keepFiles } from '../features/chat/asking/files/filesSlice';
+import { chatReducer } from '../features/chat/streaming/chatSlice';
+import { keepPending } from '../features/chat/streaming/pending';
+import { keepChoices } from '../features/chat/streaming/state';
 import { freshSet, sessionsReducer } from '../features/sessions/sessionsSlice';
 import { settingsReducer } from '../features/settings/settingsSlice';
 import { usageReducer } from '../features/usage/usageSlice';
 import type { Api } from '../shared/api';
+import { authReducer } from '../shared/authSlice';
 import { limitsReducer } from '../shared/limitsSlice';
+import { modelsReducer } from '../shared/modelsSlice';
 import { noticeReducer } from '../shared/noticeSlice';
 
 export function makeStore(api: Api) {

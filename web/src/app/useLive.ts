@@ -1,7 +1,7 @@
 import { useEffect, useRef } from 'react';
 import { useStore } from 'react-redux';
-import { positionsOf } from '../features/chat/branches';
-import { followed, loadMessages, notFound, wentOnline } from '../features/chat/chatSlice';
+import { positionsOf } from '../features/chat/streaming/branches';
+import { followed, loadMessages, notFound, wentOnline } from '../features/chat/streaming/chatSlice';
 import { loadSessions } from '../features/sessions/sessionsSlice';
 import type { Api } from '../shared/api';
 import { eventsReceived } from '../shared/events';

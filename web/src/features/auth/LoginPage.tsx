@@ -1,8 +1,8 @@
 import { Alert, Button, Paper, PasswordInput, Stack, Text, TextInput, Title } from '@mantine/core';
 import { useState } from 'react';
 import { useAppDispatch, useAppSelector } from '../../app/hooks';
+import { logIn } from '../../shared/authSlice';
 import { Screen } from '../../shared/ui/Screen';
-import { logIn } from './authSlice';
 
 export function LoginPage() {
   const dispatch = useAppDispatch();

@@ -4,18 +4,18 @@ import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react
 import { useAppDispatch, useAppSelector, useAttempt } from '../../app/hooks';
 import { hasFinePointer } from '../../shared/pointer';
 import type { SessionSettings } from '../../shared/protocol';
-import { ask, stopAnswer } from './ask';
-import { branchOf } from './branches';
+import { ask, stopAnswer } from './asking/ask';
+import { Composer } from './asking/Composer';
+import { draftText, keepDraft } from './asking/drafts';
+import { draftOf, filesGivenBack } from './asking/files/filesSlice';
+import { useEscape } from './asking/useEscape';
 import styles from './Chat.module.css';
-import { Composer } from './Composer';
-import { pendingDropped, selectMessage, selectPending } from './chatSlice';
-import { draftText, keepDraft } from './drafts';
-import { draftOf, filesGivenBack } from './files/filesSlice';
-import { MessageRow } from './MessageRow';
-import { PendingRow } from './PendingRow';
-import type { Pending } from './pending';
-import { useEscape } from './useEscape';
-import { HoldPlace, useFollow } from './useFollow';
+import { MessageRow } from './showing/MessageRow';
+import { PendingRow } from './showing/PendingRow';
+import { branchOf } from './streaming/branches';
+import { pendingDropped, selectMessage, selectPending } from './streaming/chatSlice';
+import type { Pending } from './streaming/pending';
+import { HoldPlace, useFollow } from './streaming/useFollow';
 
 interface Props {
   session: string | null;

@@ -1,0 +1,98 @@
+import { MantineProvider } from '@mantine/core';
+import { act, render, screen } from '@testing-library/react';
+import { Profiler } from 'react';
+import { Provider } from 'react-redux';
+import { MemoryRouter } from 'react-router';
+import { beforeEach, expect, it, vi } from 'vitest';
+import { ChatArea } from '../features/chat/ChatArea';
+import { MessageRow } from '../features/chat/showing/MessageRow';
+import { loadMessages } from '../features/chat/streaming/chatSlice';
+import { blank } from '../features/chat/streaming/state';
+import { Sidebar } from '../features/sessions/Sidebar';
+import { loadSessions } from '../features/sessions/sessionsSlice';
+import { Api } from '../shared/api';
+import { eventsReceived } from '../shared/events';
+import type { Message, ServerEvent, Session } from '../shared/protocol';
+import { makeStore } from './store';
+
+const composed = vi.hoisted(() => vi.fn());
+vi.mock('../features/chat/asking/Composer', () => ({ Composer: composed }));
+vi.mock('../features/chat/showing/markdown/Markdown', () => ({
+  Markdown: ({ text }: { text: string }) => `As Markdown: ${text}`,
+}));
+
+beforeEach(() => {
+  sessionStorage.clear();
+  localStorage.clear();
+});
+
+const message = (id: string, parent_id: string | null, role: Message['role'] = 'user') => ({
+  ...blank({ id, session_id: 's', role, parent_id, content: `This is ${id}`, seq: 0 }),
+  created_at: `2026-01-01T00:00:0${id.length}Z`,
+});
+const session = (id: string) => ({ id, title: id, updated_at: new Date().toISOString() }) as Session;
+
+function chat(...items: Message[]) {
+  const store = makeStore(new Api(''));
+  store.dispatch(loadSessions.fulfilled({ items: [session('s'), session('t')], deleted: [], version: 1 }, ''));
+  store.dispatch(loadMessages.fulfilled({ items, deleted: [], version: 1 }, '', 's'));
+  const got = (...events: ServerEvent[]) => act(() => store.dispatch(eventsReceived({ events, via: 'socket' })));
+  return { store, got };
+}
+
+it('renders one message and no more for a delta', async () => {
+  const { store, got } = chat(message('q', null), message('a', 'q', 'assistant'), message('q2', 'a'));
+  got({ type: 'start', message_id: 'a2', seq: 0, session_id: 's', parent_id: 'q2', model: 'm', version: 2 });
+  const rendered: string[] = [];
+  const note = (id: string) => rendered.push(id);
+  render(
+    <Provider store={store}>
+      <MantineProvider>
+        <MemoryRouter>
+          <Profiler id="sidebar" onRender={note}>
+            <Sidebar onOpen={() => {}} onNew={() => {}} />
+          </Profiler>
+          {['q', 'a', 'q2', 'a2'].map((id) => (
+            <Profiler key={id} id={id} onRender={note}>
+              <MessageRow id={id} model="m" />
+            </Profiler>
+          ))}
+          <ChatArea session="s" model="m" settings={{}} />
+        </MemoryRouter>
+      </MantineProvider>
+    </Provider>,
+  );
+  got({ type: 'delta', message_id: 'a2', seq: 1, text: 'One ' });
+  for (const text of ['This is a', 'One'])
+    await vi.waitFor(() => expect(screen.getAllByText(`As Markdown: ${text}`)).toHaveLength(2));
+  rendered.length = 0;
+  composed.mockClear();
+  got({ type: 'delta', message_id: 'a2', seq: 2, text: 'two' });
+  expect(screen.getAllByText('As Markdown: One two')).toHaveLength(2);
+  expect(rendered).toEqual(['a2']);
+  expect(composed).not.toHaveBeenCalled(); // nor the area around them
+});
+
+it('says that an answer has finished, but not when another chat is gone to', () => {
+  const { store, got } = chat(message('q', null));
+  const at = (session: string) => (
+    <Provider store={store}>
+      <MantineProvider>
+        <MemoryRouter>
+          <ChatArea session={session} model="m" settings={{}} />
+        </MemoryRouter>
+      </MantineProvider>
+    </Provider>
+  );
+  const { rerender } = render(at('s'));
+  const said = () => screen.getAllByRole('status').at(-1)?.textContent; // the messages have some, too
+  expect(said()).toBe('');
+  got({ type: 'start', message_id: 'a', seq: 0, session_id: 's', parent_id: 'q', model: 'm', version: 2 });
+  expect(said()).toBe('Generating');
+  rerender(at('t'));
+  expect(said()).toBe('');
+  rerender(at('s'));
+  expect(said()).toBe('Generating');
+  got({ type: 'finish', message_id: 'a', seq: 1, reason: 'stop', error: null });
+  expect(said()).toBe('Answer finished');
+});

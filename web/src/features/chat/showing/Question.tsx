@@ -1,0 +1,47 @@
+import { ActionIcon, Group } from '@mantine/core';
+import { IconPencil } from '@tabler/icons-react';
+import { useState } from 'react';
+import { useAppDispatch } from '../../../app/hooks';
+import type { Message } from '../../../shared/protocol';
+import { ask } from '../asking/ask';
+import { EditMessage } from '../asking/EditMessage';
+import styles from '../Chat.module.css';
+import { CopyMessage } from './CopyMessage';
+import { SentFiles } from './files/SentFiles';
+import { Siblings } from './Siblings';
+
+/** What a person asked. */
+export function Question({ message, model }: { message: Message; model: string }) {
+  const dispatch = useAppDispatch();
+  const [editing, setEditing] = useState(false);
+  const { id, session_id: session, parent_id, content } = message;
+  if (editing) {
+    return (
+      <EditMessage
+        message={message}
+        onCancel={() => setEditing(false)}
+        onSend={(text, attachments) => {
+          dispatch(ask({ session, content: text, parent_id, model, attachments }));
+          setEditing(false);
+        }}
+      />
+    );
+  }
+  return (
+    <>
+      <SentFiles files={message.attachments} />
+      {content && (
+        <div className={styles.bubble} dir="auto">
+          {content}
+        </div>
+      )}
+      <Group gap={4} className={styles.actions} justify="flex-end">
+        <Siblings id={id} />
+        <CopyMessage text={content} />
+        <ActionIcon variant="subtle" color="gray" aria-label="Edit" onClick={() => setEditing(true)}>
+          <IconPencil size={16} />
+        </ActionIcon>
+      </Group>
+    </>
+  );
+}

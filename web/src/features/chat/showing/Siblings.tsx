@@ -1,0 +1,45 @@
+import { ActionIcon, Group, Text } from '@mantine/core';
+import { IconChevronLeft, IconChevronRight } from '@tabler/icons-react';
+import { useContext } from 'react';
+import { useStore } from 'react-redux';
+import { useAppSelector } from '../../../app/hooks';
+import type { AppStore } from '../../../app/store';
+import { siblingsOf } from '../streaming/branches';
+import { branchChosen, selectMessage } from '../streaming/chatSlice';
+import { HoldPlace } from '../streaming/useFollow';
+
+/** Goes through the versions of a message. */
+export function Siblings({ id }: { id: string }) {
+  const store = useStore() as AppStore;
+  const hold = useContext(HoldPlace);
+  const siblings = useAppSelector((state) => siblingsOf(state.chat, id));
+  if (siblings.length < 2) return null;
+  const at = siblings.indexOf(id);
+  const go = (to: number) => {
+    const version = selectMessage(store.getState(), siblings[to]);
+    if (!version) return;
+    hold();
+    store.dispatch(branchChosen(version));
+  };
+  // A button that is disabled outright would lose the focus.
+  const offAt = (end: number) => ({ 'aria-disabled': at === end, 'data-disabled': at === end || undefined });
+  return (
+    <Group gap={2} role="group" aria-label="Versions">
+      <ActionIcon variant="subtle" color="gray" aria-label="Previous version" {...offAt(0)} onClick={() => go(at - 1)}>
+        <IconChevronLeft size={16} />
+      </ActionIcon>
+      <Text size="sm">
+        {at + 1}/{siblings.length}
+      </Text>
+      <ActionIcon
+        variant="subtle"
+        color="gray"
+        aria-label="Next version"
+        {...offAt(siblings.length - 1)}
+        onClick={() => go(at + 1)}
+      >
+        <IconChevronRight size={16} />
+      </ActionIcon>
+    </Group>
+  );
+}

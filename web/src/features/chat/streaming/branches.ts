@@ -1,0 +1,68 @@
+import { createSelector } from '@reduxjs/toolkit';
+import type { Message } from '../../../shared/protocol';
+import type { ChatState } from './state';
+
+type Entities = Record<string, Message>;
+/** The ids of a parent's children, in the order they were added; what has no parent stands under its session. */
+type Index = Map<string, string[]>;
+
+const parentOf = (m: Message) => m.parent_id ?? m.session_id;
+
+/** Not as text: a time may have fewer digits than another. */
+const byTime = (a: Message, b: Message) =>
+  Date.parse(a.created_at) - Date.parse(b.created_at) || a.created_at.localeCompare(b.created_at);
+
+function makeIndex(ids: string[], entities: Entities): Index {
+  const sorted = ids.map((id) => entities[id]).sort(byTime);
+  return new Map([...Map.groupBy(sorted, parentOf)].map(([parent, children]) => [parent, children.map((m) => m.id)]));
+}
+
+const samePlace = (a: Message, b: Message) => a === b || (parentOf(a) === parentOf(b) && a.created_at === b.created_at);
+
+let known: { ids: string[]; entities: Entities; index: Index } | undefined;
+
+/** A delta moves no message: the index stays the same one. */
+function indexOf({ ids, entities }: ChatState['messages']): Index {
+  if (known?.entities !== entities) {
+    const old = known;
+    const same = old?.ids === ids && ids.every((id) => samePlace(old.entities[id], entities[id]));
+    known = { ids, entities, index: same ? old.index : makeIndex(ids, entities) };
+  }
+  return known.index;
+}
+
+const none: string[] = [];
+
+/** The ids of the versions of a message. */
+export function siblingsOf(chat: ChatState, id: string): string[] {
+  const m = chat.messages.entities[id];
+  return (m && indexOf(chat.messages).get(parentOf(m))) ?? none;
+}
+
+/** The ids of the branch that is shown, root first. */
+export const branchOf = createSelector(
+  [
+    (chat: ChatState) => indexOf(chat.messages),
+    (chat: ChatState) => chat.choices,
+    (_: ChatState, session: string | null) => session,
+  ],
+  (index, choices, session) => {
+    const path: string[] = [];
+    for (let parent = session; parent; parent = path[path.length - 1]) {
+      const children = index.get(parent);
+      if (!children) break;
+      path.push(children.find((id) => id === choices[parent]) ?? children[children.length - 1]);
+    }
+    return path;
+  },
+);
+
+/** Where the page stands in a session's streams, for a subscribe. */
+export function positionsOf(chat: ChatState, session: string): Record<string, number> {
+  const out: Record<string, number> = {};
+  for (const id of chat.messages.ids) {
+    const m = chat.messages.entities[id];
+    if (m.session_id === session && m.status === 'streaming' && !chat.own[m.id]) out[m.id] = m.seq;
+  }
+  return out;
+}

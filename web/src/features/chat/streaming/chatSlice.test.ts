@@ -1,0 +1,216 @@
+import { configureStore } from '@reduxjs/toolkit';
+import { describe, expect, it } from 'vitest';
+import { eventsReceived } from '../../../shared/events';
+import type { Message, ServerEvent } from '../../../shared/protocol';
+import { branchOf, positionsOf } from './branches';
+import { asking, chatReducer, followed, loadMessages, ownEnded } from './chatSlice';
+import { blank } from './state';
+
+const S = 'session';
+const message = (id: string, fields: Partial<Message> = {}): Message => ({
+  ...blank({ id, session_id: S, role: 'user', seq: 0, version: 1 }),
+  created_at: `2026-01-01T00:00:0${id.length}Z`,
+  ...fields,
+});
+
+function page() {
+  const store = configureStore({ reducer: { chat: chatReducer }, middleware: (d) => d({ serializableCheck: false }) });
+  return {
+    loaded: (version: number, ...items: Message[]) =>
+      store.dispatch(loadMessages.fulfilled({ items, deleted: [], version }, '', S)),
+    got: (via: 'socket' | 'sse', ...events: ServerEvent[]) => store.dispatch(eventsReceived({ events, via })),
+    dispatch: store.dispatch,
+    get chat() {
+      return store.getState().chat;
+    },
+    text: (id: string) => store.getState().chat.messages.entities[id]?.content,
+  };
+}
+
+const start = {
+  type: 'start',
+  message_id: 'a',
+  seq: 0,
+  session_id: S,
+  parent_id: 'q',
+  model: 'm',
+  version: 3,
+} as const;
+const delta = (seq: number, text: string, from?: number): ServerEvent => ({
+  type: 'delta',
+  message_id: 'a',
+  seq,
+  text,
+  from,
+});
+
+describe('a stream', () => {
+  it('applies each event once, in order', () => {
+    const p = page();
+    p.got('socket', start, delta(1, 'one '), delta(1, 'one '), delta(2, 'two'), delta(1, 'one '));
+    expect(p.text('a')).toBe('one two');
+  });
+
+  it('takes a merged delta only where it belongs', () => {
+    const p = page();
+    p.got('socket', start, delta(1, 'one '), delta(5, 'x', 3));
+    expect(p.text('a')).toBe('one ');
+    expect(p.chat.behind[S]).toEqual({ times: 1, waiting: true });
+    p.got('socket', delta(5, 'two to five', 1));
+    expect(p.text('a')).toBe('one two to five');
+  });
+
+  it('is asked for once until the answer is there, however much is missed meanwhile', () => {
+    const p = page();
+    p.loaded(3);
+    p.got('socket', start, delta(1, 'one '), delta(3, 'three '), delta(4, 'four '));
+    expect(p.chat.behind[S]).toEqual({ times: 1, waiting: true });
+    p.dispatch(followed({ session: S, version: 3 }));
+    p.got('socket', delta(4, 'two three four ', 1));
+    expect(p.text('a')).toBe('one two three four ');
+    expect(p.chat.behind[S]).toEqual({ times: 1, waiting: false });
+    p.got('socket', delta(6, 'six '));
+    expect(p.chat.behind[S]).toEqual({ times: 2, waiting: true });
+  });
+
+  it('is not moved into the middle of what comes joined', () => {
+    const p = page();
+    p.got('socket', start, delta(1, 'one '));
+    p.loaded(3, message('a', { role: 'assistant', status: 'streaming', content: 'one two ', seq: 2 }));
+    p.got('socket', delta(3, 'two three', 1));
+    expect(p.text('a')).toBe('one two three');
+  });
+
+  it('comes after what is there, however wrong the clock', () => {
+    const p = page();
+    p.loaded(2, message('old', { parent_id: 'q', created_at: '2999-01-01T00:00:00Z' }), message('q'));
+    p.got('socket', start);
+    expect(branchOf(p.chat, S)).toEqual(['q', 'a']);
+  });
+
+  it('is replaced by a snapshot, and goes on from there', () => {
+    const p = page();
+    p.got('socket', start, delta(1, 'old'));
+    p.got('socket', { ...start, type: 'snapshot', seq: 9, text: 'new text', reasoning: '' }, delta(10, '!'));
+    expect(p.text('a')).toBe('new text!');
+  });
+
+  it('is not moved by a load while this tab reads it', () => {
+    const p = page();
+    const pending = {
+      session: null,
+      message_id: 'q',
+      answer_id: 'a',
+      content: 'hi',
+      parent_id: null,
+      model: 'm',
+      failure: null,
+    };
+    p.dispatch(asking(pending));
+    p.got('sse', start, delta(1, 'one '));
+    p.loaded(3, message('a', { role: 'assistant', status: 'streaming', content: 'one two ', seq: 2 }));
+    p.got('sse', delta(3, 'two three', 1));
+    expect(p.text('a')).toBe('one two three');
+  });
+
+  it('keeps what was shown when it fails', () => {
+    const p = page();
+    const error = { code: 'provider_truncated', detail: 'It broke off.' };
+    p.got('socket', start, delta(1, 'half'), { type: 'finish', message_id: 'a', seq: 2, reason: 'error', error });
+    expect(p.chat.messages.entities.a).toMatchObject({ content: 'half', status: 'error', error });
+  });
+
+  it('ends with all that the provider sent, and with the model that answered', () => {
+    const p = page();
+    const said = {
+      usage: { input_tokens: 1, output_tokens: 2, cost: 0.5 },
+      model: 'other',
+      tool_calls: [{ id: 'c', name: 'f', arguments: '{}' }],
+      notices: [{ code: 'fallback', detail: 'm failed' }],
+      thinking_ms: 1200,
+    };
+    const thought: ServerEvent = { type: 'delta', message_id: 'a', seq: 1, reasoning: 'hm' };
+    p.got('socket', start, thought, delta(2, 'x'));
+    expect(p.chat.messages.entities.a.thinking_ms).toBeGreaterThanOrEqual(0);
+    p.got('socket', { type: 'finish', message_id: 'a', seq: 3, reason: 'tool_calls', error: null, ...said });
+    expect(p.chat.messages.entities.a).toMatchObject({ ...said, reasoning: 'hm', status: 'complete' });
+  });
+
+  it("leaves the socket's events aside while this tab reads its own answer", () => {
+    const p = page();
+    const pending = {
+      session: S,
+      message_id: 'q',
+      answer_id: 'a',
+      content: 'hi',
+      parent_id: null,
+      model: 'm',
+      failure: null,
+    };
+    p.dispatch(asking(pending));
+    p.got('sse', start, delta(1, 'one '));
+    p.got('socket', delta(2, 'two '), delta(3, 'three'));
+    expect(p.text('a')).toBe('one ');
+    expect(p.chat.pending).toEqual([]);
+    p.dispatch(ownEnded('a'));
+    expect(p.chat.behind[S]).toEqual({ times: 1, waiting: true });
+    expect(positionsOf(p.chat, S)).toEqual({ a: 1 });
+  });
+});
+
+describe('versions', () => {
+  it('follow each other, and a hole is asked for', () => {
+    const p = page();
+    p.loaded(2, message('q'));
+    p.got('socket', { type: 'message', version: 3, message: message('q2') });
+    expect(p.chat.versions[S]).toBe(3);
+    p.got('socket', { type: 'message', version: 5, message: message('q3') });
+    expect(p.chat.versions[S]).toBe(3);
+    expect(p.chat.stale[S]).toBe(true);
+  });
+
+  it('at or below what the page has change nothing', () => {
+    const p = page();
+    p.loaded(5, message('q', { content: 'edited' }));
+    p.got('socket', { type: 'message', version: 4, message: message('q', { content: 'older' }) });
+    expect(p.text('q')).toBe('edited');
+  });
+
+  it('a load that is late begins no stream again that has ended', () => {
+    const p = page();
+    p.got('socket', start, delta(1, 'all'), { type: 'finish', message_id: 'a', seq: 2, reason: 'stop', error: null });
+    p.loaded(3, message('a', { role: 'assistant', status: 'streaming', content: '', seq: 0 }));
+    expect(p.chat.messages.entities.a).toMatchObject({ content: 'all', status: 'complete' });
+  });
+
+  it('a load never takes back what the stream has shown', () => {
+    const p = page();
+    p.got('socket', start, delta(1, 'one '), delta(2, 'two'));
+    p.loaded(3, message('a', { role: 'assistant', status: 'streaming', content: 'one ', seq: 1 }));
+    expect(p.text('a')).toBe('one two');
+  });
+});
+
+it('shows the newest branch until another is chosen', () => {
+  const p = page();
+  p.loaded(
+    9,
+    message('q'),
+    message('a1', { parent_id: 'q' }),
+    message('a22', { parent_id: 'q' }),
+    message('qqqq', { parent_id: 'a1' }),
+  );
+  expect(branchOf(p.chat, S)).toEqual(['q', 'a22']);
+});
+
+it('keeps the sessions that were used last', () => {
+  const p = page();
+  for (const id of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'a', 'i']) {
+    const items = [message(`in ${id}`, { session_id: id })];
+    p.dispatch(loadMessages.fulfilled({ items, deleted: [], version: 1 }, '', id));
+    p.dispatch(followed({ session: id, version: 1 }));
+  }
+  expect(Object.keys(p.chat.versions).join('')).toBe('cdefghai');
+  expect(p.chat.messages.ids).not.toContain('in b');
+  expect(p.chat.messages.ids).toContain('in a');
+});

@@ -1,0 +1,155 @@
+import { createAsyncThunk, createSlice, type PayloadAction } from '@reduxjs/toolkit';
+import { ApiError } from '../../../shared/api';
+import { eventsReceived, forgotten, sessionDeleted } from '../../../shared/events';
+import { continues, type Loaded } from '../../../shared/loaded';
+import type { Changes, Failure, Message } from '../../../shared/protocol';
+import type { Extra } from '../../../shared/thunk';
+import type { Pending } from './pending';
+import {
+  type ChatState,
+  choose,
+  fallBehind,
+  forgetSession,
+  initialState,
+  lose,
+  messages,
+  removeMessage,
+} from './state';
+import { apply } from './streams';
+
+/** Reads a session's messages, or what changed since the version that the page has. */
+export const loadMessages = createAsyncThunk<Loaded<Message>, string, Extra & { state: { chat: ChatState } }>(
+  'chat/load',
+  async (session, { extra, getState, rejectWithValue }) => {
+    const after = getState().chat.versions[session];
+    try {
+      const query = after === undefined ? '' : `?after_version=${after}`;
+      const path = `/sessions/${session}/messages${query}`;
+      return { ...(await extra.api.patiently(() => extra.api.json<Changes<Message>>('GET', path))), after };
+    } catch (e) {
+      return rejectWithValue(e instanceof ApiError ? e.status : 0) as never;
+    }
+  },
+);
+
+const SESSIONS_MOST = 8;
+
+/** Keeps few sessions: a page may be open for weeks. */
+function forgetOldest(state: ChatState): void {
+  const loaded = Object.keys(state.versions);
+  const busy = new Set(Object.keys(state.own).map((id) => state.messages.entities[id]?.session_id));
+  for (const session of loaded.slice(0, -SESSIONS_MOST)) {
+    if (!busy.has(session)) forgetSession(state, session);
+  }
+}
+
+const chatSlice = createSlice({
+  name: 'chat',
+  initialState,
+  reducers: {
+    asking(state, { payload }: PayloadAction<Pending>) {
+      const at = state.pending.findIndex((p) => p.answer_id === payload.answer_id);
+      if (at < 0) state.pending.push(payload);
+      else state.pending[at] = payload;
+      state.own[payload.answer_id] = true;
+    },
+    sessionMade(state, { payload }: PayloadAction<{ answer_id: string; session: string }>) {
+      const p = state.pending.find((x) => x.answer_id === payload.answer_id);
+      if (p) p.made = payload.session;
+    },
+    askFailed(state, { payload }: PayloadAction<{ answer_id: string; failure: Failure }>) {
+      const p = state.pending.find((x) => x.answer_id === payload.answer_id);
+      if (p) p.failure = payload.failure;
+    },
+    pendingDropped(state, { payload }: PayloadAction<string>) {
+      state.pending = state.pending.filter((p) => p.answer_id !== payload);
+    },
+    ownEnded(state, { payload }: PayloadAction<string>) {
+      delete state.own[payload];
+      const m = state.messages.entities[payload];
+      if (m?.status === 'streaming') fallBehind(state, m.session_id, true);
+    },
+    openedForgotten(state) {
+      state.opened = null;
+    },
+    branchChosen(state, { payload }: PayloadAction<Message>) {
+      choose(state, payload);
+    },
+    followed(state, { payload }: PayloadAction<{ session: string; version: number }>) {
+      const { session, version } = payload;
+      const known = state.versions[session];
+      const behind = state.behind[session];
+      if (behind) behind.waiting = false; // what was missed comes next
+      if (known === undefined || version > known) state.stale[session] = true;
+      if (known === undefined) return;
+      delete state.versions[session]; // to the end: it is the one used last
+      state.versions[session] = known;
+    },
+    notFound(state, { payload }: PayloadAction<string>) {
+      lose(state, payload);
+    },
+    closedForgotten(state) {
+      state.closed = null;
+    },
+    wentOnline(state, { payload }: PayloadAction<boolean>) {
+      state.online = payload;
+    },
+  },
+  extraReducers: (builder) => {
+    builder
+      .addCase(forgotten, () => ({ ...initialState(), pending: [] }))
+      .addCase(eventsReceived, (state, { payload }) => {
+        for (const e of payload.events) apply(state, e, payload.via);
+      })
+      .addCase(loadMessages.pending, (state, { meta }) => {
+        delete state.stale[meta.arg];
+      })
+      .addCase(sessionDeleted, (state, { payload }) => {
+        lose(state, payload);
+      })
+      .addCase(loadMessages.fulfilled, (state, { payload, meta }) => {
+        const has = state.versions[meta.arg];
+        if (state.missing[meta.arg]) return;
+        if (!continues(has, payload)) {
+          // It was asked from another state. If it knows more, that is asked for from here.
+          if (has !== undefined && payload.version > has) state.stale[meta.arg] = true;
+          return;
+        }
+        for (const m of payload.items) {
+          if (state.deleted[m.id]) continue;
+          const old = state.messages.entities[m.id];
+          // A stream goes on from where the page stands in it, and is not begun again when it has ended.
+          const keep = m.status === 'streaming' && old?.seq >= 0;
+          if (!keep) messages.setOne(state.messages, m);
+        }
+        for (const id of payload.deleted) removeMessage(state, id);
+        state.versions[meta.arg] = payload.version;
+        forgetOldest(state);
+        // What was not known to be sent was sent after all.
+        state.pending = state.pending.filter((p) => !p.failure || !state.messages.entities[p.answer_id]);
+      })
+      .addCase(loadMessages.rejected, (state, { meta, payload }) => {
+        if (payload === 404) lose(state, meta.arg);
+      });
+  },
+  selectors: {
+    selectMessage: (chat, id: string): Message | undefined => chat.messages.entities[id],
+    selectPending: (chat) => chat.pending,
+  },
+});
+
+export const {
+  asking,
+  sessionMade,
+  askFailed,
+  pendingDropped,
+  ownEnded,
+  openedForgotten,
+  branchChosen,
+  followed,
+  notFound,
+  closedForgotten,
+  wentOnline,
+} = chatSlice.actions;
+export const { selectMessage, selectPending } = chatSlice.selectors;
+export const chatReducer = chatSlice.reducer;

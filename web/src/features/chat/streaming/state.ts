@@ -1,0 +1,116 @@
+import { createEntityAdapter } from '@reduxjs/toolkit';
+import type { Message } from '../../../shared/protocol';
+import { loadPending, type Pending } from './pending';
+
+const CHOICES_KEY = 'omnichat-branches';
+export const messages = createEntityAdapter<Message>();
+
+export interface ChatState {
+  messages: ReturnType<typeof messages.getInitialState>;
+  /** The version of each loaded session. */
+  versions: Record<string, number>;
+  /** Sessions of which something was missed. */
+  stale: Record<string, boolean>;
+  /** Messages that were deleted: nothing that is late brings them back. */
+  deleted: Record<string, boolean>;
+  /** How often something was missed of a session's streams, and whether it has been asked for but not come yet. */
+  behind: Record<string, { times: number; waiting: boolean }>;
+  missing: Record<string, boolean>;
+  /** A session that was on the page and is gone, until the page has left it. */
+  closed: string | null;
+  /** Streams that this tab reads as the answer to its own question: the socket's events of them are left aside. */
+  own: Record<string, boolean>;
+  viewers: Record<string, number>;
+  /** Which of several siblings is shown, by their parent. */
+  choices: Record<string, string>;
+  /** What this tab asks, until the server has it. */
+  pending: Pending[];
+  /** The session that a question opened, until the page has gone there. */
+  opened: string | null;
+  online: boolean;
+}
+
+function loadChoices(): ChatState['choices'] {
+  try {
+    return JSON.parse(localStorage.getItem(CHOICES_KEY) ?? '{}');
+  } catch {
+    return {};
+  }
+}
+
+export const initialState = (): ChatState => ({
+  messages: messages.getInitialState(),
+  versions: {},
+  stale: {},
+  deleted: {},
+  behind: {},
+  missing: {},
+  closed: null,
+  own: {},
+  viewers: {},
+  choices: loadChoices(),
+  pending: loadPending(),
+  opened: null,
+  online: true,
+});
+
+export const blank = (fields: Partial<Message> & Pick<Message, 'id' | 'session_id' | 'role'>): Message => ({
+  parent_id: null,
+  content: '',
+  reasoning: '',
+  status: 'complete',
+  model: '',
+  usage: null,
+  error: null,
+  seq: -1,
+  attachments: [],
+  version: 0,
+  created_at: new Date().toISOString(),
+  finished_at: null,
+  ...fields,
+});
+
+/** Shows a message among its siblings. */
+export function choose(state: ChatState, m: Pick<Message, 'id' | 'session_id' | 'parent_id'>): void {
+  state.choices[m.parent_id ?? m.session_id] = m.id;
+}
+
+const CHOICES_MOST = 2000;
+
+/** Keeps the choices that changed, beside those of other tabs; the oldest go first. */
+export function keepChoices(choices: ChatState['choices'], before: ChatState['choices']): void {
+  const kept = Object.entries(loadChoices());
+  const changed = Object.entries(choices).filter(([parent, id]) => before[parent] !== id);
+  const all = [...new Map([...kept, ...changed])].slice(-CHOICES_MOST);
+  try {
+    localStorage.setItem(CHOICES_KEY, JSON.stringify(Object.fromEntries(all)));
+  } catch {
+    // Full: they last as long as the page.
+  }
+}
+
+/** Drops what is known of a session, which is read anew when it is opened. */
+export function forgetSession(state: ChatState, session: string): void {
+  const ids = state.messages.ids.filter((id) => state.messages.entities[id].session_id === session);
+  messages.removeMany(state.messages, ids);
+  for (const part of [state.versions, state.stale, state.behind, state.viewers]) delete part[session];
+}
+
+/** Takes a message away for good. */
+export function removeMessage(state: ChatState, id: string): void {
+  state.deleted[id] = true;
+  messages.removeOne(state.messages, id);
+}
+
+/** A session is not there, or not any more. */
+export function lose(state: ChatState, session: string): void {
+  if (state.versions[session] !== undefined) state.closed = session;
+  state.missing[session] = true;
+  forgetSession(state, session);
+}
+
+/** Asks for what was missed of a session's streams, once until it comes; at once if more is known to be missing. */
+export function fallBehind(state: ChatState, session: string, more = false): void {
+  const { times, waiting } = state.behind[session] ?? { times: 0, waiting: false };
+  if (more || !waiting) state.behind[session] = { times: times + 1, waiting: true };
+}

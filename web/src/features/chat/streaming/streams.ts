@@ -1,0 +1,156 @@
+import {
+  type FinishEvent,
+  isStreamEvent,
+  type Message,
+  type ServerEvent,
+  type StreamEvent,
+  statusOf,
+} from '../../../shared/protocol';
+import { blank, type ChatState, choose, fallBehind, lose, messages, removeMessage } from './state';
+
+/** The time of what is new in a session: after all that is there, however wrong the clock of this device. */
+function now(state: ChatState, session: string): string {
+  let at = Date.now();
+  for (const m of Object.values(state.messages.entities)) {
+    if (m.session_id === session) at = Math.max(at, Date.parse(m.created_at) + 1);
+  }
+  return new Date(at).toISOString();
+}
+
+/** A question of this tab has become a stream. */
+function accept(state: ChatState, e: { message_id: string; session_id: string; parent_id: string | null }): void {
+  const p = state.pending.find((x) => x.answer_id === e.message_id);
+  if (!p) return;
+  const parent = p.session ? p.parent_id : null;
+  if (p.content !== null && e.parent_id && parent !== undefined && !state.messages.entities[e.parent_id]) {
+    const question = blank({
+      id: e.parent_id,
+      session_id: e.session_id,
+      role: 'user',
+      content: p.content,
+      attachments: p.attachments ?? [],
+      parent_id: parent,
+      created_at: now(state, e.session_id),
+    });
+    messages.addOne(state.messages, question);
+    choose(state, question);
+  }
+  choose(state, { id: e.message_id, session_id: e.session_id, parent_id: e.parent_id });
+  if (!p.session) state.opened = e.session_id;
+  state.pending = state.pending.filter((x) => x !== p);
+}
+
+function finish(m: Message, e: FinishEvent): void {
+  m.status = statusOf(e.reason);
+  m.finish_reason = e.reason;
+  m.error = e.error;
+  m.finished_at = new Date().toISOString();
+  if (e.usage) m.usage = e.usage;
+  if (e.model) m.model = e.model;
+  if (e.tool_calls) m.tool_calls = e.tool_calls;
+  if (e.notices) m.notices = e.notices;
+  if (e.thinking_ms) m.thinking_ms = e.thinking_ms;
+}
+
+function applyStream(state: ChatState, e: StreamEvent): void {
+  if (e.type === 'start' || e.type === 'snapshot') {
+    if (state.deleted[e.message_id] || state.missing[e.session_id]) return;
+    accept(state, e);
+    const old = state.messages.entities[e.message_id];
+    if (e.type === 'start' && old && old.seq >= 0) return;
+    messages.upsertOne(state.messages, {
+      ...(old ??
+        blank({
+          id: e.message_id,
+          session_id: e.session_id,
+          role: 'assistant',
+          created_at: now(state, e.session_id),
+        })),
+      parent_id: e.parent_id,
+      model: e.model,
+      status: 'streaming',
+      seq: e.seq,
+      ...(e.type === 'snapshot' ? { content: e.text, reasoning: e.reasoning } : {}),
+    });
+    if (e.type === 'start') choose(state, { id: e.message_id, session_id: e.session_id, parent_id: e.parent_id });
+    return;
+  }
+  const m = state.messages.entities[e.message_id];
+  if (m?.status !== 'streaming' || e.seq <= m.seq) return; // a reconnect replays: once is enough
+  const from = e.type === 'delta' ? (e.from ?? e.seq - 1) : e.seq - 1;
+  if (from !== m.seq) {
+    fallBehind(state, m.session_id);
+    return;
+  }
+  m.seq = e.seq;
+  if (e.type === 'finish') {
+    finish(m, e);
+    return;
+  }
+  if (e.reasoning) {
+    if (!m.reasoning) m.thinking_since = Date.now();
+    m.reasoning += e.reasoning;
+  }
+  if (e.text) {
+    if (!m.content && m.thinking_since) m.thinking_ms = Date.now() - m.thinking_since; // until finish says it exactly
+    m.content += e.text;
+  }
+}
+
+/** Takes note of a change's version: a hole means that something was missed. */
+function note(state: ChatState, session: string, version: number): boolean {
+  const known = state.versions[session];
+  if (known === undefined || version <= known) return false;
+  if (version === known + 1) state.versions[session] = version;
+  else state.stale[session] = true;
+  return true;
+}
+
+/** Changes the state by one event. */
+export function apply(state: ChatState, e: ServerEvent, via: 'socket' | 'sse'): void {
+  if (isStreamEvent(e)) {
+    if (via === 'socket' && (e.type === 'start' || e.type === 'finish') && e.version) {
+      const session = e.type === 'start' ? e.session_id : state.messages.entities[e.message_id]?.session_id;
+      if (session) note(state, session, e.version);
+    }
+    if (via === 'sse' || !state.own[e.message_id]) applyStream(state, e);
+    return;
+  }
+  switch (e.type) {
+    case 'message':
+      if (state.deleted[e.message.id] || state.missing[e.message.session_id]) break;
+      if (note(state, e.message.session_id, e.version) || !state.messages.entities[e.message.id]) {
+        messages.upsertOne(state.messages, e.message);
+        choose(state, e.message);
+      }
+      break;
+    case 'message_deleted':
+      note(state, e.session_id, e.version);
+      removeMessage(state, e.message_id);
+      break;
+    case 'session':
+      if (e.session.version === (state.versions[e.session.id] ?? -1) + 1) note(state, e.session.id, e.session.version);
+      break;
+    case 'session_deleted':
+      lose(state, e.session_id);
+      break;
+    case 'presence':
+      state.viewers[e.session_id] = e.viewers;
+      break;
+    case 'notice': {
+      const m = state.messages.entities[e.message_id];
+      if (m?.status === 'streaming') m.waits_for = e.notice.detail;
+      break;
+    }
+    case 'version':
+      if (e.session_id && e.version > (state.versions[e.session_id] ?? e.version)) state.stale[e.session_id] = true;
+      break;
+    case 'ready':
+    case 'ack':
+    case 'pong':
+    case 'error':
+      break;
+    default:
+      e satisfies never;
+  }
+}
