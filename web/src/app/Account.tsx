@@ -2,7 +2,8 @@ import { Button, Menu, useMantineColorScheme } from '@mantine/core';
 import { IconUser } from '@tabler/icons-react';
 import { useNavigate } from 'react-router';
 import { logOut } from '../shared/authSlice';
-import { useAppDispatch, useAppSelector } from './hooks';
+import { useAppDispatch } from '../shared/hooks';
+import { useAppSelector } from './hooks';
 
 /** Who is logged in, and what is theirs. */
 export function Account() {

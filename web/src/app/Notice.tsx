@@ -1,8 +1,9 @@
 import { Affix, Alert } from '@mantine/core';
 import { explain } from '../features/chat/showing/failures';
+import { useAppDispatch } from '../shared/hooks';
 import { noticed } from '../shared/noticeSlice';
 import type { Failure } from '../shared/protocol';
-import { useAppDispatch, useAppSelector } from './hooks';
+import { useAppSelector } from './hooks';
 import styles from './Notice.module.css';
 
 function wordsOf(why: Failure | string): string {

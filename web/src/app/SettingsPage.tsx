@@ -7,9 +7,10 @@ import { Endpoints } from '../features/settings/Endpoints';
 import { Prices } from '../features/settings/Prices';
 import { Warnings } from '../features/settings/Warnings';
 import { UsagePage } from '../features/usage/UsagePage';
+import { useAppDispatch } from '../shared/hooks';
 import { loadModels } from '../shared/modelsSlice';
 import { Screen } from '../shared/ui/Screen';
-import { useAppDispatch, useAppSelector } from './hooks';
+import { useAppSelector } from './hooks';
 
 const tabs = { defaults: 'Defaults', providers: 'Providers', prices: 'Prices', usage: 'Usage' };
 

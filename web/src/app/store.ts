@@ -8,21 +8,15 @@ import { freshSet, sessionsReducer } from '../features/sessions/sessionsSlice';
 import { settingsReducer } from '../features/settings/settingsSlice';
 import { usageReducer } from '../features/usage/usageSlice';
 import type { Api } from '../shared/api';
-import { authReducer } from '../shared/authSlice';
-import { limitsReducer } from '../shared/limitsSlice';
-import { modelsReducer } from '../shared/modelsSlice';
-import { noticeReducer } from '../shared/noticeSlice';
+import { sharedReducers } from '../shared/state';
 
 export function makeStore(api: Api) {
   const store = configureStore({
     reducer: {
-      auth: authReducer,
+      ...sharedReducers,
       sessions: sessionsReducer,
-      models: modelsReducer,
       chat: chatReducer,
       files: filesReducer,
-      limits: limitsReducer,
-      notice: noticeReducer,
       settings: settingsReducer,
       usage: usageReducer,
     },

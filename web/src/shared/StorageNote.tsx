@@ -1,7 +1,8 @@
 import { Text } from '@mantine/core';
 import { useEffect } from 'react';
-import { useAppDispatch, useAppSelector } from '../app/hooks';
+import { useSelector } from 'react-redux';
 import { bytes } from './format';
+import { useAppDispatch, useSharedSelector } from './hooks';
 import { loadLimits } from './limitsSlice';
 
 /** The part of the quota from which on a person is told. */
@@ -13,8 +14,8 @@ const LOOK_AFTER_MS = 5000;
 /** Says that the room for chats and files is nearly used up, before it is. */
 export function StorageNote() {
   const dispatch = useAppDispatch();
-  const storage = useAppSelector((state) => state.limits.known?.storage);
-  const version = useAppSelector((state) => state.sessions.version); // rises with each question, and what is deleted
+  const storage = useSharedSelector((state) => state.limits.known?.storage);
+  const version = useSelector((state: { sessions: { version: number } }) => state.sessions.version); // rises with each question, and what is deleted
   const known = storage !== undefined;
   // biome-ignore lint/correctness/useExhaustiveDependencies: another version is the reason to look again
   useEffect(() => {

@@ -1,12 +1,12 @@
 import { Alert, Button, Paper, PasswordInput, Stack, Text, TextInput, Title } from '@mantine/core';
 import { useState } from 'react';
-import { useAppDispatch, useAppSelector } from '../../app/hooks';
 import { logIn } from '../../shared/authSlice';
+import { useAppDispatch, useSharedSelector } from '../../shared/hooks';
 import { Screen } from '../../shared/ui/Screen';
 
 export function LoginPage() {
   const dispatch = useAppDispatch();
-  const { busy, error } = useAppSelector((state) => state.auth);
+  const { busy, error } = useSharedSelector((state) => state.auth);
   const [register, setRegister] = useState(false);
   const [username, setUsername] = useState('');
   const [password, setPassword] = useState('');

@@ -1,7 +1,7 @@
 import { ActionIcon, Title, VisuallyHidden } from '@mantine/core';
 import { IconArrowDown } from '@tabler/icons-react';
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
-import { useAppDispatch, useAppSelector, useAttempt } from '../../app/hooks';
+import { useAppDispatch, useAttempt } from '../../shared/hooks';
 import { hasFinePointer } from '../../shared/pointer';
 import type { SessionSettings } from '../../shared/protocol';
 import { ask, stopAnswer } from './asking/ask';
@@ -10,6 +10,7 @@ import { draftText, keepDraft } from './asking/drafts';
 import { draftOf, filesGivenBack } from './asking/files/filesSlice';
 import { useEscape } from './asking/useEscape';
 import styles from './Chat.module.css';
+import { useChatSelector } from './hooks';
 import { MessageRow } from './showing/MessageRow';
 import { PendingRow } from './showing/PendingRow';
 import { branchOf } from './streaming/branches';
@@ -30,11 +31,11 @@ interface Props {
 export function ChatArea({ session, model, settings, quiet = false }: Props) {
   const dispatch = useAppDispatch();
   const attempt = useAttempt();
-  const ids = useAppSelector((state) => branchOf(state.chat, session));
-  const loaded = useAppSelector((state) => !session || state.chat.versions[session] !== undefined);
-  const pending = useAppSelector(selectPending).filter((p) => p.session === session);
+  const ids = useChatSelector((state) => branchOf(state.chat, session));
+  const loaded = useChatSelector((state) => !session || state.chat.versions[session] !== undefined);
+  const pending = useChatSelector(selectPending).filter((p) => p.session === session);
   const last = ids.at(-1);
-  const status = useAppSelector((state) => (last ? selectMessage(state, last)?.status : undefined));
+  const status = useChatSelector((state) => (last ? selectMessage(state, last)?.status : undefined));
   const sending = pending.find((p) => !p.failure);
   const running = status === 'streaming' ? last : sending?.answer_id;
   const { scroller, content, following, toEnd, hold } = useFollow();
@@ -73,7 +74,7 @@ export function ChatArea({ session, model, settings, quiet = false }: Props) {
   }, [running, last]);
 
   // Each session has a composer of its own, but a new chat keeps its when it gets its id.
-  const opened = useAppSelector((state) => state.chat.opened);
+  const opened = useChatSelector((state) => state.chat.opened);
   const [seat, setSeat] = useState({ session, n: 0 });
   if (seat.session !== session) {
     const born = seat.session === null && session === opened;

@@ -2,7 +2,7 @@ import { Button, Combobox, Group, Text, useCombobox } from '@mantine/core';
 import { useHotkeys } from '@mantine/hooks';
 import { IconAlertCircle, IconChevronDown } from '@tabler/icons-react';
 import { useEffect, useState } from 'react';
-import { useAppSelector } from '../../app/hooks';
+import { useSharedSelector } from '../../shared/hooks';
 import { ModelHints } from './ModelHints';
 import styles from './Models.module.css';
 import { grouped, matching } from './matching';
@@ -16,8 +16,8 @@ interface Props {
 
 /** Chooses among the models, grouped by provider. */
 export function ModelPicker({ value, opened, onOpened, onChange }: Props) {
-  const models = useAppSelector((state) => state.models.items);
-  const failed = useAppSelector((state) => state.models.failed);
+  const models = useSharedSelector((state) => state.models.items);
+  const failed = useSharedSelector((state) => state.models.failed);
   const [query, setQuery] = useState('');
   const box = useCombobox({
     opened,

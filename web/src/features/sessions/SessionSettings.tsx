@@ -1,6 +1,6 @@
 import { Alert, Button, Group, Modal, NumberInput, Select, Stack, Textarea } from '@mantine/core';
 import { useEffect, useState } from 'react';
-import { useAppDispatch } from '../../app/hooks';
+import { useAppDispatch } from '../../shared/hooks';
 import type { Failure, Session, SessionSettings as Settings } from '../../shared/protocol';
 import { freshSet, updateSession } from './sessionsSlice';
 

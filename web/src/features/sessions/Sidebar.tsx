@@ -3,12 +3,13 @@ import { useDisclosure } from '@mantine/hooks';
 import { IconDots, IconPlus, IconSearch } from '@tabler/icons-react';
 import { memo, useCallback, useRef, useState } from 'react';
 import { flushSync } from 'react-dom';
-import { useAppSelector, useAttempt } from '../../app/hooks';
 import { composing } from '../../shared/composing';
+import { useAttempt } from '../../shared/hooks';
 import { isolated } from '../../shared/isolated';
 import type { Session } from '../../shared/protocol';
 import { searchForm } from '../../shared/searchForm';
 import { Confirm } from '../../shared/ui/Confirm';
+import { useSessionsSelector } from './hooks';
 import styles from './Sidebar.module.css';
 import { deleteSession, selectCurrent, selectSessions, updateSession } from './sessionsSlice';
 
@@ -114,8 +115,8 @@ export function Sidebar({
   onNew: () => void;
   children?: React.ReactNode;
 }) {
-  const sessions = useAppSelector(selectSessions);
-  const current = useAppSelector(selectCurrent);
+  const sessions = useSessionsSelector(selectSessions);
+  const current = useSessionsSelector(selectCurrent);
   const attempt = useAttempt();
   const [doomed, setDoomed] = useState<Session>(); // it stays while the dialog fades
   const [asking, { open, close }] = useDisclosure(false);

@@ -11,7 +11,7 @@ const adapter = createEntityAdapter<Session>({
 
 const { selectAll } = adapter.getSelectors(); // made once: it remembers the list it made
 
-interface SessionsState {
+export interface SessionsState {
   list: ReturnType<typeof adapter.getInitialState>;
   version: number; // the user's; below 0 before the first load
   /** The newest version that was heard of. */

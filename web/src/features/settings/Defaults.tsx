@@ -1,14 +1,15 @@
 import { Alert, Button, Group, Skeleton, Stack, Text, Textarea } from '@mantine/core';
 import { useEffect, useState } from 'react';
-import { useAppDispatch, useAppSelector } from '../../app/hooks';
+import { useAppDispatch } from '../../shared/hooks';
 import type { UserSettings } from '../../shared/protocol';
 import { ModelSelect } from '../../shared/ui/ModelSelect';
+import { useSettingsSelector } from './hooks';
 import { loadSettings, saveSettings } from './settingsSlice';
 import { useSave } from './useSave';
 
 function Form({ mine }: { mine: UserSettings }) {
   const dispatch = useAppDispatch();
-  const models = useAppSelector((state) => state.models.items);
+  const models = useSettingsSelector((state) => state.models.items);
   const [prompt, setPrompt] = useState(mine.system_prompt);
   const [fallback, setFallback] = useState(mine.fallback_model);
   const { saving, save, errorOf, otherError } = useSave();
@@ -65,7 +66,7 @@ function Form({ mine }: { mine: UserSettings }) {
 /** What a user sets for all of their chats. */
 export function Defaults() {
   const dispatch = useAppDispatch();
-  const mine = useAppSelector((state) => state.settings.mine);
+  const mine = useSettingsSelector((state) => state.settings.mine);
   useEffect(() => {
     dispatch(loadSettings());
   }, [dispatch]);

@@ -1,6 +1,6 @@
 import { Alert, Button, Group, Modal, PasswordInput, Select, Stack, Switch, TextInput } from '@mantine/core';
 import { useState } from 'react';
-import { useAppDispatch } from '../../app/hooks';
+import { useAppDispatch } from '../../shared/hooks';
 import type { Endpoint } from '../../shared/protocol';
 import { kinds } from './kinds';
 import { ListFailureNote } from './ListFailureNote';

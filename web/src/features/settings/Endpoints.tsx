@@ -1,10 +1,11 @@
 import { ActionIcon, Alert, Badge, Button, Card, Group, Skeleton, Stack, Text } from '@mantine/core';
 import { IconPencil, IconPlus, IconTrash } from '@tabler/icons-react';
 import { useEffect, useState } from 'react';
-import { useAppDispatch, useAppSelector } from '../../app/hooks';
+import { useAppDispatch } from '../../shared/hooks';
 import type { Endpoint } from '../../shared/protocol';
 import { Confirm } from '../../shared/ui/Confirm';
 import { EndpointForm } from './EndpointForm';
+import { useSettingsSelector } from './hooks';
 import { kindLabel } from './kinds';
 import { ListFailureNote } from './ListFailureNote';
 import { deleteEndpoint, loadEndpoints } from './settingsSlice';
@@ -61,8 +62,8 @@ function Row({
 /** The providers that are set up, and how to bring another one. */
 export function Endpoints({ onChanged }: { onChanged: () => void }) {
   const dispatch = useAppDispatch();
-  const list = useAppSelector((state) => state.settings.endpoints);
-  const admin = useAppSelector((state) => state.auth.user?.role === 'admin');
+  const list = useSettingsSelector((state) => state.settings.endpoints);
+  const admin = useSettingsSelector((state) => state.auth.user?.role === 'admin');
   const [edited, setEdited] = useState<Endpoint | 'new'>();
   const [formOpen, setFormOpen] = useState(false);
   const [removed, setRemoved] = useState<Endpoint>();

@@ -1,6 +1,6 @@
 import { Alert, Button, Group, Modal, NumberInput, Stack, TextInput } from '@mantine/core';
 import { useState } from 'react';
-import { useAppDispatch } from '../../app/hooks';
+import { useAppDispatch } from '../../shared/hooks';
 import type { ModelPrice } from '../../shared/protocol';
 import { putPrice } from './settingsSlice';
 import { useSave } from './useSave';

@@ -1,17 +1,18 @@
 import { ActionIcon, Alert, Badge, Button, Group, Skeleton, Stack, Table, Text, TextInput } from '@mantine/core';
 import { IconArrowBackUp, IconPencil, IconPlus, IconSearch } from '@tabler/icons-react';
 import { useEffect, useState } from 'react';
-import { useAppDispatch, useAppSelector } from '../../app/hooks';
+import { useAppDispatch } from '../../shared/hooks';
 import type { ModelPrice } from '../../shared/protocol';
 import { searchForm } from '../../shared/searchForm';
+import { useSettingsSelector } from './hooks';
 import { PriceForm } from './PriceForm';
 import { deletePrice, loadPrices } from './settingsSlice';
 
 /** What models cost. The admin may change it. */
 export function Prices({ onChanged }: { onChanged: () => void }) {
   const dispatch = useAppDispatch();
-  const list = useAppSelector((state) => state.settings.prices);
-  const admin = useAppSelector((state) => state.auth.user?.role === 'admin');
+  const list = useSettingsSelector((state) => state.settings.prices);
+  const admin = useSettingsSelector((state) => state.auth.user?.role === 'admin');
   const [query, setQuery] = useState('');
   const [edited, setEdited] = useState<ModelPrice>();
   const [formOpen, setFormOpen] = useState(false);

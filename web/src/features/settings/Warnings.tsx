@@ -1,13 +1,14 @@
 import { Alert } from '@mantine/core';
 import { useEffect } from 'react';
-import { useAppDispatch, useAppSelector } from '../../app/hooks';
+import { useAppDispatch } from '../../shared/hooks';
+import { useSettingsSelector } from './hooks';
 import { loadWarnings } from './settingsSlice';
 
 /** What the admin should know of how the server is set up. */
 export function Warnings() {
   const dispatch = useAppDispatch();
-  const admin = useAppSelector((state) => state.auth.user?.role === 'admin');
-  const warnings = useAppSelector((state) => state.settings.warnings);
+  const admin = useSettingsSelector((state) => state.auth.user?.role === 'admin');
+  const warnings = useSettingsSelector((state) => state.settings.warnings);
   useEffect(() => {
     if (admin) dispatch(loadWarnings());
   }, [admin, dispatch]);

@@ -61,7 +61,7 @@ export const loadWarnings = callThunk<Warning[]>('settings/warnings', (api) => i
 
 type List = 'mine' | 'endpoints' | 'prices';
 
-interface SettingsState {
+export interface SettingsState {
   mine: UserSettings | null;
   endpoints: Endpoint[] | null;
   prices: ModelPrice[] | null;

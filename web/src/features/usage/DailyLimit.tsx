@@ -1,9 +1,10 @@
 import { Group, Progress, Stack, Text } from '@mantine/core';
 import { useEffect } from 'react';
-import { useAppDispatch, useAppSelector } from '../../app/hooks';
 import { bytes, count, money } from '../../shared/format';
+import { useAppDispatch } from '../../shared/hooks';
 import { loadLimits } from '../../shared/limitsSlice';
 import { StorageNote } from '../../shared/StorageNote';
+import { useUsageSelector } from './hooks';
 
 function Line({ name, used, most, say }: { name: string; used: number; most: number; say: (n: number) => string }) {
   const part = most > 0 ? Math.min(100, Math.round((used / most) * 100)) : 0;
@@ -27,7 +28,7 @@ function Line({ name, used, most, say }: { name: string; used: number; most: num
 /** What the user has used, today and in all, and how much there is. */
 export function DailyLimit() {
   const dispatch = useAppDispatch();
-  const limits = useAppSelector((state) => state.limits.known);
+  const limits = useUsageSelector((state) => state.limits.known);
   useEffect(() => {
     dispatch(loadLimits());
   }, [dispatch]);

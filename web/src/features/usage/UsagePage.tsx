@@ -1,9 +1,10 @@
 import { Alert, Group, SegmentedControl, Skeleton, Stack, Switch, Tabs, Text, Title } from '@mantine/core';
 import { lazy, Suspense, useEffect, useState } from 'react';
-import { useAppDispatch, useAppSelector } from '../../app/hooks';
 import { count, money } from '../../shared/format';
+import { useAppDispatch } from '../../shared/hooks';
 import { DailyLimit } from './DailyLimit';
 import { everyDay, titled, total } from './days';
+import { useUsageSelector } from './hooks';
 import type { Measure } from './UsageChart';
 import { UsageTable } from './UsageTable';
 import { type Grouping, loadUsage, selectUsage, selectUsageError, type UsageQuery } from './usageSlice';
@@ -12,7 +13,7 @@ const UsageChart = lazy(() => import('./UsageChart').then((m) => ({ default: m.U
 
 function Chart({ query }: { query: UsageQuery }) {
   const dispatch = useAppDispatch();
-  const sums = useAppSelector((state) => selectUsage(state, query));
+  const sums = useUsageSelector((state) => selectUsage(state, query));
   const [measure, setMeasure] = useState<Measure>('tokens');
   const { by, days, everyone } = query;
   useEffect(() => {
@@ -51,8 +52,8 @@ function Chart({ query }: { query: UsageQuery }) {
 
 /** What was used, by day, model, chat and user. */
 export function UsagePage() {
-  const admin = useAppSelector((state) => state.auth.user?.role === 'admin');
-  const error = useAppSelector(selectUsageError);
+  const admin = useUsageSelector((state) => state.auth.user?.role === 'admin');
+  const error = useUsageSelector(selectUsageError);
   const [days, setDays] = useState(30);
   const [everyone, setEveryone] = useState(false);
   const [by, setBy] = useState<Grouping>('model');

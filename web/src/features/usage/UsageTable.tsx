@@ -1,9 +1,10 @@
 import { Skeleton, Table, Text } from '@mantine/core';
 import { useEffect } from 'react';
-import { useAppDispatch, useAppSelector } from '../../app/hooks';
 import { count, money } from '../../shared/format';
+import { useAppDispatch } from '../../shared/hooks';
 import type { UsageSum } from '../../shared/protocol';
 import { answersOf } from './days';
+import { useUsageSelector } from './hooks';
 import { loadUsage, selectUsage, type UsageQuery } from './usageSlice';
 
 const names = { day: 'Day', model: 'Model', session: 'Chat', user: 'User' };
@@ -16,7 +17,7 @@ function costOf(s: UsageSum): string {
 /** Rows of sums, the dearest first. */
 export function UsageTable({ by, days, everyone, title }: UsageQuery & { title: string }) {
   const dispatch = useAppDispatch();
-  const rows = useAppSelector((state) => selectUsage(state, { by, days, everyone }));
+  const rows = useUsageSelector((state) => selectUsage(state, { by, days, everyone }));
   useEffect(() => {
     dispatch(loadUsage({ by, days, everyone }));
   }, [dispatch, by, days, everyone]);

@@ -20,6 +20,8 @@ export const loadUsage = callThunk<UsageSum[], UsageQuery>('usage/load', async (
   return (await api.json<{ items: UsageSum[] }>('GET', `/usage?${query}`)).items;
 });
 
+export type UsageState = typeof initialState;
+
 const initialState = { orders: {} as Record<string, Order>, sums: {} as Record<string, UsageSum[]>, error: '' };
 
 const usageSlice = createSlice({

@@ -1,11 +1,12 @@
 import { ActionIcon, Textarea } from '@mantine/core';
 import { IconArrowUp, IconPlayerStopFilled } from '@tabler/icons-react';
 import { type RefObject, useCallback, useState } from 'react';
-import { useAppDispatch, useAppSelector } from '../../../app/hooks';
 import { composing } from '../../../shared/composing';
+import { useAppDispatch } from '../../../shared/hooks';
 import { hasCoarsePointer } from '../../../shared/pointer';
 import type { Attachment } from '../../../shared/protocol';
 import styles from '../Chat.module.css';
+import { useChatSelector } from '../hooks';
 import { DraftNotes } from './DraftNotes';
 import { draftText, keepDraft } from './drafts';
 import { AttachButton } from './files/AttachButton';
@@ -27,7 +28,7 @@ export function Composer(props: {
   const { session, model, input, streaming, onSend, onStop } = props;
   const dispatch = useAppDispatch();
   const draft = draftOf(session);
-  const files = useAppSelector((state) => state.files.drafts[draft]) ?? none;
+  const files = useChatSelector((state) => state.files.drafts[draft]) ?? none;
   const [text, setText] = useState(() => draftText(session));
   const attach = useCallback(
     (chosen: File[]) => {

@@ -1,15 +1,15 @@
 import { Button, Group, Text } from '@mantine/core';
 import { useContext } from 'react';
-import { useAppSelector } from '../../../app/hooks';
 import { PickModel } from '../../../shared/pickModel';
 import styles from '../Chat.module.css';
+import { useChatSelector } from '../hooks';
 import { isImage } from './files/check';
 import type { DraftFile } from './files/filesSlice';
 
 /** What stands between a draft with files and its being sent. */
 export function DraftNotes({ files, model }: { files: DraftFile[]; model: string }) {
   const pick = useContext(PickModel);
-  const models = useAppSelector((state) => state.models.items);
+  const models = useChatSelector((state) => state.models.items);
   const failed = files.some((f) => f.error);
   const chosen = models.find((m) => m.id === model);
   const blind = chosen?.vision === false && files.some((f) => !f.error && isImage(f));

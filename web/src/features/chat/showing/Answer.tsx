@@ -1,7 +1,7 @@
 import { ActionIcon, Button, Group } from '@mantine/core';
 import { IconPlayerPlay, IconRefresh } from '@tabler/icons-react';
 import { lazy, Suspense } from 'react';
-import { useAppDispatch } from '../../../app/hooks';
+import { useAppDispatch } from '../../../shared/hooks';
 import type { Message } from '../../../shared/protocol';
 import { ErrorBoundary } from '../../../shared/ui/ErrorBoundary';
 import { ask } from '../asking/ask';

@@ -1,13 +1,13 @@
 import { memo } from 'react';
-import { useAppSelector } from '../../../app/hooks';
 import styles from '../Chat.module.css';
+import { useChatSelector } from '../hooks';
 import { selectMessage } from '../streaming/chatSlice';
 import { Answer } from './Answer';
 import { Question } from './Question';
 
 /** One message. It selects its own data, so that a token renders one row. */
 export const MessageRow = memo(function MessageRow({ id, model }: { id: string; model: string }) {
-  const message = useAppSelector((state) => selectMessage(state, id));
+  const message = useChatSelector((state) => selectMessage(state, id));
   if (!message) return null;
   const mine = message.role === 'user';
   return (

@@ -1,7 +1,7 @@
 import { Popover, Table, Text, UnstyledButton } from '@mantine/core';
-import { useAppSelector } from '../../../app/hooks';
 import { count, money } from '../../../shared/format';
 import type { Usage } from '../../../shared/protocol';
+import { useChatSelector } from '../hooks';
 import styles from './Parts.module.css';
 
 function rowsOf(u: Usage): [string, string][] {
@@ -47,7 +47,7 @@ function UsageButton({ usage }: { usage: Usage }) {
 
 /** Which model wrote an answer, and what that took. */
 export function Meta({ model, usage }: { model: string; usage: Usage | null }) {
-  const name = useAppSelector((state) => state.models.items.find((m) => m.id === model)?.name);
+  const name = useChatSelector((state) => state.models.items.find((m) => m.id === model)?.name);
   return (
     <span className={styles.meta}>
       <span title={model}>{name ?? model}</span>

@@ -1,6 +1,6 @@
 import { Button } from '@mantine/core';
 import { useState } from 'react';
-import { useAppDispatch } from '../../../app/hooks';
+import { useAppDispatch } from '../../../shared/hooks';
 import { retryPending } from '../asking/ask';
 import styles from '../Chat.module.css';
 import { pendingDropped } from '../streaming/chatSlice';

@@ -1,7 +1,7 @@
 import { ActionIcon, Group } from '@mantine/core';
 import { IconPencil } from '@tabler/icons-react';
 import { useState } from 'react';
-import { useAppDispatch } from '../../../app/hooks';
+import { useAppDispatch } from '../../../shared/hooks';
 import type { Message } from '../../../shared/protocol';
 import { ask } from '../asking/ask';
 import { EditMessage } from '../asking/EditMessage';

@@ -1,25 +1,23 @@
 import { ActionIcon, Group, Text } from '@mantine/core';
 import { IconChevronLeft, IconChevronRight } from '@tabler/icons-react';
 import { useContext } from 'react';
-import { useStore } from 'react-redux';
-import { useAppSelector } from '../../../app/hooks';
-import type { AppStore } from '../../../app/store';
+import { useAppDispatch } from '../../../shared/hooks';
+import { useChatSelector } from '../hooks';
 import { siblingsOf } from '../streaming/branches';
-import { branchChosen, selectMessage } from '../streaming/chatSlice';
+import { branchChosen } from '../streaming/chatSlice';
 import { HoldPlace } from '../streaming/useFollow';
 
 /** Goes through the versions of a message. */
 export function Siblings({ id }: { id: string }) {
-  const store = useStore() as AppStore;
+  const dispatch = useAppDispatch();
   const hold = useContext(HoldPlace);
-  const siblings = useAppSelector((state) => siblingsOf(state.chat, id));
+  const siblings = useChatSelector((state) => siblingsOf(state.chat, id));
   if (siblings.length < 2) return null;
   const at = siblings.indexOf(id);
   const go = (to: number) => {
-    const version = selectMessage(store.getState(), siblings[to]);
-    if (!version) return;
+    if (!siblings[to]) return;
     hold();
-    store.dispatch(branchChosen(version));
+    dispatch(branchChosen(siblings[to]));
   };
   // A button that is disabled outright would lose the focus.
   const offAt = (end: number) => ({ 'aria-disabled': at === end, 'data-disabled': at === end || undefined });

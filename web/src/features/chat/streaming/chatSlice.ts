@@ -72,8 +72,9 @@ const chatSlice = createSlice({
     openedForgotten(state) {
       state.opened = null;
     },
-    branchChosen(state, { payload }: PayloadAction<Message>) {
-      choose(state, payload);
+    branchChosen(state, { payload }: PayloadAction<string>) {
+      const m = state.messages.entities[payload];
+      if (m) choose(state, m);
     },
     followed(state, { payload }: PayloadAction<{ session: string; version: number }>) {
       const { session, version } = payload;

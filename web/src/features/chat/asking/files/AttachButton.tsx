@@ -1,12 +1,12 @@
 import { ActionIcon, Menu, Text } from '@mantine/core';
 import { IconPaperclip, IconPlus } from '@tabler/icons-react';
 import { useRef } from 'react';
-import { useAppSelector } from '../../../../app/hooks';
+import { useChatSelector } from '../../hooks';
 import { limitsText } from './check';
 
 /** Says what can be attached, and lets files be chosen. */
 export function AttachButton({ onFiles }: { onFiles: (files: File[]) => void }) {
-  const limits = useAppSelector((state) => state.limits.known);
+  const limits = useChatSelector((state) => state.limits.known);
   const input = useRef<HTMLInputElement>(null);
   return (
     <>

@@ -1,13 +1,13 @@
 import { Text } from '@mantine/core';
 import { IconFileUpload } from '@tabler/icons-react';
-import { useAppSelector } from '../../../../app/hooks';
+import { useChatSelector } from '../../hooks';
 import { limitsText } from './check';
 import styles from './Files.module.css';
 import { useDrop } from './useDrop';
 
 /** Takes what is dropped, and says so while it is held over the page. */
 export function DropHint({ onFiles }: { onFiles: (files: File[]) => void }) {
-  const limits = useAppSelector((state) => state.limits.known);
+  const limits = useChatSelector((state) => state.limits.known);
   if (!useDrop(onFiles)) return null;
   return (
     <div className={styles.drop}>

@@ -25,7 +25,7 @@ export interface DraftFile {
   id?: string;
 }
 
-interface FilesState {
+export interface FilesState {
   /** By session, or "new". */
   drafts: Record<string, DraftFile[]>;
 }

@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'react';
-import { useAppDispatch } from '../../../../app/hooks';
+import { useAppDispatch } from '../../../../shared/hooks';
 import { loadFile } from './filesSlice';
 
 export interface Loaded {

@@ -1,0 +1,29 @@
+import type { AsyncThunkAction, ThunkDispatch, UnknownAction } from '@reduxjs/toolkit';
+import { useCallback } from 'react';
+import { useDispatch, useSelector } from 'react-redux';
+import type { Api } from './api';
+import { noticed } from './noticeSlice';
+import type { Failure } from './protocol';
+import type { SharedState } from './state';
+import type { Extra } from './thunk';
+
+/** Takes any thunk: what part of the store it reads is the thunk's own business. */
+type AppDispatch = ThunkDispatch<never, { api: Api }, UnknownAction>;
+
+export const useAppDispatch = useDispatch.withTypes<AppDispatch>();
+/** Reads what all features share. A feature that has a state of its own has a hook of its own for both. */
+export const useSharedSelector = useSelector.withTypes<SharedState>();
+
+type Call = AsyncThunkAction<unknown, unknown, Extra & { state: never; rejectValue: Failure }>;
+
+/** Makes a call that has no place of its own to say that it failed; otherwise is what did not happen. */
+export function useAttempt() {
+  const dispatch = useAppDispatch();
+  return useCallback(
+    async (call: Call, otherwise: string) => {
+      const done = await dispatch(call);
+      dispatch(noticed('error' in done && done.payload ? { what: otherwise, why: done.payload } : null));
+    },
+    [dispatch],
+  );
+}
