@@ -7,12 +7,13 @@ import {
   loadEndpoints,
   loadPrices,
   loadSettings,
+  loadWarnings,
   putPrice,
   saveSettings,
 } from '../features/settings/settingsSlice';
 import { loadUsage, selectUsage } from '../features/usage/usageSlice';
-import { Api } from '../shared/api';
-import { eventsReceived } from '../shared/events';
+import { Api, ApiError } from '../shared/api';
+import { eventsReceived, forgotten } from '../shared/events';
 import { loadLimits } from '../shared/limitsSlice';
 import { loadModels } from '../shared/modelsSlice';
 import type { Message, ServerEvent, Session } from '../shared/protocol';
@@ -21,15 +22,20 @@ import { makeStore, type RootState } from './store';
 /** A page whose server answers when it is told to, each call by its place. */
 function page() {
   const api = new Api('');
-  const calls: { path: string; answer: (body: unknown) => Promise<void> }[] = [];
+  const calls: { path: string; answer: (body: unknown) => Promise<void>; refuse: () => Promise<void> }[] = [];
+  const later = () => new Promise<void>((done) => setTimeout(done));
   vi.spyOn(api, 'json').mockImplementation(
     (method, path) =>
-      new Promise((done) => {
-        const answer = async (body: unknown) => {
+      new Promise((done, failed) => {
+        const answer = (body: unknown) => {
           done(body as never);
-          await new Promise((later) => setTimeout(later));
+          return later();
         };
-        calls.push({ path: `${method} ${path}`, answer });
+        const refuse = () => {
+          failed(new ApiError(403, 'forbidden', 'Refused.'));
+          return later();
+        };
+        calls.push({ path: `${method} ${path}`, answer, refuse });
       }),
   );
   const store = makeStore(api);
@@ -214,6 +220,7 @@ describe('what is read whole', () => {
     ['endpoints', loadEndpoints, (s) => s.settings.endpoints, items],
     ['prices', loadPrices, (s) => s.settings.prices, items],
     ['usage', () => loadUsage(usage), (s) => selectUsage(s, usage), items],
+    ['warnings', loadWarnings, (s) => s.settings.warnings, items],
   ];
   for (const [name, load, select, body] of reads) {
     it(`${name}: an answer that is late changes nothing`, async () => {
@@ -223,6 +230,16 @@ describe('what is read whole', () => {
       await p.calls[1].answer(body({ id: 'new' }));
       await p.calls[0].answer(body({ id: 'old' }));
       expect(JSON.stringify(select(p.store.getState()))).toContain('new');
+    });
+
+    it(`${name}: a refusal that is late changes nothing`, async () => {
+      const p = page();
+      p.dispatch(load() as never);
+      p.dispatch(load() as never);
+      await p.calls[1].answer(body({ id: 'new' }));
+      const before = p.store.getState();
+      await p.calls[0].refuse();
+      expect(p.store.getState()).toEqual(before);
     });
   }
 
@@ -254,5 +271,43 @@ describe('what is read whole', () => {
     vi.mocked(p.api.json).mockRejectedValueOnce(new Error('away'));
     await p.dispatch(deletePrice('m'));
     expect(p.store.getState().settings.prices).toEqual([price(1)]);
+  });
+});
+
+describe('after a logout', () => {
+  const usage = { by: 'model', days: 7, everyone: false } as const;
+  const loads: [string, () => unknown, unknown][] = [
+    ['the list of chats', loadSessions, changes(5, [session('a')])],
+    ['a chat', () => loadMessages('s'), changes(5, [message('a')])],
+    ['models', loadModels, { items: [{ id: 'mine' }] }],
+    ['limits', loadLimits, { file_bytes: 1 }],
+    ['settings', loadSettings, { system_prompt: 'mine' }],
+    ['providers', loadEndpoints, { items: [{ name: 'mine' }] }],
+    ['prices', loadPrices, { items: [{ model: 'mine' }] }],
+    ['warnings', loadWarnings, { items: [{ code: 'mine' }] }],
+    ['usage', () => loadUsage(usage), { items: [{ key: 'mine' }] }],
+  ];
+  for (const how of ['answer', 'refuse'] as const) {
+    it.each(loads)(`nobody sees what was asked before it: %s, ${how}`, async (_, load, body) => {
+      const p = page();
+      const login = new AbortController();
+      vi.spyOn(p.api, 'login', 'get').mockImplementation(() => login.signal);
+      p.dispatch(load() as never);
+      login.abort();
+      vi.spyOn(p.api, 'login', 'get').mockRestore();
+      p.dispatch(forgotten());
+      const before = p.store.getState();
+      await p.calls[0][how](body);
+      expect(p.store.getState()).toEqual(before);
+    });
+  }
+
+  it('the models of the one are not shown to the next', async () => {
+    const p = page();
+    p.dispatch(loadModels());
+    await p.calls[0].answer({ items: [{ id: 'mine/m' }] });
+    expect(p.store.getState().models.items).toHaveLength(1);
+    p.dispatch(forgotten());
+    expect(p.store.getState().models.items).toEqual([]);
   });
 });

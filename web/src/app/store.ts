@@ -8,6 +8,7 @@ import { freshSet, sessionsReducer } from '../features/sessions/sessionsSlice';
 import { settingsReducer } from '../features/settings/settingsSlice';
 import { usageReducer } from '../features/usage/usageSlice';
 import type { Api } from '../shared/api';
+import { dropLate } from '../shared/loads';
 import { sharedReducers } from '../shared/state';
 
 export function makeStore(api: Api) {
@@ -21,7 +22,9 @@ export function makeStore(api: Api) {
       usage: usageReducer,
     },
     middleware: (defaults) =>
-      defaults({ thunk: { extraArgument: { api } }, serializableCheck: false, immutableCheck: false }),
+      defaults({ thunk: { extraArgument: { api } }, serializableCheck: false, immutableCheck: false }).concat(
+        dropLate(api),
+      ),
   });
   // What a reload must not lose, nor a new chat that gets its id.
   let { pending, choices, opened } = store.getState().chat;

@@ -1,24 +1,21 @@
 import { createSlice } from '@reduxjs/toolkit';
 import { forgotten } from './events';
-import { answerCounts, askedFor, askingFailed, newOrder } from './order';
+import { loadThunk } from './loads';
 import type { Limits } from './protocol';
-import { callThunk } from './thunk';
 
-export const loadLimits = callThunk<Limits>('limits/load', (api) => api.json('GET', '/limits'));
+export const loadLimits = loadThunk<Limits>('limits/load', { about: 'limits' }, (api) => api.json('GET', '/limits'));
 
 const limitsSlice = createSlice({
   name: 'limits',
-  initialState: { order: newOrder(), known: null as Limits | null },
+  initialState: { known: null as Limits | null },
   reducers: {},
   extraReducers: (builder) => {
     builder
       .addCase(forgotten, (state) => {
         state.known = null;
       })
-      .addCase(loadLimits.pending, (state, { meta }) => askedFor(state.order, meta.requestId))
-      .addCase(loadLimits.rejected, (state, { meta }) => askingFailed(state.order, meta.requestId))
-      .addCase(loadLimits.fulfilled, (state, { payload, meta }) => {
-        if (answerCounts(state.order, meta.requestId)) state.known = payload;
+      .addCase(loadLimits.fulfilled, (state, { payload }) => {
+        state.known = payload;
       });
   },
 });

@@ -1,18 +1,17 @@
-import { createAsyncThunk, createSlice } from '@reduxjs/toolkit';
-import { answerCounts, askedFor, askingFailed, newOrder } from './order';
+import { createSlice } from '@reduxjs/toolkit';
+import { forgotten } from './events';
+import { loadThunk } from './loads';
 import type { Model, ModelList } from './protocol';
-import type { Extra } from './thunk';
 
 const KEY = 'omnichat-model';
 
-export const loadModels = createAsyncThunk<ModelList, void, Extra>('models/load', (_, { extra }) =>
-  extra.api.patiently(() => extra.api.json<ModelList>('GET', '/models')),
+export const loadModels = loadThunk<ModelList>('models/load', { about: 'models' }, (api) =>
+  api.patiently(() => api.json('GET', '/models')),
 );
 
 const modelsSlice = createSlice({
   name: 'models',
   initialState: {
-    order: newOrder(),
     items: [] as Model[],
     failed: [] as ModelList['failed'],
     chosen: localStorage.getItem(KEY) ?? '',
@@ -26,10 +25,11 @@ const modelsSlice = createSlice({
   },
   extraReducers: (builder) => {
     builder
-      .addCase(loadModels.pending, (state, { meta }) => askedFor(state.order, meta.requestId))
-      .addCase(loadModels.rejected, (state, { meta }) => askingFailed(state.order, meta.requestId))
-      .addCase(loadModels.fulfilled, (state, { payload, meta }) => {
-        if (!answerCounts(state.order, meta.requestId)) return;
+      .addCase(forgotten, (state) => {
+        state.items = [];
+        state.failed = [];
+      })
+      .addCase(loadModels.fulfilled, (state, { payload }) => {
         state.items = payload.items;
         state.failed = payload.failed ?? []; // an older replica does not say
         if (!payload.items.some((m) => m.id === state.chosen)) state.chosen = payload.items[0]?.id ?? '';

@@ -1,8 +1,8 @@
 import { createAsyncThunk, createEntityAdapter, createSlice, type PayloadAction } from '@reduxjs/toolkit';
 import { ApiError, failureOf } from '../../shared/api';
 import { eventsReceived, forgotten, sessionDeleted } from '../../shared/events';
-import { continues, type Loaded } from '../../shared/loaded';
-import type { Changes, Failure, Session, SessionSettings } from '../../shared/protocol';
+import { answerDropped, changesThunk } from '../../shared/loads';
+import type { Failure, Session, SessionSettings } from '../../shared/protocol';
 import { callThunk, type Extra } from '../../shared/thunk';
 
 const adapter = createEntityAdapter<Session>({
@@ -30,14 +30,10 @@ export interface SessionsState {
 }
 
 /** Reads the list, or what changed since the version that the page has. */
-export const loadSessions = createAsyncThunk<Loaded<Session>, void, Extra & { state: { sessions: SessionsState } }>(
+export const loadSessions = changesThunk<Session, { sessions: SessionsState }>(
   'sessions/load',
-  async (_, { extra, getState }) => {
-    const { version } = getState().sessions;
-    const path = `/sessions?after_version=${Math.max(0, version)}`;
-    const changes = await extra.api.patiently(() => extra.api.json<Changes<Session>>('GET', path));
-    return { ...changes, after: version < 0 ? undefined : version };
-  },
+  ({ sessions: { version } }) => (version < 0 ? undefined : version),
+  (_, after) => `/sessions?after_version=${after ?? 0}`,
 );
 
 /** Changes a title, the model or what else is set for a session. */
@@ -84,6 +80,13 @@ function put(state: SessionsState, sessions: Session[]): void {
   );
 }
 
+/** A load has told of a version, whether or not its answer fitted the page. */
+function loadEnded(state: SessionsState, version = -1): void {
+  state.loading = Math.max(0, state.loading - 1);
+  state.heard = Math.max(state.heard, version);
+  state.stale = state.loading === 0 && state.heard > state.version;
+}
+
 const sessionsSlice = createSlice({
   name: 'sessions',
   initialState,
@@ -103,14 +106,13 @@ const sessionsSlice = createSlice({
         state.stale = false;
       })
       .addCase(loadSessions.fulfilled, (state, { payload }) => {
-        state.loading = Math.max(0, state.loading - 1);
-        if (continues(state.version < 0 ? undefined : state.version, payload)) {
-          put(state, payload.items);
-          for (const id of payload.deleted) remove(state, id);
-          state.version = payload.version;
-        }
-        state.heard = Math.max(state.heard, payload.version);
-        state.stale = state.loading === 0 && state.heard > state.version;
+        put(state, payload.items);
+        for (const id of payload.deleted) remove(state, id);
+        state.version = payload.version;
+        loadEnded(state, payload.version);
+      })
+      .addCase(answerDropped, (state, { payload }) => {
+        if (payload.load === loadSessions.typePrefix) loadEnded(state, payload.version);
       })
       .addCase(loadSessions.rejected, (state) => {
         state.loading = Math.max(0, state.loading - 1);

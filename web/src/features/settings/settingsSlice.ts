@@ -1,18 +1,28 @@
 import { createSlice } from '@reduxjs/toolkit';
 import { forgotten } from '../../shared/events';
-import { answerCounts, askedFor, askingFailed, newOrder, type Order } from '../../shared/order';
+import { loadThunk } from '../../shared/loads';
 import type { Endpoint, ModelPrice, Price, UserSettings, Warning } from '../../shared/protocol';
-import { callThunk } from '../../shared/thunk';
 
-export const loadSettings = callThunk<UserSettings>('settings/load', (api) => api.json('GET', '/users/me/settings'));
+type List = 'mine' | 'endpoints' | 'prices' | 'warnings';
 
-export const saveSettings = callThunk<UserSettings, Partial<UserSettings>>('settings/save', (api, patch) =>
-  api.json('PATCH', '/users/me/settings', patch),
+const reading = (list: List) => ({ about: `settings/${list}` });
+const changing = (list: List) => ({ about: `settings/${list}`, changes: true });
+
+export const loadSettings = loadThunk<UserSettings>('settings/load', reading('mine'), (api) =>
+  api.json('GET', '/users/me/settings'),
+);
+
+export const saveSettings = loadThunk<UserSettings, Partial<UserSettings>>(
+  'settings/save',
+  changing('mine'),
+  (api, patch) => api.json('PATCH', '/users/me/settings', patch),
 );
 
 const items = <T>(got: Promise<{ items: T[] }>): Promise<T[]> => got.then((g) => g.items);
 
-export const loadEndpoints = callThunk<Endpoint[]>('settings/endpoints', (api) => items(api.json('GET', '/providers')));
+export const loadEndpoints = loadThunk<Endpoint[]>('settings/endpoints', reading('endpoints'), (api) =>
+  items(api.json('GET', '/providers')),
+);
 
 /** A provider as it is sent: the key only goes there, and never comes back. */
 export interface EndpointDraft {
@@ -23,15 +33,20 @@ export interface EndpointDraft {
   shared: boolean;
 }
 
-export const putEndpoint = callThunk<Endpoint[], EndpointDraft>('settings/putEndpoint', async (api, draft) => {
-  const { name, kind, base_url, api_key, shared } = draft;
-  const body = { kind, base_url, ...(api_key && { api_key }), ...(shared && { shared }) };
-  await api.json('PUT', `/providers/${encodeURIComponent(name)}`, body);
-  return items(api.json('GET', '/providers'));
-});
+export const putEndpoint = loadThunk<Endpoint[], EndpointDraft>(
+  'settings/putEndpoint',
+  changing('endpoints'),
+  async (api, draft) => {
+    const { name, kind, base_url, api_key, shared } = draft;
+    const body = { kind, base_url, ...(api_key && { api_key }), ...(shared && { shared }) };
+    await api.json('PUT', `/providers/${encodeURIComponent(name)}`, body);
+    return items(api.json('GET', '/providers'));
+  },
+);
 
-export const deleteEndpoint = callThunk<Endpoint[], Endpoint>(
+export const deleteEndpoint = loadThunk<Endpoint[], Endpoint>(
   'settings/deleteEndpoint',
+  changing('endpoints'),
   async (api, { name, source }) => {
     const query = source === 'admin' ? '?shared=true' : '';
     await api.json('DELETE', `/providers/${encodeURIComponent(name)}${query}`);
@@ -41,32 +56,38 @@ export const deleteEndpoint = callThunk<Endpoint[], Endpoint>(
 
 const pricesOf = (model: string) => `/prices/${model.split('/').map(encodeURIComponent).join('/')}`;
 
-export const loadPrices = callThunk<ModelPrice[]>('settings/prices', (api) => items(api.json('GET', '/prices')));
+export const loadPrices = loadThunk<ModelPrice[]>('settings/prices', reading('prices'), (api) =>
+  items(api.json('GET', '/prices')),
+);
 
-export const putPrice = callThunk<ModelPrice[], Price & { model: string }>(
+export const putPrice = loadThunk<ModelPrice[], Price & { model: string }>(
   'settings/putPrice',
+  changing('prices'),
   async (api, { model, ...price }) => {
     await api.json('PUT', pricesOf(model), price);
     return items(api.json('GET', '/prices'));
   },
 );
 
-export const deletePrice = callThunk<ModelPrice[], string>('settings/deletePrice', async (api, model) => {
-  await api.json('DELETE', pricesOf(model));
-  return items(api.json('GET', '/prices'));
-});
+export const deletePrice = loadThunk<ModelPrice[], string>(
+  'settings/deletePrice',
+  changing('prices'),
+  async (api, model) => {
+    await api.json('DELETE', pricesOf(model));
+    return items(api.json('GET', '/prices'));
+  },
+);
 
 /** For admins alone. */
-export const loadWarnings = callThunk<Warning[]>('settings/warnings', (api) => items(api.json('GET', '/warnings')));
-
-type List = 'mine' | 'endpoints' | 'prices';
+export const loadWarnings = loadThunk<Warning[]>('settings/warnings', reading('warnings'), (api) =>
+  items(api.json('GET', '/warnings')),
+);
 
 export interface SettingsState {
   mine: UserSettings | null;
   endpoints: Endpoint[] | null;
   prices: ModelPrice[] | null;
   warnings: Warning[];
-  orders: Record<List, Order>;
   /** Why something could not be read. */
   error: string;
 }
@@ -76,7 +97,6 @@ const initialState: SettingsState = {
   endpoints: null,
   prices: null,
   warnings: [],
-  orders: { mine: newOrder(), endpoints: newOrder(), prices: newOrder() },
   error: '',
 };
 
@@ -91,18 +111,15 @@ const settingsSlice = createSlice({
     });
     /** What a thunk answers is one of the lists. */
     const answers = <T extends UserSettings | Endpoint[] | ModelPrice[], Arg>(
-      thunk: ReturnType<typeof callThunk<T, Arg>>,
+      thunk: ReturnType<typeof loadThunk<T, Arg>>,
       list: List,
       changes: boolean,
     ) => {
       builder
-        .addCase(thunk.pending, (state, { meta }) => askedFor(state.orders[list], meta.requestId))
-        .addCase(thunk.rejected, (state, { meta, payload }) => {
-          askingFailed(state.orders[list], meta.requestId);
+        .addCase(thunk.rejected, (state, { payload }) => {
           if (!changes) state.error = payload?.detail ?? 'The settings cannot be read.';
         })
-        .addCase(thunk.fulfilled, (state, { meta, payload }) => {
-          if (!answerCounts(state.orders[list], meta.requestId, changes)) return;
+        .addCase(thunk.fulfilled, (state, { payload }) => {
           Object.assign(state, { [list]: payload, error: '' });
         });
     };

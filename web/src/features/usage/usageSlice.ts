@@ -1,8 +1,7 @@
 import { createSlice } from '@reduxjs/toolkit';
 import { forgotten } from '../../shared/events';
-import { answerCounts, askedFor, askingFailed, newOrder, type Order } from '../../shared/order';
+import { loadThunk } from '../../shared/loads';
 import type { UsageSum } from '../../shared/protocol';
-import { callThunk } from '../../shared/thunk';
 
 export type Grouping = 'day' | 'model' | 'session' | 'user';
 
@@ -14,15 +13,21 @@ export interface UsageQuery {
 
 const keyOf = (q: UsageQuery) => `${q.by} ${q.days} ${q.by !== 'user' && q.everyone}`;
 
-export const loadUsage = callThunk<UsageSum[], UsageQuery>('usage/load', async (api, { by, days, everyone }) => {
-  const query = new URLSearchParams({ by, days: String(days) });
-  if (everyone && by !== 'user') query.set('everyone', 'true');
-  return (await api.json<{ items: UsageSum[] }>('GET', `/usage?${query}`)).items;
-});
+const about = (q: UsageQuery) => `usage of ${keyOf(q)}`;
+
+export const loadUsage = loadThunk<UsageSum[], UsageQuery>(
+  'usage/load',
+  { about },
+  async (api, { by, days, everyone }) => {
+    const query = new URLSearchParams({ by, days: String(days) });
+    if (everyone && by !== 'user') query.set('everyone', 'true');
+    return (await api.json<{ items: UsageSum[] }>('GET', `/usage?${query}`)).items;
+  },
+);
 
 export type UsageState = typeof initialState;
 
-const initialState = { orders: {} as Record<string, Order>, sums: {} as Record<string, UsageSum[]>, error: '' };
+const initialState = { sums: {} as Record<string, UsageSum[]>, error: '' };
 
 const usageSlice = createSlice({
   name: 'usage',
@@ -31,20 +36,11 @@ const usageSlice = createSlice({
   extraReducers: (builder) => {
     builder
       .addCase(forgotten, () => initialState)
-      .addCase(loadUsage.pending, (state, { meta }) => {
-        const key = keyOf(meta.arg);
-        state.orders[key] ??= newOrder();
-        askedFor(state.orders[key], meta.requestId);
-      })
       .addCase(loadUsage.fulfilled, (state, { payload, meta }) => {
-        const key = keyOf(meta.arg);
-        if (!answerCounts(state.orders[key] ?? newOrder(), meta.requestId)) return;
-        state.sums[key] = payload;
+        state.sums[keyOf(meta.arg)] = payload;
         state.error = '';
       })
-      .addCase(loadUsage.rejected, (state, { payload, meta }) => {
-        const order = state.orders[keyOf(meta.arg)];
-        if (order) askingFailed(order, meta.requestId);
+      .addCase(loadUsage.rejected, (state, { payload }) => {
         state.error = payload?.detail ?? 'The usage cannot be read.';
       });
   },

@@ -1,9 +1,7 @@
-import { createAsyncThunk, createSlice, type PayloadAction } from '@reduxjs/toolkit';
-import { ApiError } from '../../../shared/api';
+import { createSlice, type PayloadAction } from '@reduxjs/toolkit';
 import { eventsReceived, forgotten, sessionDeleted } from '../../../shared/events';
-import { continues, type Loaded } from '../../../shared/loaded';
-import type { Changes, Failure, Message } from '../../../shared/protocol';
-import type { Extra } from '../../../shared/thunk';
+import { answerDropped, changesThunk } from '../../../shared/loads';
+import type { Failure, Message } from '../../../shared/protocol';
 import type { Pending } from './pending';
 import {
   type ChatState,
@@ -18,18 +16,10 @@ import {
 import { apply } from './streams';
 
 /** Reads a session's messages, or what changed since the version that the page has. */
-export const loadMessages = createAsyncThunk<Loaded<Message>, string, Extra & { state: { chat: ChatState } }>(
+export const loadMessages = changesThunk<Message, { chat: ChatState }, string>(
   'chat/load',
-  async (session, { extra, getState, rejectWithValue }) => {
-    const after = getState().chat.versions[session];
-    try {
-      const query = after === undefined ? '' : `?after_version=${after}`;
-      const path = `/sessions/${session}/messages${query}`;
-      return { ...(await extra.api.patiently(() => extra.api.json<Changes<Message>>('GET', path))), after };
-    } catch (e) {
-      return rejectWithValue(e instanceof ApiError ? e.status : 0) as never;
-    }
-  },
+  ({ chat }, session) => (chat.missing[session] ? 'gone' : chat.versions[session]),
+  (session, after) => `/sessions/${session}/messages${after === undefined ? '' : `?after_version=${after}`}`,
 );
 
 const SESSIONS_MOST = 8;
@@ -108,14 +98,12 @@ const chatSlice = createSlice({
       .addCase(sessionDeleted, (state, { payload }) => {
         lose(state, payload);
       })
+      .addCase(answerDropped, (state, { payload: { load, arg, version } }) => {
+        const has = state.versions[arg as string];
+        if (load !== loadMessages.typePrefix || has === undefined || version === undefined) return;
+        if (version > has) state.stale[arg as string] = true; // it knows more, which is asked for from here
+      })
       .addCase(loadMessages.fulfilled, (state, { payload, meta }) => {
-        const has = state.versions[meta.arg];
-        if (state.missing[meta.arg]) return;
-        if (!continues(has, payload)) {
-          // It was asked from another state. If it knows more, that is asked for from here.
-          if (has !== undefined && payload.version > has) state.stale[meta.arg] = true;
-          return;
-        }
         for (const m of payload.items) {
           if (state.deleted[m.id]) continue;
           const old = state.messages.entities[m.id];
