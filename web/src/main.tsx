@@ -1,5 +1,5 @@
 import { createRoot } from 'react-dom/client';
-import { App } from './app/App';
+import { makeApp } from './app/App';
 import { Api, ApiError } from './shared/api';
 import { patiently } from './shared/patience';
 import './styles.css';
@@ -12,7 +12,7 @@ async function start(): Promise<void> {
     return res.ok ? ((await res.json()) as { api?: string }) : undefined;
   });
   const root = document.getElementById('root');
-  if (root) createRoot(root).render(<App api={new Api(config?.api ?? '')} />);
+  if (root) createRoot(root).render(makeApp(new Api(config?.api ?? '')));
 }
 
 start();

@@ -1,19 +1,13 @@
 import { createTheme, MantineProvider, Menu, Modal } from '@mantine/core';
-import { useEffect, useMemo } from 'react';
+import { useEffect } from 'react';
 import { Provider } from 'react-redux';
-import { createBrowserRouter, Navigate, Outlet, RouterProvider } from 'react-router';
-import { LoginPage } from '../features/auth/LoginPage';
-import { forgetDrafts } from '../features/chat/asking/drafts';
+import { RouterProvider } from 'react-router';
 import type { Api } from '../shared/api';
-import { loggedOut, resume } from '../shared/authSlice';
-import { forgotten } from '../shared/events';
-import { useAppDispatch } from '../shared/hooks';
-import { Broken } from './Broken';
-import { ChatApp } from './ChatApp';
-import { Connecting } from './Connecting';
-import { useAppSelector } from './hooks';
-import { NotFound } from './NotFound';
+import { resume } from '../shared/authSlice';
+import { Live } from '../shared/live';
+import { arrived } from '../shared/placeSlice';
 import { reloadWhenStale } from './reloadWhenStale';
+import { makeRouter, type Router, watchPlace } from './router';
 import { type AppStore, makeStore } from './store';
 
 const theme = createTheme({
@@ -32,41 +26,19 @@ const theme = createTheme({
   },
 });
 
-/** Knows whether somebody is logged in, and shows what is theirs or the login. */
-function Gate({ api }: { api: Api }) {
-  const dispatch = useAppDispatch();
-  const { known, user } = useAppSelector((state) => state.auth);
-  useEffect(() => {
-    api.onLogout = () => {
-      forgetDrafts();
-      dispatch(loggedOut());
-      dispatch(forgotten());
-    };
-    dispatch(resume());
-  }, [api, dispatch]);
-  if (!known && !user) return <Connecting />;
-  return user ? <Outlet /> : <LoginPage />;
+/** Puts the page's parts together: its addresses, its state, and what the one hears of the other. */
+export function makeApp(api: Api) {
+  const router = makeRouter();
+  const store = makeStore(api, {
+    navigate: (to, how) => router.navigate(to, how),
+    connect: (state) => new Live(api, state),
+  });
+  watchPlace(router, (place) => store.dispatch(arrived(place)));
+  store.dispatch(resume());
+  return <App store={store} router={router} />;
 }
 
-export function App({ api, store = makeStore(api) }: { api: Api; store?: AppStore }) {
-  const router = useMemo(() => {
-    const chat = <ChatApp api={api} />;
-    return createBrowserRouter([
-      {
-        element: <Gate api={api} />,
-        errorElement: <Broken />,
-        hydrateFallbackElement: <></>,
-        children: [
-          { path: '/', element: chat },
-          { path: '/c/:session', element: chat },
-          // What was there stays until it has come.
-          { path: '/settings', lazy: { Component: async () => (await import('./SettingsPage')).SettingsPage } },
-          { path: '/login', element: <Navigate to="/" replace /> },
-        ],
-      },
-      { path: '*', element: <NotFound /> },
-    ]);
-  }, [api]);
+function App({ store, router }: { store: AppStore; router: Router }) {
   useEffect(() => reloadWhenStale(import.meta.url), []);
   return (
     <Provider store={store}>

@@ -1,20 +1,14 @@
 import { ActionIcon, AppShell, Burger, Button, Center, Group, Stack, Text, Title, VisuallyHidden } from '@mantine/core';
 import { useDisclosure, useMediaQuery } from '@mantine/hooks';
-import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useRef } from 'react';
-import { useStore } from 'react-redux';
+import { type KeyboardEvent, useCallback, useEffect, useRef } from 'react';
 import { useLocation, useNavigate, useParams } from 'react-router';
-import { draftText, keepDraft } from '../features/chat/asking/drafts';
 import { ChatArea } from '../features/chat/ChatArea';
-import { closedForgotten, openedForgotten } from '../features/chat/streaming/chatSlice';
 import { Sidebar } from '../features/sessions/Sidebar';
-import { loadSessions, selectSession, sessionOpened, updateSession } from '../features/sessions/sessionsSlice';
-import type { Api } from '../shared/api';
+import { selectSession, updateSession } from '../features/sessions/sessionsSlice';
 import { composing } from '../shared/composing';
 import { useAppDispatch, useAttempt } from '../shared/hooks';
 import { isolated } from '../shared/isolated';
-import { loadLimits } from '../shared/limitsSlice';
-import { loadModels, modelChosen } from '../shared/modelsSlice';
-import { noticed } from '../shared/noticeSlice';
+import { modelChosen } from '../shared/modelsSlice';
 import { PickModel } from '../shared/pickModel';
 import { StorageNote } from '../shared/StorageNote';
 import { Account } from './Account';
@@ -23,63 +17,24 @@ import { ChatHeader } from './ChatHeader';
 import { useAppSelector } from './hooks';
 import { Notice } from './Notice';
 import { Offline } from './Offline';
-import type { AppStore } from './store';
-import { useLive } from './useLive';
 import { usePicking } from './usePicking';
 
 /** The sessions, and the one that is open. */
-export function ChatApp({ api }: { api: Api }) {
+export function ChatApp() {
   const dispatch = useAppDispatch();
   const attempt = useAttempt();
   const navigate = useNavigate();
-  const { session: at } = useParams();
-  const opened = useAppSelector((state) => state.chat.opened);
-  const id = at ?? opened; // a new chat is the session it opened even before the page's address says so
+  const { session: id = null } = useParams();
   const [menu, { toggle, close }] = useDisclosure(false);
   const session = useAppSelector((state) => selectSession(state, id));
   const chosen = useAppSelector((state) => state.models.chosen);
   const missing = useAppSelector((state) => id !== null && state.chat.missing[id] === true);
-  const closed = useAppSelector((state) => state.chat.closed);
-  const leaving = id !== null && closed === id;
   const fresh = useAppSelector((state) => state.sessions.fresh);
-  useLive(api, missing ? null : id);
-
   useEffect(() => {
-    dispatch(loadSessions());
-    dispatch(loadModels());
-    dispatch(loadLimits());
-    const idle = setTimeout(() => import('../features/chat/showing/markdown/Markdown'), 500); // the first answer never waits for it
+    // The first answer never waits for it.
+    const idle = setTimeout(() => import('../features/chat/showing/markdown/Markdown'), 500);
     return () => clearTimeout(idle);
-  }, [dispatch]);
-  useEffect(() => {
-    dispatch(sessionOpened(id));
-  }, [dispatch, id]);
-  useLayoutEffect(() => {
-    if (!opened) return;
-    if (!at) {
-      navigate(`/c/${opened}`);
-      return;
-    }
-    dispatch(openedForgotten());
-  }, [opened, at, navigate, dispatch]);
-  // A chat that is deleted while it is open makes place for a new one.
-  const store = useStore() as AppStore;
-  const name = useRef('');
-  useEffect(() => {
-    if (session) name.current = session.title || 'New chat';
-  }, [session]);
-  useLayoutEffect(() => {
-    if (!closed) return;
-    if (!leaving) {
-      dispatch(closedForgotten());
-      return;
-    }
-    if (!store.getState().sessions.deleting[closed]) {
-      if (!draftText(null)) keepDraft(null, draftText(closed)); // what was being written is not lost
-      dispatch(noticed({ what: `“${name.current}” was deleted`, why: 'In another tab, or on another device.' }));
-    }
-    navigate('/', { replace: true, state: { quiet: true } });
-  }, [closed, leaving, store, dispatch, navigate]);
+  }, []);
   const quiet = (useLocation().state as { quiet?: boolean } | null)?.quiet === true;
   useEffect(() => {
     document.title = session?.title ? `${isolated(session.title)} · OmniChat` : 'OmniChat';
@@ -109,11 +64,10 @@ export function ChatApp({ api }: { api: Api }) {
 
   const go = useCallback(
     (to: string) => {
-      dispatch(openedForgotten()); // or elsewhere before its address was there
       navigate(to);
       close();
     },
-    [dispatch, navigate, close],
+    [navigate, close],
   );
   const open = useCallback((s: string) => go(`/c/${s}`), [go]);
   const model = session?.model || chosen;
@@ -175,7 +129,7 @@ export function ChatApp({ api }: { api: Api }) {
         {away && <VisuallyHidden component="h1">OmniChat</VisuallyHidden>}
         <Stack gap={0} h="100%">
           <Offline />
-          {missing && !leaving ? (
+          {missing ? (
             <Center flex={1} px="md">
               <Stack align="center">
                 <Text ta="center">This chat was not found, or has been deleted.</Text>

@@ -1,35 +1,27 @@
 import { ActionIcon, Alert, Container, Group, Tabs, Title } from '@mantine/core';
 import { IconArrowLeft } from '@tabler/icons-react';
-import { useCallback, useEffect } from 'react';
+import { useEffect } from 'react';
 import { useNavigate, useSearchParams } from 'react-router';
 import { Defaults } from '../features/settings/Defaults';
 import { Endpoints } from '../features/settings/Endpoints';
 import { Prices } from '../features/settings/Prices';
 import { Warnings } from '../features/settings/Warnings';
 import { UsagePage } from '../features/usage/UsagePage';
-import { useAppDispatch } from '../shared/hooks';
-import { loadModels } from '../shared/modelsSlice';
+import { selectOpenSession } from '../shared/placeSlice';
 import { Screen } from '../shared/ui/Screen';
 import { useAppSelector } from './hooks';
-
-const tabs = { defaults: 'Defaults', providers: 'Providers', prices: 'Prices', usage: 'Usage' };
+import { settingsTab, settingsTabs } from './settingsTabs';
 
 /** What a user, and the admin, may set, and what was used. */
 export function SettingsPage() {
-  const dispatch = useAppDispatch();
   const navigate = useNavigate();
   const [params, setParams] = useSearchParams();
-  const asked = params.get('tab') ?? '';
-  const tab = asked in tabs ? asked : 'defaults';
+  const tab = settingsTab(params);
   const error = useAppSelector((state) => state.settings.error);
-  const current = useAppSelector((state) => state.sessions.current);
-  const reload = useCallback(() => {
-    dispatch(loadModels());
-  }, [dispatch]);
+  const current = useAppSelector(selectOpenSession);
   useEffect(() => {
-    reload();
     document.title = 'Settings · OmniChat';
-  }, [reload]);
+  }, []);
   return (
     <Screen>
       <Container size={900} px={0}>
@@ -55,7 +47,7 @@ export function SettingsPage() {
         )}
         <Tabs value={tab} onChange={(v) => setParams({ tab: v ?? 'defaults' })} keepMounted={false}>
           <Tabs.List mb="lg">
-            {Object.entries(tabs).map(([value, name]) => (
+            {Object.entries(settingsTabs).map(([value, name]) => (
               <Tabs.Tab key={value} value={value} mih={44}>
                 {name}
               </Tabs.Tab>
@@ -65,10 +57,10 @@ export function SettingsPage() {
             <Defaults />
           </Tabs.Panel>
           <Tabs.Panel value="providers">
-            <Endpoints onChanged={reload} />
+            <Endpoints />
           </Tabs.Panel>
           <Tabs.Panel value="prices">
-            <Prices onChanged={reload} />
+            <Prices />
           </Tabs.Panel>
           <Tabs.Panel value="usage">
             <UsagePage />

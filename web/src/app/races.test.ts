@@ -13,9 +13,10 @@ import {
 } from '../features/settings/settingsSlice';
 import { loadUsage, selectUsage } from '../features/usage/usageSlice';
 import { Api, ApiError } from '../shared/api';
-import { eventsReceived, forgotten } from '../shared/events';
+import { eventsReceived, loggedOut } from '../shared/events';
 import { loadLimits } from '../shared/limitsSlice';
 import { loadModels } from '../shared/modelsSlice';
+import { arrived } from '../shared/placeSlice';
 import type { Message, ServerEvent, Session } from '../shared/protocol';
 import { makeStore, type RootState } from './store';
 
@@ -65,23 +66,22 @@ describe('the list of chats', () => {
     const p = page();
     p.dispatch(loadSessions());
     p.got({ type: 'session', user_version: 9, session: session('new') });
+    expect(p.calls).toHaveLength(1);
     await p.calls[0].answer(changes(8, [session('a')]));
-    expect(p.store.getState().sessions.stale).toBe(true);
-    p.dispatch(loadSessions());
     expect(p.calls[1].path).toBe('GET /sessions?after_version=8');
     await p.calls[1].answer(changes(9, [session('new')]));
     expect(titles(p)).toContain('new');
-    expect(p.store.getState().sessions.stale).toBe(false);
+    expect(p.calls).toHaveLength(2);
   });
 
   it('is asked again for what came while its changes were loaded', async () => {
     const p = await loaded();
     p.got({ type: 'session', user_version: 8, session: session('c') });
-    expect(p.store.getState().sessions.stale).toBe(true);
-    p.dispatch(loadSessions());
+    expect(p.calls[1].path).toBe('GET /sessions?after_version=5');
     p.got({ type: 'session', user_version: 10, session: session('d') });
+    expect(p.calls).toHaveLength(2);
     await p.calls[1].answer(changes(8, [session('c')]));
-    expect(p.store.getState().sessions.stale).toBe(true);
+    expect(p.calls[2].path).toBe('GET /sessions?after_version=8');
   });
 
   it('takes the next change while it is loaded', async () => {
@@ -90,7 +90,8 @@ describe('the list of chats', () => {
     p.got({ type: 'session', user_version: 6, session: session('c') });
     await p.calls[1].answer(changes(5, []));
     expect(titles(p)).toContain('c');
-    expect(p.store.getState().sessions).toMatchObject({ version: 6, stale: false });
+    expect(p.store.getState().sessions.version).toBe(6);
+    expect(p.calls).toHaveLength(2);
   });
 
   it('brings nothing back when two loads are answered the other way round', async () => {
@@ -100,7 +101,8 @@ describe('the list of chats', () => {
     await p.calls[2].answer(changes(8, [session('b', 3, 'newer')], ['a']));
     await p.calls[1].answer(changes(7, [session('a', 2), session('b', 2, 'older')]));
     expect(titles(p)).toEqual(['newer']);
-    expect(p.store.getState().sessions).toMatchObject({ version: 8, stale: false });
+    expect(p.store.getState().sessions.version).toBe(8);
+    expect(p.calls).toHaveLength(3);
   });
 
   it('does not take the whole list for the changes', async () => {
@@ -109,7 +111,18 @@ describe('the list of chats', () => {
     p.dispatch(loadSessions());
     await p.calls[0].answer(changes(7, [session('a'), session('b')]));
     await p.calls[1].answer(changes(8, [session('b')])); // all of it: a is deleted
-    expect(p.store.getState().sessions).toMatchObject({ version: 7, stale: true });
+    expect(p.store.getState().sessions.version).toBe(7);
+    expect(p.calls[2].path).toBe('GET /sessions?after_version=7');
+  });
+
+  it('is not asked again and again when it is refused', async () => {
+    const p = await loaded();
+    p.got({ type: 'version', user_id: 'u', version: 8 });
+    await p.calls[1].refuse();
+    p.got({ type: 'presence', session_id: 's', viewers: 1 });
+    expect(p.calls).toHaveLength(2);
+    p.got({ type: 'version', user_id: 'u', version: 8 });
+    expect(p.calls[2].path).toBe('GET /sessions?after_version=5');
   });
 
   it('keeps out what was deleted, whatever is answered late', async () => {
@@ -157,13 +170,12 @@ describe('a chat', () => {
 
   it('is not read twice in one when its first loads are answered one after the other', async () => {
     const p = page();
+    p.dispatch(arrived({ page: 'chats', session: 's', tab: '' }));
     p.dispatch(loadMessages('s'));
     p.dispatch(loadMessages('s'));
     await p.calls[0].answer(changes(7, [message('a'), message('b')]));
     await p.calls[1].answer(changes(8, [message('b')])); // all of it: a is deleted
     expect(chat(p).versions.s).toBe(7);
-    expect(chat(p).stale.s).toBe(true);
-    p.dispatch(loadMessages('s'));
     expect(p.calls[2].path).toBe('GET /sessions/s/messages?after_version=7');
     await p.calls[2].answer(changes(8, [], ['a']));
     expect(there(p, 'a')).toBe(false);
@@ -295,7 +307,7 @@ describe('after a logout', () => {
       p.dispatch(load() as never);
       login.abort();
       vi.spyOn(p.api, 'login', 'get').mockRestore();
-      p.dispatch(forgotten());
+      p.dispatch(loggedOut());
       const before = p.store.getState();
       await p.calls[0][how](body);
       expect(p.store.getState()).toEqual(before);
@@ -307,7 +319,7 @@ describe('after a logout', () => {
     p.dispatch(loadModels());
     await p.calls[0].answer({ items: [{ id: 'mine/m' }] });
     expect(p.store.getState().models.items).toHaveLength(1);
-    p.dispatch(forgotten());
+    p.dispatch(loggedOut());
     expect(p.store.getState().models.items).toEqual([]);
   });
 });

@@ -1,4 +1,5 @@
 import { createAsyncThunk, createSlice } from '@reduxjs/toolkit';
+import { loggedOut } from './events';
 import { patiently } from './patience';
 import type { User } from './protocol';
 import type { Extra } from './thunk';
@@ -24,13 +25,12 @@ export const logOut = createAsyncThunk<void, void, Extra>('auth/logOut', (_, { e
 const authSlice = createSlice({
   name: 'auth',
   initialState: { known: false, busy: false, user: null as User | null, error: '' },
-  reducers: {
-    loggedOut(state) {
-      state.user = null;
-    },
-  },
+  reducers: {},
   extraReducers: (builder) => {
     builder
+      .addCase(loggedOut, (state) => {
+        state.user = null;
+      })
       .addCase(resume.fulfilled, (state, { payload }) => {
         state.known = true;
         state.user = payload;
@@ -53,5 +53,4 @@ const authSlice = createSlice({
   },
 });
 
-export const { loggedOut } = authSlice.actions;
 export const authReducer = authSlice.reducer;

@@ -5,5 +5,5 @@ import type { ServerEvent } from './protocol';
 export const eventsReceived = createAction<{ events: ServerEvent[]; via: 'socket' | 'sse' }>('live/eventsReceived');
 /** This tab has deleted a session. */
 export const sessionDeleted = createAction<string>('live/sessionDeleted');
-/** Forgets all that belongs to a user. */
-export const forgotten = createAction('live/forgotten');
+/** The login has ended, here or in another tab: all that belongs to the user is forgotten. */
+export const loggedOut = createAction('auth/loggedOut');

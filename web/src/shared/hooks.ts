@@ -1,6 +1,6 @@
 import type { AsyncThunkAction, ThunkDispatch, UnknownAction } from '@reduxjs/toolkit';
 import { useCallback } from 'react';
-import { useDispatch, useSelector } from 'react-redux';
+import { useDispatch, useSelector, useStore } from 'react-redux';
 import type { Api } from './api';
 import { noticed } from './noticeSlice';
 import type { Failure } from './protocol';
@@ -18,12 +18,15 @@ type Call = AsyncThunkAction<unknown, unknown, Extra & { state: never; rejectVal
 
 /** Makes a call that has no place of its own to say that it failed; otherwise is what did not happen. */
 export function useAttempt() {
+  const store = useStore<SharedState>();
   const dispatch = useAppDispatch();
   return useCallback(
     async (call: Call, otherwise: string) => {
+      const { user } = store.getState().auth;
       const done = await dispatch(call);
+      if (store.getState().auth.user !== user) return; // it is nothing to the next one
       dispatch(noticed('error' in done && done.payload ? { what: otherwise, why: done.payload } : null));
     },
-    [dispatch],
+    [store, dispatch],
   );
 }

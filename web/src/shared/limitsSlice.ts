@@ -1,5 +1,5 @@
 import { createSlice } from '@reduxjs/toolkit';
-import { forgotten } from './events';
+import { loggedOut } from './events';
 import { loadThunk } from './loads';
 import type { Limits } from './protocol';
 
@@ -11,7 +11,7 @@ const limitsSlice = createSlice({
   reducers: {},
   extraReducers: (builder) => {
     builder
-      .addCase(forgotten, (state) => {
+      .addCase(loggedOut, (state) => {
         state.known = null;
       })
       .addCase(loadLimits.fulfilled, (state, { payload }) => {

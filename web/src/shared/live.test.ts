@@ -142,3 +142,27 @@ it('subscribes again when that was refused, unless the session is not there', as
   expect(state.missing).toHaveBeenCalledWith('gone');
   live.close();
 });
+
+it('asks once for what was missed, however much that is, until it is answered', async () => {
+  const { live } = await open();
+  last().say(ready);
+  live.follow('s');
+  live.catchUp(); // the first subscribe brings it
+  expect(last().of('subscribe')).toHaveLength(1);
+  last().say({ type: 'ack', ref: last().of('subscribe')[0].ref, version: 7 });
+  live.catchUp();
+  live.catchUp();
+  expect(last().of('subscribe')).toHaveLength(2);
+  last().say({ type: 'error', ref: last().of('subscribe')[1].ref, code: 'unavailable', detail: '' });
+  live.catchUp(); // it is asked again anyway, after a while
+  expect(last().of('subscribe')).toHaveLength(2);
+  await pass(2000);
+  expect(last().of('subscribe')).toHaveLength(3);
+  last().close();
+  await pass(1000);
+  last().open();
+  await pass(0);
+  last().say(ready);
+  expect(last().of('subscribe')).toHaveLength(1);
+  live.close();
+});

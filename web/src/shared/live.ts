@@ -71,6 +71,7 @@ export class Live {
     this.opened++;
     this.subscribes.clear();
     for (const timer of [this.renew, this.again, this.silence]) clearTimeout(timer);
+    this.again = undefined;
     this.batcher.flush();
   }
 
@@ -137,6 +138,7 @@ export class Live {
   /** Follows a session, and no other; again from where the page stands if it is followed already. */
   follow(session: string | undefined): void {
     clearTimeout(this.again);
+    this.again = undefined;
     if (this.session && this.session !== session && this.ready) {
       this.send({ type: 'unsubscribe', ref: ++this.ref, session_id: this.session });
     }
@@ -148,6 +150,12 @@ export class Live {
     this.batcher.flush(); // before it is said where the page stands
     this.subscribes.set(++this.ref, session);
     this.send({ type: 'subscribe', ref: this.ref, session_id: session, positions: this.state.positions(session) });
+  }
+
+  /** Asks again from where the page stands, unless that has been asked and not been answered yet. */
+  catchUp(): void {
+    const asked = this.again !== undefined || [...this.subscribes.values()].some((s) => s === this.session);
+    if (!asked) this.follow(this.session);
   }
 
   close(): void {

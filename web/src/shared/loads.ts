@@ -122,7 +122,7 @@ export function dropLate(api: Api): Middleware {
       const was = waiting.get(requestId);
       if (!was) return next(action); // a thunk that loads nothing
       waiting.delete(requestId);
-      if (was.login.aborted) return; // what belonged to the login has been forgotten, and what was asked with it
+      if (was.login.aborted) return; // what belonged to the login has been loggedOut, and what was asked with it
       const load = action.type.slice(0, action.type.lastIndexOf('/'));
       const versionOf = versions.get(load);
       if (versionOf) {

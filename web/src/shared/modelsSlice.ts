@@ -1,9 +1,12 @@
 import { createSlice } from '@reduxjs/toolkit';
-import { forgotten } from './events';
+import { loggedOut } from './events';
 import { loadThunk } from './loads';
 import type { Model, ModelList } from './protocol';
 
 const KEY = 'omnichat-model';
+
+/** Keeps the model of new sessions for a reload. */
+export const keepModel = (model: string): void => localStorage.setItem(KEY, model);
 
 export const loadModels = loadThunk<ModelList>('models/load', { about: 'models' }, (api) =>
   api.patiently(() => api.json('GET', '/models')),
@@ -20,12 +23,11 @@ const modelsSlice = createSlice({
     /** The model of new sessions. */
     modelChosen(state, { payload }: { payload: string }) {
       state.chosen = payload;
-      localStorage.setItem(KEY, payload);
     },
   },
   extraReducers: (builder) => {
     builder
-      .addCase(forgotten, (state) => {
+      .addCase(loggedOut, (state) => {
         state.items = [];
         state.failed = [];
       })

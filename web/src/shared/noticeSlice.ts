@@ -1,5 +1,5 @@
 import { createSlice, type PayloadAction } from '@reduxjs/toolkit';
-import { forgotten } from './events';
+import { loggedOut } from './events';
 import type { Failure } from './protocol';
 
 /** What was asked for and did not happen, or what happened without being asked for. */
@@ -18,7 +18,7 @@ const noticeSlice = createSlice({
     },
   },
   extraReducers: (builder) => {
-    builder.addCase(forgotten, (state) => {
+    builder.addCase(loggedOut, (state) => {
       state.last = null;
     });
   },

@@ -2,6 +2,7 @@ import { authReducer } from './authSlice';
 import { limitsReducer } from './limitsSlice';
 import { modelsReducer } from './modelsSlice';
 import { noticeReducer } from './noticeSlice';
+import { placeReducer } from './placeSlice';
 
 /** The parts of the store that every feature may read. */
 export const sharedReducers = {
@@ -9,6 +10,7 @@ export const sharedReducers = {
   models: modelsReducer,
   limits: limitsReducer,
   notice: noticeReducer,
+  place: placeReducer,
 };
 
 export type SharedState = { [Part in keyof typeof sharedReducers]: ReturnType<(typeof sharedReducers)[Part]> };

@@ -1,10 +1,12 @@
 import { MantineProvider } from '@mantine/core';
-import { fireEvent, render, screen, waitFor } from '@testing-library/react';
+import { act, fireEvent, render, screen, waitFor } from '@testing-library/react';
 import { Provider } from 'react-redux';
 import { expect, it, vi } from 'vitest';
 import { makeStore } from '../../app/store';
-import { Api } from '../../shared/api';
-import type { Session } from '../../shared/protocol';
+import { Api, ApiError } from '../../shared/api';
+import { resume } from '../../shared/authSlice';
+import { loggedOut } from '../../shared/events';
+import type { Session, User } from '../../shared/protocol';
 import { Sidebar } from './Sidebar';
 import { loadSessions } from './sessionsSlice';
 
@@ -66,4 +68,34 @@ it('says so when no chat is found', () => {
   expect(screen.getByRole('status').textContent).toBe('No title has this in it.');
   fireEvent.change(search, { target: { value: 'fir' } });
   expect(screen.getByRole('status').textContent).toBe('');
+});
+
+it('says what did not happen, but not to the next who logs in', async () => {
+  const { store, json } = page(session('a', 'First'));
+  const notice = () => store.getState().notice.last?.what;
+  const rename = async (to: string) => {
+    fireEvent.click(screen.getByRole('button', { name: 'More for First' }));
+    fireEvent.click(await screen.findByRole('menuitem', { name: 'Rename' }));
+    const input = screen.getByRole('textbox', { name: 'Title' });
+    fireEvent.change(input, { target: { value: to } });
+    fireEvent.keyDown(input, { key: 'Enter' });
+  };
+  let refuse = () => {};
+  const wait = () =>
+    json.mockImplementationOnce(
+      () =>
+        new Promise((_, failed) => {
+          refuse = () => failed(new ApiError(403, 'forbidden', 'Refused.'));
+        }),
+    );
+  store.dispatch(resume.fulfilled({ id: 'u' } as User, ''));
+  wait();
+  await rename('Second');
+  await act(async () => refuse());
+  await waitFor(() => expect(notice()).toBe('“First” was not renamed to “Second”'));
+  wait();
+  await rename('Third');
+  act(() => store.dispatch(loggedOut()));
+  await act(async () => refuse());
+  expect(notice()).toBeUndefined();
 });

@@ -6,12 +6,13 @@ import { flushSync } from 'react-dom';
 import { composing } from '../../shared/composing';
 import { useAttempt } from '../../shared/hooks';
 import { isolated } from '../../shared/isolated';
+import { selectOpenSession } from '../../shared/placeSlice';
 import type { Session } from '../../shared/protocol';
 import { searchForm } from '../../shared/searchForm';
 import { Confirm } from '../../shared/ui/Confirm';
 import { useSessionsSelector } from './hooks';
 import styles from './Sidebar.module.css';
-import { deleteSession, selectCurrent, selectSessions, updateSession } from './sessionsSlice';
+import { deleteSession, selectSessions, updateSession } from './sessionsSlice';
 
 function groupOf(s: Session): string {
   const day = 86_400_000;
@@ -116,7 +117,7 @@ export function Sidebar({
   children?: React.ReactNode;
 }) {
   const sessions = useSessionsSelector(selectSessions);
-  const current = useSessionsSelector(selectCurrent);
+  const current = useSessionsSelector(selectOpenSession);
   const attempt = useAttempt();
   const [doomed, setDoomed] = useState<Session>(); // it stays while the dialog fades
   const [asking, { open, close }] = useDisclosure(false);

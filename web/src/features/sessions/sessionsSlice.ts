@@ -1,6 +1,6 @@
 import { createAsyncThunk, createEntityAdapter, createSlice, type PayloadAction } from '@reduxjs/toolkit';
 import { ApiError, failureOf } from '../../shared/api';
-import { eventsReceived, forgotten, sessionDeleted } from '../../shared/events';
+import { eventsReceived, loggedOut, sessionDeleted } from '../../shared/events';
 import { answerDropped, changesThunk } from '../../shared/loads';
 import type { Failure, Session, SessionSettings } from '../../shared/protocol';
 import { callThunk, type Extra } from '../../shared/thunk';
@@ -18,13 +18,10 @@ export interface SessionsState {
   heard: number;
   /** How many loads are under way. */
   loading: number;
-  /** Whether something was missed that no load under way may bring. */
-  stale: boolean;
   /** What was deleted: an answer that is late does not bring it back. */
   deleted: Record<string, boolean>;
   /** What this tab is deleting, or has deleted. */
   deleting: Record<string, boolean>;
-  current: string | null;
   /** What is set for the session that the next question opens. */
   fresh: Partial<SessionSettings>;
 }
@@ -59,10 +56,8 @@ const initialState: SessionsState = {
   version: -1,
   heard: -1,
   loading: 0,
-  stale: false,
   deleted: {},
   deleting: {},
-  current: null,
   fresh: {},
 };
 
@@ -84,26 +79,21 @@ function put(state: SessionsState, sessions: Session[]): void {
 function loadEnded(state: SessionsState, version = -1): void {
   state.loading = Math.max(0, state.loading - 1);
   state.heard = Math.max(state.heard, version);
-  state.stale = state.loading === 0 && state.heard > state.version;
 }
 
 const sessionsSlice = createSlice({
   name: 'sessions',
   initialState,
   reducers: {
-    sessionOpened(state, { payload }: PayloadAction<string | null>) {
-      state.current = payload;
-    },
     freshSet(state, { payload }: PayloadAction<Partial<SessionSettings>>) {
       state.fresh = payload;
     },
   },
   extraReducers: (builder) => {
     builder
-      .addCase(forgotten, () => initialState)
+      .addCase(loggedOut, () => initialState)
       .addCase(loadSessions.pending, (state) => {
         state.loading++;
-        state.stale = false;
       })
       .addCase(loadSessions.fulfilled, (state, { payload }) => {
         put(state, payload.items);
@@ -116,7 +106,7 @@ const sessionsSlice = createSlice({
       })
       .addCase(loadSessions.rejected, (state) => {
         state.loading = Math.max(0, state.loading - 1);
-        state.stale = false;
+        if (state.loading === 0) state.heard = state.version; // it is asked for when it is heard of again
       })
       .addCase(updateSession.fulfilled, (state, { payload }) => {
         if (state.list.entities[payload.id]) put(state, [payload]);
@@ -144,18 +134,18 @@ const sessionsSlice = createSlice({
           if (e.type === 'session_deleted') remove(state, e.session_id);
           const next = state.version >= 0 && version === state.version + 1;
           if (next && (e.type === 'session' || e.type === 'session_deleted')) state.version = version;
-          else if (state.loading === 0 && state.version >= 0) state.stale = true; // else a load that ends looks at it
           if (next && e.type === 'session') put(state, [e.session]);
         }
       });
   },
   selectors: {
-    selectCurrent: (state) => state.current,
     selectSession: (state, id: string | null): Session | undefined => (id ? state.list.entities[id] : undefined),
     selectSessions: (state) => selectAll(state.list),
+    /** Whether something was missed that no load under way may bring. */
+    selectMissesSessions: ({ version, heard, loading }) => version >= 0 && loading === 0 && heard > version,
   },
 });
 
-export const { sessionOpened, freshSet } = sessionsSlice.actions;
-export const { selectCurrent, selectSession, selectSessions } = sessionsSlice.selectors;
+export const { freshSet } = sessionsSlice.actions;
+export const { selectSession, selectSessions, selectMissesSessions } = sessionsSlice.selectors;
 export const sessionsReducer = sessionsSlice.reducer;

@@ -1,10 +1,10 @@
 import { Alert, Button, Group, Skeleton, Stack, Text, Textarea } from '@mantine/core';
-import { useEffect, useState } from 'react';
+import { useState } from 'react';
 import { useAppDispatch } from '../../shared/hooks';
 import type { UserSettings } from '../../shared/protocol';
 import { ModelSelect } from '../../shared/ui/ModelSelect';
 import { useSettingsSelector } from './hooks';
-import { loadSettings, saveSettings } from './settingsSlice';
+import { saveSettings } from './settingsSlice';
 import { useSave } from './useSave';
 
 function Form({ mine }: { mine: UserSettings }) {
@@ -65,10 +65,6 @@ function Form({ mine }: { mine: UserSettings }) {
 
 /** What a user sets for all of their chats. */
 export function Defaults() {
-  const dispatch = useAppDispatch();
   const mine = useSettingsSelector((state) => state.settings.mine);
-  useEffect(() => {
-    dispatch(loadSettings());
-  }, [dispatch]);
   return mine ? <Form mine={mine} /> : <Skeleton h={300} maw={640} />;
 }

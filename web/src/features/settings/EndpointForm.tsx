@@ -11,11 +11,10 @@ interface Props {
   /** undefined for a new one. */
   endpoint: Endpoint | undefined;
   admin: boolean;
-  onSaved: () => void;
   onClose: () => void;
 }
 
-function Form({ endpoint, admin, onSaved, onClose }: Props) {
+function Form({ endpoint, admin, onClose }: Props) {
   const dispatch = useAppDispatch();
   const [name, setName] = useState(endpoint?.name ?? '');
   const [kind, setKind] = useState(endpoint?.kind ?? 'openai');
@@ -32,7 +31,6 @@ function Form({ endpoint, admin, onSaved, onClose }: Props) {
     const draft = { name: name.trim(), kind, base_url: url.trim(), api_key: key.trim(), shared };
     const saved = dispatch(putEndpoint(draft));
     if (!(await save(saved))) return;
-    onSaved();
     const source = shared ? 'admin' : 'user';
     const there = (await saved.unwrap()).find((e) => e.name === draft.name && e.source === source);
     setListed(there?.error);

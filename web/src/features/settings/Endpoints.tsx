@@ -1,6 +1,6 @@
 import { ActionIcon, Alert, Badge, Button, Card, Group, Skeleton, Stack, Text } from '@mantine/core';
 import { IconPencil, IconPlus, IconTrash } from '@tabler/icons-react';
-import { useEffect, useState } from 'react';
+import { useState } from 'react';
 import { useAppDispatch } from '../../shared/hooks';
 import type { Endpoint } from '../../shared/protocol';
 import { Confirm } from '../../shared/ui/Confirm';
@@ -8,7 +8,7 @@ import { EndpointForm } from './EndpointForm';
 import { useSettingsSelector } from './hooks';
 import { kindLabel } from './kinds';
 import { ListFailureNote } from './ListFailureNote';
-import { deleteEndpoint, loadEndpoints } from './settingsSlice';
+import { deleteEndpoint } from './settingsSlice';
 
 const sources = { settings: "Server's settings", admin: 'For everyone', user: 'Yours' };
 
@@ -60,7 +60,7 @@ function Row({
 }
 
 /** The providers that are set up, and how to bring another one. */
-export function Endpoints({ onChanged }: { onChanged: () => void }) {
+export function Endpoints() {
   const dispatch = useAppDispatch();
   const list = useSettingsSelector((state) => state.settings.endpoints);
   const admin = useSettingsSelector((state) => state.auth.user?.role === 'admin');
@@ -69,9 +69,6 @@ export function Endpoints({ onChanged }: { onChanged: () => void }) {
   const [removed, setRemoved] = useState<Endpoint>();
   const [asking, setAsking] = useState(false);
   const [error, setError] = useState('');
-  useEffect(() => {
-    dispatch(loadEndpoints());
-  }, [dispatch]);
   if (!list) return <Skeleton h={240} />;
   const edit = (e: Endpoint | 'new') => {
     setEdited(e);
@@ -80,7 +77,6 @@ export function Endpoints({ onChanged }: { onChanged: () => void }) {
   const remove = async (e: Endpoint) => {
     const done = await dispatch(deleteEndpoint(e));
     setError(deleteEndpoint.rejected.match(done) ? (done.payload?.detail ?? 'That did not work.') : '');
-    onChanged();
   };
   return (
     <Stack maw={760}>
@@ -115,7 +111,6 @@ export function Endpoints({ onChanged }: { onChanged: () => void }) {
         opened={formOpen}
         endpoint={edited === 'new' ? undefined : edited}
         admin={admin}
-        onSaved={onChanged}
         onClose={() => setFormOpen(false)}
       />
       <Confirm

@@ -8,11 +8,10 @@ import { useSave } from './useSave';
 interface Props {
   /** undefined for a new one. */
   price: ModelPrice | undefined;
-  onSaved: () => void;
   onClose: () => void;
 }
 
-function Form({ price, onSaved, onClose }: Props) {
+function Form({ price, onClose }: Props) {
   const dispatch = useAppDispatch();
   const [model, setModel] = useState(price?.model ?? '');
   const [input, setInput] = useState<string | number>(price?.input ?? '');
@@ -28,7 +27,6 @@ function Form({ price, onSaved, onClose }: Props) {
       output: Number(output),
     };
     if (!(await save(dispatch(putPrice(sent))))) return;
-    onSaved();
     onClose();
   };
   const common = { size: 'md', min: 0, step: 0.1, prefix: '$', decimalScale: 6 } as const;

@@ -1,15 +1,15 @@
 import { ActionIcon, Alert, Badge, Button, Group, Skeleton, Stack, Table, Text, TextInput } from '@mantine/core';
 import { IconArrowBackUp, IconPencil, IconPlus, IconSearch } from '@tabler/icons-react';
-import { useEffect, useState } from 'react';
+import { useState } from 'react';
 import { useAppDispatch } from '../../shared/hooks';
 import type { ModelPrice } from '../../shared/protocol';
 import { searchForm } from '../../shared/searchForm';
 import { useSettingsSelector } from './hooks';
 import { PriceForm } from './PriceForm';
-import { deletePrice, loadPrices } from './settingsSlice';
+import { deletePrice } from './settingsSlice';
 
 /** What models cost. The admin may change it. */
-export function Prices({ onChanged }: { onChanged: () => void }) {
+export function Prices() {
   const dispatch = useAppDispatch();
   const list = useSettingsSelector((state) => state.settings.prices);
   const admin = useSettingsSelector((state) => state.auth.user?.role === 'admin');
@@ -17,9 +17,6 @@ export function Prices({ onChanged }: { onChanged: () => void }) {
   const [edited, setEdited] = useState<ModelPrice>();
   const [formOpen, setFormOpen] = useState(false);
   const [error, setError] = useState('');
-  useEffect(() => {
-    dispatch(loadPrices());
-  }, [dispatch]);
   if (!list) return <Skeleton h={400} />;
   const changed = new Set(list.filter((p) => p.custom).map((p) => p.model));
   const valid = list.filter((p) => p.custom || !changed.has(p.model));
@@ -31,7 +28,6 @@ export function Prices({ onChanged }: { onChanged: () => void }) {
   const reset = async (p: ModelPrice) => {
     const done = await dispatch(deletePrice(p.model));
     setError(deletePrice.rejected.match(done) ? (done.payload?.detail ?? 'That did not work.') : '');
-    onChanged();
   };
   return (
     <Stack maw={860}>
@@ -119,7 +115,7 @@ export function Prices({ onChanged }: { onChanged: () => void }) {
           </Table.Tbody>
         </Table>
       </Table.ScrollContainer>
-      <PriceForm opened={formOpen} price={edited} onSaved={onChanged} onClose={() => setFormOpen(false)} />
+      <PriceForm opened={formOpen} price={edited} onClose={() => setFormOpen(false)} />
     </Stack>
   );
 }

@@ -1,5 +1,5 @@
 import { createSlice } from '@reduxjs/toolkit';
-import { forgotten } from '../../shared/events';
+import { loggedOut } from '../../shared/events';
 import { loadThunk } from '../../shared/loads';
 import type { Endpoint, ModelPrice, Price, UserSettings, Warning } from '../../shared/protocol';
 
@@ -105,7 +105,7 @@ const settingsSlice = createSlice({
   initialState,
   reducers: {},
   extraReducers: (builder) => {
-    builder.addCase(forgotten, () => initialState);
+    builder.addCase(loggedOut, () => initialState);
     builder.addCase(loadWarnings.fulfilled, (state, { payload }) => {
       state.warnings = payload;
     });

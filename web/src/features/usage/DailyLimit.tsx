@@ -1,8 +1,5 @@
 import { Group, Progress, Stack, Text } from '@mantine/core';
-import { useEffect } from 'react';
 import { bytes, count, money } from '../../shared/format';
-import { useAppDispatch } from '../../shared/hooks';
-import { loadLimits } from '../../shared/limitsSlice';
 import { StorageNote } from '../../shared/StorageNote';
 import { useUsageSelector } from './hooks';
 
@@ -27,11 +24,7 @@ function Line({ name, used, most, say }: { name: string; used: number; most: num
 
 /** What the user has used, today and in all, and how much there is. */
 export function DailyLimit() {
-  const dispatch = useAppDispatch();
   const limits = useUsageSelector((state) => state.limits.known);
-  useEffect(() => {
-    dispatch(loadLimits());
-  }, [dispatch]);
   return (
     <Stack gap="xs" maw={420} mih={60} component="section" aria-label="Limits">
       {limits && (

@@ -1,5 +1,5 @@
 import { createSlice } from '@reduxjs/toolkit';
-import { forgotten } from '../../shared/events';
+import { loggedOut } from '../../shared/events';
 import { loadThunk } from '../../shared/loads';
 import type { UsageSum } from '../../shared/protocol';
 
@@ -35,7 +35,7 @@ const usageSlice = createSlice({
   reducers: {},
   extraReducers: (builder) => {
     builder
-      .addCase(forgotten, () => initialState)
+      .addCase(loggedOut, () => initialState)
       .addCase(loadUsage.fulfilled, (state, { payload, meta }) => {
         state.sums[keyOf(meta.arg)] = payload;
         state.error = '';

@@ -4,6 +4,7 @@ import { eventsReceived } from '../../../shared/events';
 import type { Message, ServerEvent } from '../../../shared/protocol';
 import { branchOf, positionsOf } from './branches';
 import { asking, chatReducer, followed, loadMessages, ownEnded } from './chatSlice';
+import { type Arrived, missesChange, missesTokens } from './missed';
 import { blank } from './state';
 
 const S = 'session';
@@ -15,10 +16,19 @@ const message = (id: string, fields: Partial<Message> = {}): Message => ({
 
 function page() {
   const store = configureStore({ reducer: { chat: chatReducer }, middleware: (d) => d({ serializableCheck: false }) });
+  let last: Arrived = { events: [], via: 'socket' };
   return {
     loaded: (version: number, ...items: Message[]) =>
       store.dispatch(loadMessages.fulfilled({ items, deleted: [], version }, '', S)),
-    got: (via: 'socket' | 'sse', ...events: ServerEvent[]) => store.dispatch(eventsReceived({ events, via })),
+    got(via: 'socket' | 'sse', ...events: ServerEvent[]) {
+      last = { events, via };
+      store.dispatch(eventsReceived(last));
+    },
+    /** What was missed before that which came last. */
+    get missed() {
+      const { chat } = store.getState();
+      return { tokens: missesTokens(chat, last, S), change: missesChange(chat, last, S) };
+    },
     dispatch: store.dispatch,
     get chat() {
       return store.getState().chat;
@@ -55,22 +65,23 @@ describe('a stream', () => {
     const p = page();
     p.got('socket', start, delta(1, 'one '), delta(5, 'x', 3));
     expect(p.text('a')).toBe('one ');
-    expect(p.chat.behind[S]).toEqual({ times: 1, waiting: true });
+    expect(p.missed.tokens).toBe(true);
     p.got('socket', delta(5, 'two to five', 1));
     expect(p.text('a')).toBe('one two to five');
+    expect(p.missed.tokens).toBe(false);
   });
 
-  it('is asked for once until the answer is there, however much is missed meanwhile', () => {
+  it('goes on when what was missed has come, and may miss something again', () => {
     const p = page();
     p.loaded(3);
     p.got('socket', start, delta(1, 'one '), delta(3, 'three '), delta(4, 'four '));
-    expect(p.chat.behind[S]).toEqual({ times: 1, waiting: true });
+    expect(p.missed.tokens).toBe(true);
     p.dispatch(followed({ session: S, version: 3 }));
     p.got('socket', delta(4, 'two three four ', 1));
     expect(p.text('a')).toBe('one two three four ');
-    expect(p.chat.behind[S]).toEqual({ times: 1, waiting: false });
+    expect(p.missed.tokens).toBe(false);
     p.got('socket', delta(6, 'six '));
-    expect(p.chat.behind[S]).toEqual({ times: 2, waiting: true });
+    expect(p.missed.tokens).toBe(true);
   });
 
   it('is not moved into the middle of what comes joined', () => {
@@ -151,9 +162,9 @@ describe('a stream', () => {
     p.got('sse', start, delta(1, 'one '));
     p.got('socket', delta(2, 'two '), delta(3, 'three'));
     expect(p.text('a')).toBe('one ');
+    expect(p.missed.tokens).toBe(false);
     expect(p.chat.pending).toEqual([]);
     p.dispatch(ownEnded('a'));
-    expect(p.chat.behind[S]).toEqual({ times: 1, waiting: true });
     expect(positionsOf(p.chat, S)).toEqual({ a: 1 });
   });
 });
@@ -164,9 +175,10 @@ describe('versions', () => {
     p.loaded(2, message('q'));
     p.got('socket', { type: 'message', version: 3, message: message('q2') });
     expect(p.chat.versions[S]).toBe(3);
+    expect(p.missed.change).toBe(false);
     p.got('socket', { type: 'message', version: 5, message: message('q3') });
     expect(p.chat.versions[S]).toBe(3);
-    expect(p.chat.stale[S]).toBe(true);
+    expect(p.missed.change).toBe(true);
   });
 
   it('at or below what the page has change nothing', () => {

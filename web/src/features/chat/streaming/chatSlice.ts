@@ -1,18 +1,9 @@
 import { createSlice, type PayloadAction } from '@reduxjs/toolkit';
-import { eventsReceived, forgotten, sessionDeleted } from '../../../shared/events';
-import { answerDropped, changesThunk } from '../../../shared/loads';
+import { eventsReceived, loggedOut, sessionDeleted } from '../../../shared/events';
+import { changesThunk } from '../../../shared/loads';
 import type { Failure, Message } from '../../../shared/protocol';
 import type { Pending } from './pending';
-import {
-  type ChatState,
-  choose,
-  fallBehind,
-  forgetSession,
-  initialState,
-  lose,
-  messages,
-  removeMessage,
-} from './state';
+import { type ChatState, choose, forgetSession, initialState, lose, messages, removeMessage } from './state';
 import { apply } from './streams';
 
 /** Reads a session's messages, or what changed since the version that the page has. */
@@ -56,8 +47,6 @@ const chatSlice = createSlice({
     },
     ownEnded(state, { payload }: PayloadAction<string>) {
       delete state.own[payload];
-      const m = state.messages.entities[payload];
-      if (m?.status === 'streaming') fallBehind(state, m.session_id, true);
     },
     openedForgotten(state) {
       state.opened = null;
@@ -67,20 +56,13 @@ const chatSlice = createSlice({
       if (m) choose(state, m);
     },
     followed(state, { payload }: PayloadAction<{ session: string; version: number }>) {
-      const { session, version } = payload;
-      const known = state.versions[session];
-      const behind = state.behind[session];
-      if (behind) behind.waiting = false; // what was missed comes next
-      if (known === undefined || version > known) state.stale[session] = true;
+      const known = state.versions[payload.session];
       if (known === undefined) return;
-      delete state.versions[session]; // to the end: it is the one used last
-      state.versions[session] = known;
+      delete state.versions[payload.session]; // to the end: it is the one used last
+      state.versions[payload.session] = known;
     },
     notFound(state, { payload }: PayloadAction<string>) {
       lose(state, payload);
-    },
-    closedForgotten(state) {
-      state.closed = null;
     },
     wentOnline(state, { payload }: PayloadAction<boolean>) {
       state.online = payload;
@@ -88,20 +70,12 @@ const chatSlice = createSlice({
   },
   extraReducers: (builder) => {
     builder
-      .addCase(forgotten, () => ({ ...initialState(), pending: [] }))
+      .addCase(loggedOut, () => ({ ...initialState(), pending: [] }))
       .addCase(eventsReceived, (state, { payload }) => {
         for (const e of payload.events) apply(state, e, payload.via);
       })
-      .addCase(loadMessages.pending, (state, { meta }) => {
-        delete state.stale[meta.arg];
-      })
       .addCase(sessionDeleted, (state, { payload }) => {
         lose(state, payload);
-      })
-      .addCase(answerDropped, (state, { payload: { load, arg, version } }) => {
-        const has = state.versions[arg as string];
-        if (load !== loadMessages.typePrefix || has === undefined || version === undefined) return;
-        if (version > has) state.stale[arg as string] = true; // it knows more, which is asked for from here
       })
       .addCase(loadMessages.fulfilled, (state, { payload, meta }) => {
         for (const m of payload.items) {
@@ -137,7 +111,6 @@ export const {
   branchChosen,
   followed,
   notFound,
-  closedForgotten,
   wentOnline,
 } = chatSlice.actions;
 export const { selectMessage, selectPending } = chatSlice.selectors;

@@ -9,15 +9,10 @@ export interface ChatState {
   messages: ReturnType<typeof messages.getInitialState>;
   /** The version of each loaded session. */
   versions: Record<string, number>;
-  /** Sessions of which something was missed. */
-  stale: Record<string, boolean>;
   /** Messages that were deleted: nothing that is late brings them back. */
   deleted: Record<string, boolean>;
-  /** How often something was missed of a session's streams, and whether it has been asked for but not come yet. */
-  behind: Record<string, { times: number; waiting: boolean }>;
+  /** Sessions that are not there, or not any more. */
   missing: Record<string, boolean>;
-  /** A session that was on the page and is gone, until the page has left it. */
-  closed: string | null;
   /** Streams that this tab reads as the answer to its own question: the socket's events of them are left aside. */
   own: Record<string, boolean>;
   viewers: Record<string, number>;
@@ -25,7 +20,7 @@ export interface ChatState {
   choices: Record<string, string>;
   /** What this tab asks, until the server has it. */
   pending: Pending[];
-  /** The session that a question opened, until the page has gone there. */
+  /** The session that a question opened, until the page has gone there and left it again. */
   opened: string | null;
   online: boolean;
 }
@@ -41,11 +36,8 @@ function loadChoices(): ChatState['choices'] {
 export const initialState = (): ChatState => ({
   messages: messages.getInitialState(),
   versions: {},
-  stale: {},
   deleted: {},
-  behind: {},
   missing: {},
-  closed: null,
   own: {},
   viewers: {},
   choices: loadChoices(),
@@ -93,7 +85,7 @@ export function keepChoices(choices: ChatState['choices'], before: ChatState['ch
 export function forgetSession(state: ChatState, session: string): void {
   const ids = state.messages.ids.filter((id) => state.messages.entities[id].session_id === session);
   messages.removeMany(state.messages, ids);
-  for (const part of [state.versions, state.stale, state.behind, state.viewers]) delete part[session];
+  for (const part of [state.versions, state.viewers]) delete part[session];
 }
 
 /** Takes a message away for good. */
@@ -104,13 +96,6 @@ export function removeMessage(state: ChatState, id: string): void {
 
 /** A session is not there, or not any more. */
 export function lose(state: ChatState, session: string): void {
-  if (state.versions[session] !== undefined) state.closed = session;
   state.missing[session] = true;
   forgetSession(state, session);
-}
-
-/** Asks for what was missed of a session's streams, once until it comes; at once if more is known to be missing. */
-export function fallBehind(state: ChatState, session: string, more = false): void {
-  const { times, waiting } = state.behind[session] ?? { times: 0, waiting: false };
-  if (more || !waiting) state.behind[session] = { times: times + 1, waiting: true };
 }

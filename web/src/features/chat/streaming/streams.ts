@@ -6,7 +6,8 @@ import {
   type StreamEvent,
   statusOf,
 } from '../../../shared/protocol';
-import { blank, type ChatState, choose, fallBehind, lose, messages, removeMessage } from './state';
+import { type Arrived, versionTold } from './missed';
+import { blank, type ChatState, choose, lose, messages, removeMessage } from './state';
 
 /** The time of what is new in a session: after all that is there, however wrong the clock of this device. */
 function now(state: ChatState, session: string): string {
@@ -78,10 +79,7 @@ function applyStream(state: ChatState, e: StreamEvent): void {
   const m = state.messages.entities[e.message_id];
   if (m?.status !== 'streaming' || e.seq <= m.seq) return; // a reconnect replays: once is enough
   const from = e.type === 'delta' ? (e.from ?? e.seq - 1) : e.seq - 1;
-  if (from !== m.seq) {
-    fallBehind(state, m.session_id);
-    return;
-  }
+  if (from !== m.seq) return; // something was missed, and comes again with what follows it
   m.seq = e.seq;
   if (e.type === 'finish') {
     finish(m, e);
@@ -97,39 +95,35 @@ function applyStream(state: ChatState, e: StreamEvent): void {
   }
 }
 
-/** Takes note of a change's version: a hole means that something was missed. */
-function note(state: ChatState, session: string, version: number): boolean {
-  const known = state.versions[session];
-  if (known === undefined || version <= known) return false;
-  if (version === known + 1) state.versions[session] = version;
-  else state.stale[session] = true;
+/** Takes note of a change's version if it is the next one, and says whether it is newer than what the page has. */
+function note(state: ChatState, told: { session: string; version: number } | undefined): boolean {
+  if (!told) return false;
+  const known = state.versions[told.session];
+  if (known === undefined || told.version <= known) return false;
+  if (told.version === known + 1) state.versions[told.session] = told.version;
   return true;
 }
 
-/** Changes the state by one event. */
-export function apply(state: ChatState, e: ServerEvent, via: 'socket' | 'sse'): void {
+/** Changes the state by one event. What was missed before it is for those to ask who listen. */
+export function apply(state: ChatState, e: ServerEvent, via: Arrived['via']): void {
+  const newer = e.type !== 'version' && note(state, versionTold(state, e, via));
   if (isStreamEvent(e)) {
-    if (via === 'socket' && (e.type === 'start' || e.type === 'finish') && e.version) {
-      const session = e.type === 'start' ? e.session_id : state.messages.entities[e.message_id]?.session_id;
-      if (session) note(state, session, e.version);
-    }
     if (via === 'sse' || !state.own[e.message_id]) applyStream(state, e);
     return;
   }
   switch (e.type) {
     case 'message':
       if (state.deleted[e.message.id] || state.missing[e.message.session_id]) break;
-      if (note(state, e.message.session_id, e.version) || !state.messages.entities[e.message.id]) {
+      if (newer || !state.messages.entities[e.message.id]) {
         messages.upsertOne(state.messages, e.message);
         choose(state, e.message);
       }
       break;
     case 'message_deleted':
-      note(state, e.session_id, e.version);
       removeMessage(state, e.message_id);
       break;
     case 'session':
-      if (e.session.version === (state.versions[e.session.id] ?? -1) + 1) note(state, e.session.id, e.session.version);
+      if (e.session.version === state.versions[e.session.id] + 1) state.versions[e.session.id]++;
       break;
     case 'session_deleted':
       lose(state, e.session_id);
@@ -143,8 +137,6 @@ export function apply(state: ChatState, e: ServerEvent, via: 'socket' | 'sse'): 
       break;
     }
     case 'version':
-      if (e.session_id && e.version > (state.versions[e.session_id] ?? e.version)) state.stale[e.session_id] = true;
-      break;
     case 'ready':
     case 'ack':
     case 'pong':

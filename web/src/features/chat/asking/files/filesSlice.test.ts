@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { makeStore } from '../../../../app/store';
 import { Api, ApiError } from '../../../../shared/api';
-import { forgotten } from '../../../../shared/events';
+import { loggedOut } from '../../../../shared/events';
 import { loadLimits } from '../../../../shared/limitsSlice';
 import { attachFiles, filesMoved, filesSent, removeFile } from './filesSlice';
 import * as scale from './scale';
@@ -136,7 +136,7 @@ it('deletes what was uploaded, and forgets all at the end of a login', async () 
   await p.store.dispatch(attachFiles({ draft: 'new', files: [text('a', 'abc'), text('b', 'abc')] }));
   await p.store.dispatch(removeFile({ draft: 'new', file: p.files()[0] }));
   expect(p.json).toHaveBeenCalledWith('DELETE', '/attachments/id of a');
-  p.store.dispatch(forgotten());
+  p.store.dispatch(loggedOut());
   expect(p.files()).toEqual([]);
   expect(sessionStorage.length).toBe(0);
 });

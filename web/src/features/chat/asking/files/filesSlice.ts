@@ -1,9 +1,9 @@
 import { createAsyncThunk, createSlice, type PayloadAction } from '@reduxjs/toolkit';
 import { failureOf } from '../../../../shared/api';
-import { forgotten } from '../../../../shared/events';
+import { loggedOut } from '../../../../shared/events';
 import { type Attachment, type Limits, newId } from '../../../../shared/protocol';
 import type { Extra } from '../../../../shared/thunk';
-import { forgetBlobs, keepBlob, keptBlob } from './blobs';
+import { keepBlob, keptBlob } from './blobs';
 import { isScalable, nameOf, refusalOf } from './check';
 
 const KEY = 'omnichat-files';
@@ -165,10 +165,7 @@ const filesSlice = createSlice({
   },
   extraReducers: (builder) => {
     builder
-      .addCase(forgotten, () => {
-        forgetBlobs();
-        return { drafts: {} };
-      })
+      .addCase(loggedOut, () => ({ drafts: {} }))
       .addCase(removeFile.pending, (state, { meta }) => {
         const { draft, file } = meta.arg;
         state.drafts[draft] = (state.drafts[draft] ?? []).filter((f) => f.key !== file.key);
