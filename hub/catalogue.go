@@ -27,12 +27,6 @@ type ModelList struct {
 	Failed []FailedList `json:"failed"`
 }
 
-// Models lists what the user can ask, of all providers, the default model first.
-// Of a provider that does not answer it has what that said before.
-func (h *Hub) Models(ctx context.Context, user UserID) (ModelList, error) {
-	return h.catalogue.models(ctx, user)
-}
-
 func (c *catalogue) models(ctx context.Context, user UserID) (ModelList, error) {
 	out := ModelList{Items: []Model{}, Failed: []FailedList{}}
 	providers, err := c.vendors.For(ctx, user)

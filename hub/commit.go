@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/omnichat/omnichat/hub/background"
-	"github.com/omnichat/omnichat/hub/eventlog"
 	"github.com/omnichat/omnichat/hub/pace"
 )
 
@@ -16,14 +15,10 @@ import (
 // that it has not taken.
 const showAfter = time.Second
 
-const (
-	// checkpointEach is how often a checkpoint is tried while the ledger is away.
-	checkpointEach = 250 * time.Millisecond
-	// calmCheckpointEach is how often a checkpoint is made while the ledger answers.
-	// If an answer's owner dies at the moment at which the ledger loses its log, what
-	// was said since the last checkpoint is lost.
-	calmCheckpointEach = 2 * time.Second
-)
+// calmCheckpointEach is how often a checkpoint is made while the ledger answers. If an
+// answer's owner dies at the moment at which the ledger loses its log, what was said
+// since the last checkpoint is lost.
+const calmCheckpointEach = 2 * time.Second
 
 // A committer puts what all streams say into the [ledger], and shows it to the
 // viewers once it is there. It commits in groups: while one append is in flight,
@@ -49,15 +44,7 @@ type committer struct {
 	spare []*stream // the last slice of dirty streams, to be used again
 }
 
-// A chunk is what one stream says in one batch.
-type chunk struct {
-	stream *stream
-	deltas []eventlog.Run
-	open   bool  // the stream's log is to be begun
-	shown  bool  // viewers see it; guarded by the feed's lock, and set by stream.show alone
-	from   int64 // the seq before the first delta
-	last   int64 // the seq of the last delta
-}
+var _ queue = (*committer)(nil)
 
 func newCommitter(to ledger, bg *background.Group) *committer {
 	return &committer{ledger: to, bg: bg, bell: make(chan struct{}, 1), suspect: make(chan struct{}, 1), shifts: pace.New()}
@@ -425,24 +412,15 @@ func (c *committer) doubt() {
 	}
 }
 
-// unshown returns the chunks of batches that viewers have not seen; never nil.
-func unshown(batches ...[]*chunk) []*chunk {
-	out := []*chunk{}
-	for _, batch := range batches {
-		for _, k := range batch {
-			if !k.shown {
-				out = append(out, k)
-			}
-		}
-	}
-	return out
-}
-
-// show shows the chunks of a batch that viewers have not seen.
-func show(batch []*chunk) {
-	for _, k := range batch {
-		if !k.shown {
-			k.stream.show(k)
-		}
-	}
+// tryAgain gives the ledger what the laggards of a trial lack.
+func (c *committer) tryAgain(ctx context.Context, t *trial) *trial {
+	ctx, cancel := context.WithTimeout(ctx, againLimit)
+	defer cancel()
+	began := time.Now()
+	t.err = background.Guarded(c.bg.Logger, "opening logs again", func() (err error) {
+		t.refused, err = c.ship(ctx, t.looks, func(st *stream) []*chunk { return t.chunks[st] })
+		return err
+	})
+	t.took = time.Since(began)
+	return t
 }

@@ -36,7 +36,7 @@ func commitBubble(t *testing.T, f func(t *testing.T, j slowJournal, st *stream))
 	synctest.Test(t, func(t *testing.T) {
 		j := slowJournal{asked: make(chan []JournalEntry, 100), answer: make(chan error)}
 		c := newCommitter(&journalLedger{journal: j}, quietly())
-		st := &stream{limit: AnswerMax, id: "m", epoch: 1, commits: c, feed: newFeed(Topic{Session: "s"}, newFlusher()), log: newLog(Message{ID: "m", SessionID: "s"})}
+		st := &stream{limit: AnswerMax, id: "m", epoch: 1, commits: c, bg: c.bg, feed: newFeed(Topic{Session: "s"}, newFlusher()), log: newLog(Message{ID: "m", SessionID: "s"})}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
@@ -178,7 +178,7 @@ func TestLostLogIsOpenedWithAllChunks(t *testing.T) {
 			bg := quietly()
 			ledger := &sharedLedger{bus: bus, leases: leasesOf{{ID: "m", Epoch: 1}}, logger: bg.Logger}
 			c := newCommitter(ledger, bg)
-			st := &stream{limit: AnswerMax, id: "m", session: "s", epoch: 1, commits: c, feed: newFeed(Topic{Session: "s"}, newFlusher()), log: newLog(Message{ID: "m", SessionID: "s"}), head: encode(openHead{}), unopened: true}
+			st := &stream{limit: AnswerMax, id: "m", session: "s", epoch: 1, commits: c, bg: c.bg, feed: newFeed(Topic{Session: "s"}, newFlusher()), log: newLog(Message{ID: "m", SessionID: "s"}), head: encode(openHead{}), unopened: true}
 			var chunks []*chunk
 			for _, words := range [][]string{{"first "}, {"second ", "third "}, {"fourth"}} {
 				for _, w := range words {
@@ -237,7 +237,7 @@ func TestHiccupOfTheJournalPassesUnderLoad(t *testing.T) {
 		run.Go(func() { c.run(ctx) })
 		streams := make([]*stream, 100)
 		for i := range streams {
-			streams[i] = &stream{limit: AnswerMax, id: MessageID(rune('a' + i)), epoch: 1, commits: c, feed: newFeed(Topic{Session: "s"}, newFlusher()), log: newLog(Message{ID: "m"})}
+			streams[i] = &stream{limit: AnswerMax, id: MessageID(rune('a' + i)), epoch: 1, commits: c, bg: c.bg, feed: newFeed(Topic{Session: "s"}, newFlusher()), log: newLog(Message{ID: "m"})}
 		}
 		was := false
 		for n := range 16_000 { // 8 s of a token each half millisecond
@@ -267,7 +267,7 @@ func TestAReaderWithoutNewsHoldsUpNobody(t *testing.T) {
 			streams := make([]*stream, n)
 			for i := range streams {
 				id := MessageID(itoa(int64(i)))
-				streams[i] = &stream{limit: AnswerMax, id: id, epoch: 1, commits: c, feed: newFeed(Topic{Session: "s"}, newFlusher()), log: newLog(Message{ID: id, SessionID: "s"})}
+				streams[i] = &stream{limit: AnswerMax, id: id, epoch: 1, commits: c, bg: c.bg, feed: newFeed(Topic{Session: "s"}, newFlusher()), log: newLog(Message{ID: id, SessionID: "s"})}
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			var running sync.WaitGroup

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -37,16 +36,6 @@ type Options struct {
 const (
 	answersEach = 16
 	answersAll  = 128
-)
-
-// Reasons for which the context of an answer ends.
-var (
-	errStopped  = errors.New("stopped by a person")
-	errDeleted  = errors.New("message deleted")
-	errShutdown = errors.New("the replica goes away")
-
-	errFencedOut    = errors.New("another replica owns the answer")
-	errBeingSettled = errors.New("another replica settles the answer")
 )
 
 // Hub is the front of a replica: it wires what the replica is made of, and offers

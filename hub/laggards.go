@@ -1,10 +1,7 @@
 package hub
 
 import (
-	"context"
 	"time"
-
-	"github.com/omnichat/omnichat/hub/background"
 )
 
 const (
@@ -13,6 +10,9 @@ const (
 	againLate   = time.Second           // the longest wait
 	againAtOnce = 64                    // laggards in one trial: each may need its whole log written
 	againLimit  = 3 * time.Second       // for one trial
+
+	// checkpointEach is how often a checkpoint is tried while the ledger is away.
+	checkpointEach = 250 * time.Millisecond
 )
 
 // laggards are the streams whose own logs lack something: the log refused a chunk, or it
@@ -205,39 +205,4 @@ func (b *laggards) came(t *trial) (next []*chunk) {
 		b.chunks = kept
 	}
 	return next
-}
-
-// tryAgain gives the ledger what the laggards of a trial lack.
-func (c *committer) tryAgain(ctx context.Context, t *trial) *trial {
-	ctx, cancel := context.WithTimeout(ctx, againLimit)
-	defer cancel()
-	began := time.Now()
-	t.err = background.Guarded(c.bg.Logger, "opening logs again", func() (err error) {
-		t.refused, err = c.ship(ctx, t.looks, func(st *stream) []*chunk { return t.chunks[st] })
-		return err
-	})
-	t.took = time.Since(began)
-	return t
-}
-
-// joined returns chunks in which those that one stream said one after the other are one
-// chunk, if viewers have seen all or none of them. So the number of chunks does not grow
-// for as long as nobody takes them.
-func joined(chunks []*chunk) []*chunk {
-	newest := map[*stream]*chunk{}
-	out := chunks[:0]
-	for _, k := range chunks {
-		before := newest[k.stream]
-		if before == nil || before.shown != k.shown || before.last != k.from {
-			newest[k.stream] = k
-			out = append(out, k)
-			continue
-		}
-		before.deltas, before.last = append(before.deltas, k.deltas...), k.last
-		if !k.shown {
-			k.stream.join()
-		}
-	}
-	clear(chunks[len(out):])
-	return out
 }

@@ -161,7 +161,7 @@ func outage(ctx context.Context, err error) (c *committer, st *stream, wait func
 	bg := quietly()
 	ledger := &keptLedger{sharedLedger: sharedLedger{bus: awayBus{err: err}, logger: bg.Logger, holds: func() bool { return true }}}
 	c = newCommitter(ledger, bg)
-	st = &stream{limit: AnswerMax, held: room.New[UserID](AnswerMax, AnswerMax), id: "m", session: "s", epoch: 1, commits: c, feed: newFeed(Topic{Session: "s"}, newFlusher()), log: newLog(Message{ID: "m", SessionID: "s"}), head: encode(openHead{})}
+	st = &stream{limit: AnswerMax, held: room.New[UserID](AnswerMax, AnswerMax), id: "m", session: "s", epoch: 1, commits: c, bg: c.bg, feed: newFeed(Topic{Session: "s"}, newFlusher()), log: newLog(Message{ID: "m", SessionID: "s"}), head: encode(openHead{})}
 	ledger.stream = st
 	done := make(chan struct{})
 	go func() {

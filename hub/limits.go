@@ -51,17 +51,6 @@ func (li *limits) withinLimit(ctx context.Context, user UserID) error {
 	}
 }
 
-// Used is about what answers have used that have not ended.
-type Used struct {
-	Tokens int64 `json:"tokens"`
-	Cost   Money `json:"cost"`
-}
-
-func (u *Used) add(o Used) {
-	u.Tokens += o.Tokens
-	u.Cost += o.Cost
-}
-
 // underWay is what each user's answers have used that run here, if there is a
 // limit that it counts for.
 func (li *limits) underWay() map[UserID]Used {
@@ -133,17 +122,6 @@ type Limits struct {
 	UsedCost       Money `json:"used_cost"`
 
 	Storage Storage `json:"storage"`
-}
-
-// Limits returns the limits, and what the user has used of them.
-func (h *Hub) Limits(ctx context.Context, user UserID) (Limits, error) {
-	l := Limits{FileBytes: h.opt.FileBytes, FilesPerPrompt: h.opt.FilesPerPrompt, DailyTokens: h.opt.DailyTokens, DailyCost: h.opt.DailyCost}
-	var err error
-	if l.UsedTokens, l.UsedCost, err = h.store.UsedSince(ctx, user, today(time.Now())); err != nil {
-		return l, err
-	}
-	l.Storage, err = h.limits.storage(ctx, user)
-	return l, err
 }
 
 func today(at time.Time) time.Time { return at.UTC().Truncate(24 * time.Hour) }

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"context"
 	"encoding/json"
 	"time"
 )
@@ -53,16 +52,6 @@ func (r Reason) Status() Status {
 		return StatusError
 	}
 	return StatusComplete
-}
-
-// Usage is what an answer cost, in tokens, as the provider reports it.
-type Usage struct {
-	InputTokens     int64  `json:"input_tokens"`               // CachedTokens are among them
-	OutputTokens    int64  `json:"output_tokens"`              // ReasoningTokens are among them
-	CachedTokens    int64  `json:"cached_tokens,omitempty"`    // read from the provider's cache
-	ReasoningTokens int64  `json:"reasoning_tokens,omitempty"` // thinking
-	Estimated       bool   `json:"estimated,omitempty"`        // the provider did not report it
-	Cost            *Money `json:"cost,omitempty"`             // nil: the model's price is unknown; set by the hub
 }
 
 // ToolCall is a call of a tool that a model wanted made.
@@ -138,61 +127,4 @@ type MessageChanges struct {
 type MessagePage struct {
 	First, Last int64
 	After       int64
-}
-
-// MessageChanges returns what there is of the whole tree of a conversation, or of
-// what changed after a version, for MessagePage to read. Who has its Version hears
-// of all that changes while the pages are read.
-func (h *Hub) MessageChanges(ctx context.Context, user UserID, session SessionID, after int64) (MessageChanges, error) {
-	return h.store.MessageChanges(ctx, user, session, after)
-}
-
-// MessagePage returns the messages of one of the Pages. Of an answer in flight,
-// text and seq are of one moment.
-func (h *Hub) MessagePage(ctx context.Context, user UserID, session SessionID, p MessagePage) ([]Message, error) {
-	items, err := h.store.MessagePage(ctx, user, session, p)
-	for i := range items {
-		h.bringUp(ctx, &items[i])
-	}
-	return items, err
-}
-
-// bringUp gives an answer in flight the text that was shown of it.
-func (h *Hub) bringUp(ctx context.Context, m *Message) {
-	if m.Status != StatusStreaming {
-		return
-	}
-	st := h.streams.of(m.ID)
-	if st == nil {
-		h.peers.text(ctx, m)
-	}
-	if st == nil {
-		return
-	}
-	select {
-	case <-st.ready:
-	default:
-		return // not shown to anyone yet
-	}
-	if st.log != nil {
-		st.feed.mu.Lock()
-		m.Content, m.Reasoning, m.Seq = st.log.Contents()
-		st.feed.mu.Unlock()
-	}
-}
-
-// DeleteMessage stops and deletes a message and all that follows it.
-func (h *Hub) DeleteMessage(ctx context.Context, user UserID, session SessionID, id MessageID) error {
-	deleted, err := h.store.DeleteMessage(ctx, user, session, id)
-	if err != nil {
-		return err
-	}
-	for _, d := range deleted {
-		event := encode(messageDeletedEvent{Type: "message_deleted", Version: d.Version, SessionID: session, MessageID: d.ID})
-		h.feeds.publish(Topic{Session: session}, entry{event: event, version: d.Version})
-		if !h.streams.delete(d.ID) {
-			h.peers.tell(AllReplicas, kindStop, stopNote{Message: d.ID, Deleted: true})
-		}
-	}
-	return nil
 }

@@ -13,14 +13,6 @@ const (
 	owedAgain = time.Second
 )
 
-// Standing says where a stored answer stands.
-type Standing struct {
-	ID        MessageID
-	Streaming bool
-	Seq       int64
-	Bytes     int64 // of its text
-}
-
 // owed is an answer that has ended and that a viewer has not got whole.
 type owed struct {
 	id    MessageID

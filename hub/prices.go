@@ -7,33 +7,6 @@ import (
 	"time"
 )
 
-// Prices is the table of prices: the admin's, then those that ship.
-func (h *Hub) Prices(ctx context.Context) ([]ModelPrice, error) {
-	custom, err := h.store.Prices(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return append(custom, shippedPrices()...), nil
-}
-
-// PutPrice sets the price of a model, or of all whose names begin so.
-func (h *Hub) PutPrice(ctx context.Context, p ModelPrice) error {
-	if p.Input < 0 || p.CachedInput < 0 || p.Output < 0 || p.Input > 1e6 || p.CachedInput > 1e6 || p.Output > 1e6 {
-		return Invalid("input", "and the other prices must be from 0 to 1000000 dollars for a million tokens")
-	}
-	p.Custom = true
-	err := h.store.PutPrice(ctx, p)
-	h.catalogue.prices.forget()
-	return err
-}
-
-// DeletePrice goes back to what ships.
-func (h *Hub) DeletePrice(ctx context.Context, model string) error {
-	err := h.store.DeletePrice(ctx, model)
-	h.catalogue.prices.forget()
-	return err
-}
-
 // priceCache holds the prices that were read lately.
 type priceCache struct {
 	mu    sync.Mutex

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"context"
 	"slices"
 	"sync"
 )
@@ -33,16 +32,4 @@ func (rv *revoked) tell(grants []string) {
 	for _, f := range listeners {
 		(*f)(grants)
 	}
-}
-
-// OnRevoked has f called with the ids of the grants that any replica revokes,
-// and with none after a break of the bus, when any may have been. f returns soon.
-// It is not called any more once the function returned is.
-func (h *Hub) OnRevoked(f func(grants []string)) (stop func()) { return h.revoked.listen(f) }
-
-// Revoke says that grants have ended, which is stored: what is open by them is to
-// end on all replicas. Those that the bus does not reach find it in the database.
-func (h *Hub) Revoke(ctx context.Context, grants ...string) {
-	h.revoked.tell(grants)
-	h.peers.revoke(ctx, grants)
 }

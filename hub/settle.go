@@ -109,7 +109,7 @@ func (se *settler) settle(ctx context.Context, o *claimed) error {
 		Session: m.SessionID, ID: m.ID, Epoch: m.Epoch, Seq: o.Seq + 1, Content: plain.Clean(o.Content), Reasoning: plain.Clean(o.Reasoning),
 		Reason: ReasonInterrupted, At: time.Now().UTC().Truncate(time.Microsecond), User: o.User,
 	}
-	switch err := se.peers.takeOver(ctx, o, &end); {
+	switch err := se.peers.takeOver(ctx, o.Orphan, o.tries, &end); {
 	case errors.Is(err, ErrFenced):
 		return nil // somebody has claimed it from us
 	case err != nil:

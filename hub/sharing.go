@@ -271,15 +271,11 @@ func (sh *sharing) receiveRevoked(payload []byte) {
 	}
 }
 
-// lostJump is how far the seq of an answer's end jumps where its log was lost:
-// further than anyone may have been shown.
-const lostJump = 1_000_000
-
 // takeOverMost is how often a log is tried to be read before the journal must do.
 const takeOverMost = 3
 
 // takeOver is peers': what the log has counts, if it has all that the journal has.
-func (sh *sharing) takeOver(ctx context.Context, o *claimed, end *AnswerEnd) error {
+func (sh *sharing) takeOver(ctx context.Context, o Orphan, tries int, end *AnswerEnd) error {
 	l, err := sh.readLog(ctx, o.Message)
 	switch {
 	case err == nil && l.Last() >= o.Seq:
@@ -288,7 +284,7 @@ func (sh *sharing) takeOver(ctx context.Context, o *claimed, end *AnswerEnd) err
 		end.Seq = seq + 1
 	case errors.Is(err, ErrFenced):
 		return err
-	case err == nil, errors.Is(err, ErrLogLost), sh.bus.Up() != nil, o.tries >= takeOverMost:
+	case err == nil, errors.Is(err, ErrLogLost), sh.bus.Up() != nil, tries >= takeOverMost:
 		end.Seq += lostJump
 	default:
 		return &Error{Code: CodeUnavailable, Msg: "the log does not answer", Err: err}

@@ -182,3 +182,11 @@ type JournalEntry struct {
 	Seq    int64 // of the last event in it
 	Runs   []eventlog.Run
 }
+
+// Standing says where a stored answer stands.
+type Standing struct {
+	ID        MessageID
+	Streaming bool
+	Seq       int64
+	Bytes     int64 // of its text
+}

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,22 @@ import (
 // AnswerMax is the most that [Options.AnswerBytes] may be.
 const AnswerMax = 64 << 20
 
+// Reasons for which the context of an answer ends.
+var (
+	errStopped  = errors.New("stopped by a person")
+	errDeleted  = errors.New("message deleted")
+	errShutdown = errors.New("the replica goes away")
+
+	errFencedOut    = errors.New("another replica owns the answer")
+	errBeingSettled = errors.New("another replica settles the answer")
+)
+
+// queue is the [committer], as a stream needs it.
+type queue interface {
+	// mark says that the stream has something pending.
+	mark(st *stream)
+}
+
 // A stream is an answer that this replica owns, from before its question is
 // stored until a while after its end.
 type stream struct {
@@ -22,7 +39,8 @@ type stream struct {
 	ctx     context.Context // of the provider's call
 	cancel  context.CancelCauseFunc
 	ready   chan struct{} // closed once log is set or the stream is given up
-	commits *committer
+	commits queue
+	bg      *background.Group
 	limit   int64              // bytes that the answer may have
 	held    *room.Room[UserID] // of all answers
 
@@ -160,7 +178,7 @@ func (st *stream) show(k *chunk) {
 	k.shown = true
 	defer func() {
 		if r := recover(); r != nil {
-			st.cancel(background.Panicked(st.commits.bg.Logger, "showing an answer", r))
+			st.cancel(background.Panicked(st.bg.Logger, "showing an answer", r))
 		}
 	}()
 	if !fenced {
@@ -251,3 +269,57 @@ func (st *stream) close(ctx context.Context, drop bool) bool {
 // answerLump is what an answer takes of the user's room at a time, in bytes. The
 // first one is everybody's.
 const answerLump = 64 << 10
+
+// A chunk is what one stream says in one batch.
+type chunk struct {
+	stream *stream
+	deltas []eventlog.Run
+	open   bool  // the stream's log is to be begun
+	shown  bool  // viewers see it; guarded by the feed's lock, and set by stream.show alone
+	from   int64 // the seq before the first delta
+	last   int64 // the seq of the last delta
+}
+
+// unshown returns the chunks of batches that viewers have not seen; never nil.
+func unshown(batches ...[]*chunk) []*chunk {
+	out := []*chunk{}
+	for _, batch := range batches {
+		for _, k := range batch {
+			if !k.shown {
+				out = append(out, k)
+			}
+		}
+	}
+	return out
+}
+
+// show shows the chunks of a batch that viewers have not seen.
+func show(batch []*chunk) {
+	for _, k := range batch {
+		if !k.shown {
+			k.stream.show(k)
+		}
+	}
+}
+
+// joined returns chunks in which those that one stream said one after the other are one
+// chunk, if viewers have seen all or none of them. So the number of chunks does not grow
+// for as long as nobody takes them.
+func joined(chunks []*chunk) []*chunk {
+	newest := map[*stream]*chunk{}
+	out := chunks[:0]
+	for _, k := range chunks {
+		before := newest[k.stream]
+		if before == nil || before.shown != k.shown || before.last != k.from {
+			newest[k.stream] = k
+			out = append(out, k)
+			continue
+		}
+		before.deltas, before.last = append(before.deltas, k.deltas...), k.last
+		if !k.shown {
+			k.stream.join()
+		}
+	}
+	clear(chunks[len(out):])
+	return out
+}

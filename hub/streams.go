@@ -92,7 +92,7 @@ func (ss *streams) reserve(id MessageID) *stream {
 	if st == nil || st.log != nil {
 		opened := st != nil
 		ss.reserved++
-		st = &stream{id: id, ready: make(chan struct{}), commits: ss.commits, limit: ss.answerBytes, held: ss.held}
+		st = &stream{id: id, ready: make(chan struct{}), commits: ss.commits, bg: ss.bg, limit: ss.answerBytes, held: ss.held}
 		st.ctx, st.cancel = context.WithCancelCause(pace.With(ss.bg.Context(), ss.commits.shifts, ss.reserved))
 		if !opened {
 			ss.byID[id] = st

@@ -90,7 +90,23 @@ func (u *Usage) bound() {
 	}
 }
 
-// Usage sums up what was used.
-func (h *Hub) Usage(ctx context.Context, q UsageQuery) ([]UsageSum, error) {
-	return h.store.Usage(ctx, q)
+// Used is about what answers have used that have not ended.
+type Used struct {
+	Tokens int64 `json:"tokens"`
+	Cost   Money `json:"cost"`
+}
+
+func (u *Used) add(o Used) {
+	u.Tokens += o.Tokens
+	u.Cost += o.Cost
+}
+
+// Usage is what an answer cost, in tokens, as the provider reports it.
+type Usage struct {
+	InputTokens     int64  `json:"input_tokens"`               // CachedTokens are among them
+	OutputTokens    int64  `json:"output_tokens"`              // ReasoningTokens are among them
+	CachedTokens    int64  `json:"cached_tokens,omitempty"`    // read from the provider's cache
+	ReasoningTokens int64  `json:"reasoning_tokens,omitempty"` // thinking
+	Estimated       bool   `json:"estimated,omitempty"`        // the provider did not report it
+	Cost            *Money `json:"cost,omitempty"`             // nil: the model's price is unknown; set by the hub
 }

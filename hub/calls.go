@@ -1,0 +1,82 @@
+package hub
+
+import (
+	"context"
+	"time"
+)
+
+// UserSettings returns what the user has set for all of their sessions.
+func (h *Hub) UserSettings(ctx context.Context, user UserID) (UserSettings, error) {
+	return h.store.UserSettings(ctx, user)
+}
+
+// UpdateUserSettings changes it.
+func (h *Hub) UpdateUserSettings(ctx context.Context, user UserID, p UserSettingsPatch) (UserSettings, error) {
+	if p.FallbackModel != nil && *p.FallbackModel != "" {
+		if err := h.catalogue.knownModel(ctx, user, "fallback_model", *p.FallbackModel); err != nil {
+			return UserSettings{}, err
+		}
+	}
+	return h.store.UpdateUserSettings(ctx, user, p)
+}
+
+// Usage sums up what was used.
+func (h *Hub) Usage(ctx context.Context, q UsageQuery) ([]UsageSum, error) {
+	return h.store.Usage(ctx, q)
+}
+
+// Prices is the table of prices: the admin's, then those that ship.
+func (h *Hub) Prices(ctx context.Context) ([]ModelPrice, error) {
+	custom, err := h.store.Prices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return append(custom, shippedPrices()...), nil
+}
+
+// PutPrice sets the price of a model, or of all whose names begin so.
+func (h *Hub) PutPrice(ctx context.Context, p ModelPrice) error {
+	if p.Input < 0 || p.CachedInput < 0 || p.Output < 0 || p.Input > 1e6 || p.CachedInput > 1e6 || p.Output > 1e6 {
+		return Invalid("input", "and the other prices must be from 0 to 1000000 dollars for a million tokens")
+	}
+	p.Custom = true
+	err := h.store.PutPrice(ctx, p)
+	h.catalogue.prices.forget()
+	return err
+}
+
+// DeletePrice goes back to what ships.
+func (h *Hub) DeletePrice(ctx context.Context, model string) error {
+	err := h.store.DeletePrice(ctx, model)
+	h.catalogue.prices.forget()
+	return err
+}
+
+// Limits returns the limits, and what the user has used of them.
+func (h *Hub) Limits(ctx context.Context, user UserID) (Limits, error) {
+	l := Limits{FileBytes: h.opt.FileBytes, FilesPerPrompt: h.opt.FilesPerPrompt, DailyTokens: h.opt.DailyTokens, DailyCost: h.opt.DailyCost}
+	var err error
+	if l.UsedTokens, l.UsedCost, err = h.store.UsedSince(ctx, user, today(time.Now())); err != nil {
+		return l, err
+	}
+	l.Storage, err = h.limits.storage(ctx, user)
+	return l, err
+}
+
+// OnRevoked has f called with the ids of the grants that any replica revokes,
+// and with none after a break of the bus, when any may have been. f returns soon.
+// It is not called any more once the function returned is.
+func (h *Hub) OnRevoked(f func(grants []string)) (stop func()) { return h.revoked.listen(f) }
+
+// Revoke says that grants have ended, which is stored: what is open by them is to
+// end on all replicas. Those that the bus does not reach find it in the database.
+func (h *Hub) Revoke(ctx context.Context, grants ...string) {
+	h.revoked.tell(grants)
+	h.peers.revoke(ctx, grants)
+}
+
+// Models lists what the user can ask, of all providers, the default model first.
+// Of a provider that does not answer it has what that said before.
+func (h *Hub) Models(ctx context.Context, user UserID) (ModelList, error) {
+	return h.catalogue.models(ctx, user)
+}

@@ -1,0 +1,60 @@
+package hub
+
+import "context"
+
+// MessageChanges returns what there is of the whole tree of a conversation, or of
+// what changed after a version, for MessagePage to read. Who has its Version hears
+// of all that changes while the pages are read.
+func (h *Hub) MessageChanges(ctx context.Context, user UserID, session SessionID, after int64) (MessageChanges, error) {
+	return h.store.MessageChanges(ctx, user, session, after)
+}
+
+// MessagePage returns the messages of one of the Pages. Of an answer in flight,
+// text and seq are of one moment.
+func (h *Hub) MessagePage(ctx context.Context, user UserID, session SessionID, p MessagePage) ([]Message, error) {
+	items, err := h.store.MessagePage(ctx, user, session, p)
+	for i := range items {
+		h.bringUp(ctx, &items[i])
+	}
+	return items, err
+}
+
+// bringUp gives an answer in flight the text that was shown of it.
+func (h *Hub) bringUp(ctx context.Context, m *Message) {
+	if m.Status != StatusStreaming {
+		return
+	}
+	st := h.streams.of(m.ID)
+	if st == nil {
+		h.peers.text(ctx, m)
+	}
+	if st == nil {
+		return
+	}
+	select {
+	case <-st.ready:
+	default:
+		return // not shown to anyone yet
+	}
+	if st.log != nil {
+		st.feed.mu.Lock()
+		m.Content, m.Reasoning, m.Seq = st.log.Contents()
+		st.feed.mu.Unlock()
+	}
+}
+
+// DeleteMessage stops and deletes a message and all that follows it.
+func (h *Hub) DeleteMessage(ctx context.Context, user UserID, session SessionID, id MessageID) error {
+	deleted, err := h.store.DeleteMessage(ctx, user, session, id)
+	if err != nil {
+		return err
+	}
+	for _, d := range deleted {
+		event := encode(messageDeletedEvent{Type: "message_deleted", Version: d.Version, SessionID: session, MessageID: d.ID})
+		h.feeds.publish(Topic{Session: session}, entry{event: event, version: d.Version})
+		if !h.streams.delete(d.ID) {
+			h.peers.tell(AllReplicas, kindStop, stopNote{Message: d.ID, Deleted: true})
+		}
+	}
+	return nil
+}
