@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/omnichat/omnichat/hub/background"
 )
@@ -17,8 +18,8 @@ type catalogue struct {
 	store    Store
 	fallback string // the model that is asked where none is chosen, "" for the first one listed
 	bg       *background.Group
-	lists    listings
-	prices   priceCache
+	lists    *listings
+	prices   *priceTable
 }
 
 // ModelList is what a user can ask, and the providers that could not be listed.
@@ -33,9 +34,9 @@ func (c *catalogue) models(ctx context.Context, user UserID) (ModelList, error) 
 	if err != nil {
 		return out, err
 	}
-	prices := c.customPrices(ctx)
+	prices := c.prices.custom(ctx)
 	names := slices.Sorted(maps.Keys(providers))
-	lists, failed := c.listAll(ctx, names, providers)
+	lists, failed := c.lists.listAll(ctx, names, providers)
 	for i, name := range names {
 		v := providers[name]
 		if failed[i] != nil {
@@ -73,10 +74,10 @@ func (c *catalogue) modelOf(ctx context.Context, v Vendor, id string) Model {
 	provider, name, _ := strings.Cut(id, "/")
 	m := Model{ID: name}
 	if _, ok := knownAt(id, v); !ok {
-		if described := c.describe(ctx, v, name); described.ID != "" {
+		if described := c.lists.describe(ctx, v, name); described.ID != "" {
 			m = described
 		} else {
-			models, _ := c.list(ctx, provider, v) // why it failed, the list has logged
+			models, _ := c.lists.list(ctx, provider, v) // why it failed, the list has logged
 			for _, listed := range models {
 				if listed.ID == name {
 					m = listed
@@ -84,7 +85,7 @@ func (c *catalogue) modelOf(ctx context.Context, v Vendor, id string) Model {
 			}
 		}
 	}
-	return finished(m, provider, v, c.customPrices(ctx))
+	return finished(m, provider, v, c.prices.custom(ctx))
 }
 
 // knownModel checks that a model's provider is there. Whether the provider has
@@ -131,4 +132,52 @@ func (c *catalogue) resolveModel(ctx context.Context, user UserID, id string) (s
 		return "", Invalid("model", "is required: no provider lists its models now")
 	}
 	return models.Items[0].ID, nil
+}
+
+// knows says whether a user may see where a provider is and what it says itself:
+// the admin of those that everyone may ask, and everyone of their own. All others
+// learn of a failure what it means for them.
+func (c *catalogue) knows(ctx context.Context, user, owner UserID) bool {
+	if owner != "" {
+		return owner == user
+	}
+	u, err := c.store.User(ctx, user)
+	return err == nil && u.Role == RoleAdmin
+}
+
+// failure is what a user may see of a provider's error.
+func (c *catalogue) failure(user UserID, v Vendor, err error) *Failure {
+	return failureOf(err, func() bool {
+		ctx, cancel := context.WithTimeout(c.bg.Context(), 2*time.Second)
+		defer cancel()
+		return c.knows(ctx, user, v.Owner)
+	})
+}
+
+// account completes what an answer used: what the provider did not report is
+// estimated, and all of it priced. An answer that failed before it began costs
+// nothing.
+func (c *catalogue) account(ctx context.Context, v Vendor, model string, u *Usage, whole bool, input, output int64) *Usage {
+	switch {
+	case u == nil:
+		u = &Usage{InputTokens: input, OutputTokens: output, Estimated: true}
+	case !whole: // what came last was of a moment before the end
+		u.OutputTokens, u.Estimated = max(u.OutputTokens, output), true
+	}
+	u.complete(input, output)
+	u.bound()
+	if p := c.price(ctx, v, model); p != nil {
+		cost := p.Cost(*u)
+		u.Cost = &cost
+	}
+	return u
+}
+
+// price is the admin's, the one that ships, or the provider's own; nil if none is
+// known.
+func (c *catalogue) price(ctx context.Context, v Vendor, model string) *Price {
+	if p := priceOf(c.prices.custom(ctx), v, model); p != nil {
+		return p
+	}
+	return c.lists.toldPrice(v, model)
 }

@@ -19,7 +19,7 @@ func (h *Hub) Endpoints(ctx context.Context, user UserID) ([]EndpointInfo, error
 		return nil, err
 	}
 	names := slices.Sorted(maps.Keys(providers))
-	_, failed := h.catalogue.listAll(ctx, names, providers)
+	_, failed := h.catalogue.lists.listAll(ctx, names, providers)
 	shared := h.catalogue.knows(ctx, user, "")
 	out := slices.Clone(h.opt.Builtin)
 	for _, e := range list {

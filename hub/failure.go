@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -26,34 +25,6 @@ type FailedList struct {
 	Error    ListFailure `json:"error"`
 }
 
-// knows says whether a user may see where a provider is and what it says itself:
-// the admin of those that everyone may ask, and everyone of their own. All others
-// learn of a failure what it means for them.
-func (c *catalogue) knows(ctx context.Context, user, owner UserID) bool {
-	if owner != "" {
-		return owner == user
-	}
-	u, err := c.store.User(ctx, user)
-	return err == nil && u.Role == RoleAdmin
-}
-
-// failure is what a user may see of a provider's error.
-func (c *catalogue) failure(user UserID, v Vendor, err error) *Failure {
-	var e *Error
-	if !errors.As(err, &e) {
-		return &Failure{Code: CodeProviderError, Detail: "The provider failed in an unexpected way."}
-	}
-	f := &Failure{Code: e.Code, Detail: plain.Clean(e.Msg), RetryAfter: int64((e.RetryAfter + time.Second - 1) / time.Second)}
-	if e.Said != "" {
-		ctx, cancel := context.WithTimeout(c.bg.Context(), 2*time.Second)
-		defer cancel()
-		if c.knows(ctx, user, v.Owner) {
-			f.Detail += saidBefore + plain.Clean(e.Said)
-		}
-	}
-	return f
-}
-
 // listFailure is the same of a list that failed.
 func listFailure(err error, knows bool) ListFailure {
 	var e *Error
@@ -66,6 +37,20 @@ func listFailure(err error, knows bool) ListFailure {
 			f.Detail += saidBefore + plain.Clean(e.Said)
 		}
 		f.Asked, f.BaseURL = plain.Clean(e.Asked), plain.Clean(e.Try)
+	}
+	return f
+}
+
+// failureOf is what is told of a provider's error. Who knows the provider is told its
+// own words, too; knows is called if it has said any.
+func failureOf(err error, knows func() bool) *Failure {
+	var e *Error
+	if !errors.As(err, &e) {
+		return &Failure{Code: CodeProviderError, Detail: "The provider failed in an unexpected way."}
+	}
+	f := &Failure{Code: e.Code, Detail: plain.Clean(e.Msg), RetryAfter: int64((e.RetryAfter + time.Second - 1) / time.Second)}
+	if e.Said != "" && knows() {
+		f.Detail += saidBefore + plain.Clean(e.Said)
 	}
 	return f
 }

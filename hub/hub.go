@@ -93,7 +93,10 @@ func New(store Store, journal Journal, vendors Vendors, opt Options) *Hub {
 		answerBytes: opt.AnswerBytes, maxRunning: opt.MaxRunning, keep: opt.Keep,
 		byID: map[MessageID]*stream{}, doubtful: map[MessageID]bool{}, running: map[UserID]int{}, idle: make(chan struct{}),
 	}
-	catalogue := &catalogue{vendors: vendors, store: store, fallback: opt.DefaultModel, bg: bg}
+	catalogue := &catalogue{
+		vendors: vendors, store: store, fallback: opt.DefaultModel, bg: bg,
+		lists: &listings{bg: bg}, prices: &priceTable{store: store, bg: bg},
+	}
 	limits := &limits{store: store, streams: streams, dailyTokens: opt.DailyTokens, dailyCost: opt.DailyCost, userBytes: opt.UserBytes}
 	settler := &settler{replica: opt.Replica, store: store, streams: streams, catalogue: catalogue, bg: bg}
 	revoked := &revoked{}

@@ -20,8 +20,11 @@ const partFor = 10 * time.Second
 // listMax is how many lists and descriptions are kept.
 const listMax = 1000
 
-// listings has what providers listed lately, for all who may ask them.
+// listings keeps what providers have listed lately, for all who may ask them. It is safe
+// for concurrent use.
 type listings struct {
+	bg *background.Group
+
 	mu sync.Mutex
 	of map[listed]*listing
 }
@@ -42,8 +45,7 @@ type listing struct {
 
 // lately returns what is known, read anew if that is too old. Whoever else wants the
 // same meanwhile waits for the same reading; ctx ends the wait, and not the reading.
-func (c *catalogue) lately(ctx context.Context, of listed, read func(ctx context.Context) ([]Model, time.Duration, error)) ([]Model, error) {
-	l := &c.lists
+func (l *listings) lately(ctx context.Context, of listed, read func(ctx context.Context) ([]Model, time.Duration, error)) ([]Model, error) {
 	l.mu.Lock()
 	e := l.of[of]
 	if e == nil {
@@ -59,7 +61,7 @@ func (c *catalogue) lately(ctx context.Context, of listed, read func(ctx context
 	}
 	if e.busy == nil {
 		e.busy = make(chan struct{})
-		c.bg.Go(func() { c.readList(e, read) })
+		l.bg.Go(func() { l.readList(e, read) })
 	}
 	busy := e.busy
 	l.mu.Unlock()
@@ -74,17 +76,17 @@ func (c *catalogue) lately(ctx context.Context, of listed, read func(ctx context
 }
 
 // readList reads a list for all who wait for it.
-func (c *catalogue) readList(e *listing, read func(ctx context.Context) ([]Model, time.Duration, error)) {
+func (l *listings) readList(e *listing, read func(ctx context.Context) ([]Model, time.Duration, error)) {
 	var models []Model
 	var goodFor time.Duration
 	var err error
 	defer func() {
 		if r := recover(); r != nil {
-			c.bg.Logger.Error("provider panicked", "panic", r, "stack", string(debug.Stack()))
+			l.bg.Logger.Error("provider panicked", "panic", r, "stack", string(debug.Stack()))
 			err = errUnlisted
 		}
-		c.lists.mu.Lock()
-		defer c.lists.mu.Unlock()
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		close(e.busy)
 		e.busy, e.err, e.until = nil, err, time.Now().Add(goodFor)
 		if err == nil {
@@ -93,17 +95,17 @@ func (c *catalogue) readList(e *listing, read func(ctx context.Context) ([]Model
 			e.until = time.Now().Add(partFor)
 		}
 	}()
-	models, goodFor, err = read(c.bg.Context())
+	models, goodFor, err = read(l.bg.Context())
 }
 
 var errUnlisted = &Error{Code: CodeProviderTimeout, Msg: "The provider did not list its models in time."}
 
 // list returns a provider's models, and why they were not read the last time.
-func (c *catalogue) list(ctx context.Context, name string, v Vendor) ([]Model, error) {
-	return c.lately(ctx, listed{provider: v.Provider}, func(ctx context.Context) ([]Model, time.Duration, error) {
+func (l *listings) list(ctx context.Context, name string, v Vendor) ([]Model, error) {
+	return l.lately(ctx, listed{provider: v.Provider}, func(ctx context.Context) ([]Model, time.Duration, error) {
 		models, err := v.Models(ctx)
 		if err != nil {
-			c.bg.Logger.Warn("list models", "provider", name, "err", err)
+			l.bg.Logger.Warn("list models", "provider", name, "err", err)
 		}
 		return kept(models), modelsFor, err
 	})
@@ -140,14 +142,14 @@ func kept(models []Model) []Model {
 }
 
 // listAll lists many providers at once.
-func (c *catalogue) listAll(ctx context.Context, names []string, providers map[string]Vendor) ([][]Model, []error) {
+func (l *listings) listAll(ctx context.Context, names []string, providers map[string]Vendor) ([][]Model, []error) {
 	lists := make([][]Model, len(names))
 	failed := make([]error, len(names))
 	var asked sync.WaitGroup
 	for i, name := range names {
 		asked.Go(func() {
-			failed[i] = background.Guarded(c.bg.Logger, "list of models", func() (err error) {
-				lists[i], err = c.list(ctx, name, providers[name])
+			failed[i] = background.Guarded(l.bg.Logger, "list of models", func() (err error) {
+				lists[i], err = l.list(ctx, name, providers[name])
 				return err
 			})
 		})
@@ -164,17 +166,17 @@ const (
 )
 
 // describe has the provider describe one model, if it can.
-func (c *catalogue) describe(ctx context.Context, v Vendor, name string) Model {
+func (l *listings) describe(ctx context.Context, v Vendor, name string) Model {
 	d, ok := v.Provider.(Describer)
 	if !ok {
 		return Model{}
 	}
-	got, err := c.lately(ctx, listed{v.Provider, name}, func(ctx context.Context) ([]Model, time.Duration, error) {
+	got, err := l.lately(ctx, listed{v.Provider, name}, func(ctx context.Context) ([]Model, time.Duration, error) {
 		ctx, cancel := context.WithTimeout(ctx, describeFor)
 		defer cancel()
 		m, err := d.Describe(ctx, name)
 		if err != nil {
-			c.bg.Logger.Warn("describe a model", "model", name, "err", err)
+			l.bg.Logger.Warn("describe a model", "model", name, "err", err)
 		}
 		if m.Context == 0 && m.ID != "" { // known once the model is loaded
 			return []Model{m}, 0, err
@@ -185,4 +187,21 @@ func (c *catalogue) describe(ctx context.Context, v Vendor, name string) Model {
 		return Model{}
 	}
 	return got[0]
+}
+
+// toldPrice is what the provider itself has listed as a model's price, if it has.
+func (l *listings) toldPrice(v Vendor, id string) *Price {
+	_, name, _ := strings.Cut(id, "/")
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.of[listed{provider: v.Provider}]
+	if e == nil {
+		return nil
+	}
+	for _, m := range e.models {
+		if m.ID == name {
+			return m.Price
+		}
+	}
+	return nil
 }

@@ -40,10 +40,3 @@ func (m *Money) UnmarshalJSON(b []byte) error {
 	*m = Dollars(dollars)
 	return nil
 }
-
-// ModelPrice is an entry of the table of prices.
-type ModelPrice struct {
-	Model  string `json:"model"`  // a model's name, or how it begins, without a provider; or "provider/model"
-	Custom bool   `json:"custom"` // set by the admin; otherwise it ships with OmniChat
-	Price
-}

@@ -5,95 +5,55 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/background"
 )
 
-// priceCache holds the prices that were read lately.
-type priceCache struct {
+// priceTable is the prices that the admin has set, as they were read lately. It is safe
+// for concurrent use.
+type priceTable struct {
+	store Store
+	bg    *background.Group
+
 	mu    sync.Mutex
 	items []ModelPrice
-	until time.Time
+	until time.Time // when they are read again
 }
 
-func (c *priceCache) get() ([]ModelPrice, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.items, time.Now().Before(c.until)
+func (t *priceTable) get() ([]ModelPrice, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.items, time.Now().Before(t.until)
 }
 
-func (c *priceCache) put(items []ModelPrice) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.items, c.until = items, time.Now().Add(modelsFor)
+func (t *priceTable) put(items []ModelPrice) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.items, t.until = items, time.Now().Add(modelsFor)
 }
 
 // forget has them read anew.
-func (c *priceCache) forget() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.until = time.Time{}
+func (t *priceTable) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.until = time.Time{}
 }
 
-// customPrices are the admin's, as read lately; while the database is away, as
-// read before.
-func (c *catalogue) customPrices(ctx context.Context) []ModelPrice {
-	items, ok := c.prices.get()
+// custom returns the prices; while the database is away, those that were read before.
+func (t *priceTable) custom(ctx context.Context) []ModelPrice {
+	items, ok := t.get()
 	if ok {
 		return items
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // an answer does not wait for them
 	defer cancel()
-	fresh, err := c.store.Prices(ctx)
+	fresh, err := t.store.Prices(ctx)
 	if err != nil {
-		c.bg.Logger.Warn("read the prices", "err", err)
+		t.bg.Logger.Warn("read the prices", "err", err)
 		return items
 	}
-	c.prices.put(fresh)
+	t.put(fresh)
 	return fresh
-}
-
-// toldPrice is what the provider itself has listed as a model's price, if it has.
-func (c *catalogue) toldPrice(v Vendor, id string) *Price {
-	_, name, _ := strings.Cut(id, "/")
-	c.lists.mu.Lock()
-	defer c.lists.mu.Unlock()
-	e := c.lists.of[listed{provider: v.Provider}]
-	if e == nil {
-		return nil
-	}
-	for _, m := range e.models {
-		if m.ID == name {
-			return m.Price
-		}
-	}
-	return nil
-}
-
-// account completes what an answer used: what the provider did not report is
-// estimated, and all of it priced. An answer that failed before it began costs
-// nothing.
-func (c *catalogue) account(ctx context.Context, v Vendor, model string, u *Usage, whole bool, input, output int64) *Usage {
-	switch {
-	case u == nil:
-		u = &Usage{InputTokens: input, OutputTokens: output, Estimated: true}
-	case !whole: // what came last was of a moment before the end
-		u.OutputTokens, u.Estimated = max(u.OutputTokens, output), true
-	}
-	u.complete(input, output)
-	u.bound()
-	if p := c.price(ctx, v, model); p != nil {
-		cost := p.Cost(*u)
-		u.Cost = &cost
-	}
-	return u
-}
-
-// price is the admin's, the one that ships, or the provider's own; nil if none is
-// known.
-func (c *catalogue) price(ctx context.Context, v Vendor, model string) *Price {
-	if p := priceOf(c.customPrices(ctx), v, model); p != nil {
-		return p
-	}
-	return c.toldPrice(v, model)
 }
 
 // shippedPrices is the table of prices as it ships.
