@@ -21,12 +21,6 @@ type asker struct {
 	generator      *generator
 }
 
-// Ask stores a question and starts its answer, which goes on whatever becomes
-// of ctx; Attach follows it. The same ids again find the same answer.
-func (h *Hub) Ask(ctx context.Context, user UserID, q Question) (Asked, error) {
-	return h.asker.ask(ctx, user, q, SessionID(NewID()), func(*feed, Asked) {})
-}
-
 // ask is Ask with the id that a session gets if one is opened. opened is called
 // when an answer begins, before its events are in its feed and under the feed's
 // lock.
@@ -172,22 +166,4 @@ func (a *asker) canSee(ctx context.Context, user UserID, v Vendor, sq StoredQues
 		err = &Error{Code: CodeNoVision, Field: "attachments", Msg: "the model " + sq.Model + " cannot see images: choose another one, or remove the image"}
 	}
 	return err
-}
-
-// Stop ends an answer and keeps what was shown of it. It returns nil, too, if
-// the answer has ended already.
-func (h *Hub) Stop(ctx context.Context, user UserID, id MessageID) error {
-	m, err := h.store.RequestStop(ctx, user, id)
-	if err != nil {
-		return err
-	}
-	if m.Role != RoleOfAssistant {
-		return NotFound("message")
-	}
-	if st := h.streams.of(id); st != nil {
-		st.cancel(errStopped)
-	} else if m.Status == StatusStreaming {
-		h.peers.hastenStop(ctx, id)
-	}
-	return nil
 }

@@ -3,29 +3,7 @@ package hub
 import (
 	"context"
 	"time"
-
-	"github.com/omnichat/omnichat/hub/eventlog"
 )
-
-// Attach returns a viewer of one stream, in [eventlog.SSE], that stands at the seq
-// after: [eventlog.FromStart] and [eventlog.NoPosition] are allowed too. It returns
-// [ErrUpToDate] if the stream has ended there.
-func (h *Hub) Attach(ctx context.Context, user UserID, id MessageID, after int64) (*Viewer, error) {
-	v := h.newViewer(user, eventlog.SSE)
-	s := &sub{viewer: v, single: true, held: true}
-	l, err := v.findLog(ctx, s, id)
-	if err == nil {
-		err = s.follow(l, after)
-	}
-	if err != nil {
-		if s.feed != nil {
-			h.feeds.leave(s)
-		}
-		return nil, err
-	}
-	v.subs = []*sub{s}
-	return v, nil
-}
 
 // follow places a single sub in its stream.
 func (s *sub) follow(l *liveLog, after int64) error {

@@ -3,6 +3,8 @@ package hub
 import (
 	"context"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // UserSettings returns what the user has set for all of their sessions.
@@ -79,4 +81,48 @@ func (h *Hub) Revoke(ctx context.Context, grants ...string) {
 // Of a provider that does not answer it has what that said before.
 func (h *Hub) Models(ctx context.Context, user UserID) (ModelList, error) {
 	return h.catalogue.models(ctx, user)
+}
+
+// Ask stores a question and starts its answer, which goes on whatever becomes
+// of ctx; Attach follows it. The same ids again find the same answer.
+func (h *Hub) Ask(ctx context.Context, user UserID, q Question) (Asked, error) {
+	return h.asker.ask(ctx, user, q, SessionID(NewID()), func(*feed, Asked) {})
+}
+
+// Stop ends an answer and keeps what was shown of it. It returns nil, too, if
+// the answer has ended already.
+func (h *Hub) Stop(ctx context.Context, user UserID, id MessageID) error {
+	m, err := h.store.RequestStop(ctx, user, id)
+	if err != nil {
+		return err
+	}
+	if m.Role != RoleOfAssistant {
+		return NotFound("message")
+	}
+	if st := h.streams.of(id); st != nil {
+		st.cancel(errStopped)
+	} else if m.Status == StatusStreaming {
+		h.peers.hastenStop(ctx, id)
+	}
+	return nil
+}
+
+// Attach returns a viewer of one stream, in [eventlog.SSE], that stands at the seq
+// after: [eventlog.FromStart] and [eventlog.NoPosition] are allowed too. It returns
+// [ErrUpToDate] if the stream has ended there.
+func (h *Hub) Attach(ctx context.Context, user UserID, id MessageID, after int64) (*Viewer, error) {
+	v := h.newViewer(user, eventlog.SSE)
+	s := &sub{viewer: v, single: true, held: true}
+	l, err := v.findLog(ctx, s, id)
+	if err == nil {
+		err = s.follow(l, after)
+	}
+	if err != nil {
+		if s.feed != nil {
+			h.feeds.leave(s)
+		}
+		return nil, err
+	}
+	v.subs = []*sub{s}
+	return v, nil
 }

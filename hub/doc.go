@@ -26,24 +26,28 @@
 //	flush.go         flusher: has every viewer written what it lacks
 //	viewer.go        Viewer: one client's places, and the sink that it is written to
 //
-// What a client says to its viewer is in commands.go; attach.go follows one stream;
-// subscription.go is a viewer's place in a feed, and owed.go what has ended since.
+// What a client says to its viewer is in commands.go; attach.go finds one stream to
+// follow; subscription.go is a viewer's place in a feed, and owed.go the answers that
+// have ended since.
 //
-// Other replicas: peers.go is what the hub needs of them, and a hub without any;
-// sharing.go has the outbox, stops and takeovers, elsewhere.go the streams that others
-// run, lease.go who may settle what, busnotes.go what replicas tell each other. settle.go
-// ends the answers of an owner that died.
+// Other replicas: peers.go is what the hub needs of them; alone.go a hub without any, and
+// sharing.go one with them. It is made of an outbox (outbox.go: what is published), a
+// mirror (mirror.go: what the others publish) and a keeper (lease.go: who may run and
+// settle what); busnotes.go is what they tell each other. settle.go ends the answers of
+// an owner that died.
 //
 // Prompts: prompt.go, titles.go, notices.go (what is told beside the text), failure.go
-// (what a user may see of a provider's error). Models: catalogue.go, listings.go (what
-// providers list), prices.go, shipped.go (what is known of common models). limits.go is
-// what a user may use.
+// (what a user may see of a provider's error). Models: catalogue.go, made of listings.go
+// (what providers list), prices.go, and shipped.go (what is known of common models).
+// limits.go is what a user may use.
 //
-// The nouns, each with the calls that are about it alone: account.go, endpoint.go,
-// errors.go, event.go, file.go, id.go, message.go, money.go, question.go, revoke.go,
-// session.go, settings.go, usage.go. Interfaces to other folders: [Store] and [Journal]
-// in store.go, [Bus] and [Leases] in bus.go, [Provider] in provider.go, [Sink] in
-// viewer.go; cmd/omnichat plugs in what implements them.
+// The nouns know nothing of all that: account.go, endpoint.go, errors.go, event.go,
+// file.go, id.go, message.go, money.go, price.go, question.go, session.go, settings.go,
+// usage.go. The plural of a noun is what the hub does about it for transport:
+// sessions.go, messages.go, files.go, endpoints.go; the shorter calls are in calls.go.
+// Interfaces to other folders: [Store] and [Journal] in store.go, [Bus] and [Leases] in
+// bus.go, [Provider] in provider.go, [Sink] in viewer.go; cmd/omnichat plugs in what
+// implements them.
 //
 // # Packages
 //

@@ -103,14 +103,18 @@ func New(store Store, journal Journal, vendors Vendors, opt Options) *Hub {
 	var peers peers = alone{settler: settler, bg: bg}
 	var to ledger = &journalLedger{journal: journal}
 	if opt.Bus != nil {
-		sh := &sharing{
-			replica: opt.Replica, bus: opt.Bus, leases: opt.Leases, ttl: opt.LeaseTTL, store: store,
-			feeds: feeds, streams: streams, settler: settler, limits: limits, revoked: revoked, bg: bg,
-			lease: lease{slept: sleptSince(time.Now())}, outbox: make(chan message, 4096),
+		outbox := newOutbox(opt.Bus, bg)
+		keeper := &keeper{
+			replica: opt.Replica, ttl: opt.LeaseTTL, leases: opt.Leases, bus: opt.Bus, streams: streams, limits: limits, settler: settler, bg: bg,
+			lease: lease{slept: sleptSince(time.Now())},
 		}
-		peers, to = sh, &sharedLedger{
+		peers = &sharing{
+			outbox: outbox, keeper: keeper, revoked: revoked, bus: opt.Bus, bg: bg,
+			mirror: &mirror{replica: opt.Replica, bus: opt.Bus, store: store, feeds: feeds, streams: streams, outbox: outbox, bg: bg},
+		}
+		to = &sharedLedger{
 			bus: opt.Bus, journal: journal, leases: opt.Leases, replica: opt.Replica, logger: opt.Logger,
-			running: streams.unended, find: streams.of, holds: sh.holds,
+			running: streams.unended, find: streams.of, holds: keeper.holds,
 		}
 	}
 	commits := newCommitter(to, bg)

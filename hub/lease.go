@@ -22,6 +22,20 @@ type lease struct {
 	lapsed  bool                 // it may have run out in between, and what was lost is not dropped yet
 }
 
+// keeper keeps this replica's lease on its answers, and settles those of replicas whose
+// lease has run out. It is safe for concurrent use.
+type keeper struct {
+	replica string
+	ttl     time.Duration // of the lease
+	leases  Leases
+	bus     Bus
+	streams *streams
+	limits  *limits
+	settler *settler
+	bg      *background.Group
+	lease   lease
+}
+
 // sleptSince returns how far the wall clock has got ahead of the monotonic one.
 func sleptSince(began time.Time) func() time.Duration {
 	return func() time.Duration {
@@ -38,109 +52,109 @@ func (l *lease) age() time.Duration {
 
 // holds says whether nobody can have taken the answers over yet, with 2 s
 // to spare: then showing what the bus has not accepted is safe.
-func (sh *sharing) holds() bool {
-	sh.lease.mu.Lock()
-	defer sh.lease.mu.Unlock()
-	return !sh.lease.lapsed && sh.lease.age() < sh.ttl-sh.ttl/3
+func (k *keeper) holds() bool {
+	k.lease.mu.Lock()
+	defer k.lease.mu.Unlock()
+	return !k.lease.lapsed && k.lease.age() < k.ttl-k.ttl/3
 }
 
 // renew renews the lease once.
-func (sh *sharing) renew(ctx context.Context) error {
-	sh.lease.mu.Lock()
-	began, slept := time.Now(), sh.lease.slept()
-	sh.lease.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, sh.ttl/3)
+func (k *keeper) renew(ctx context.Context) error {
+	k.lease.mu.Lock()
+	began, slept := time.Now(), k.lease.slept()
+	k.lease.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, k.ttl/3)
 	defer cancel()
-	err := sh.leases.Renew(ctx, sh.replica, sh.ttl, sh.limits.underWay())
-	sh.lease.mu.Lock()
-	defer sh.lease.mu.Unlock()
+	err := k.leases.Renew(ctx, k.replica, k.ttl, k.limits.underWay())
+	k.lease.mu.Lock()
+	defer k.lease.mu.Unlock()
 	if err != nil { // the others, who also live, may have failed as well
-		sh.lease.broken = true
+		k.lease.broken = true
 		return fmt.Errorf("renew the lease: %w", err)
 	}
-	if sh.lease.broken || sh.lease.age() > sh.ttl {
-		sh.lease.since = began
+	if k.lease.broken || k.lease.age() > k.ttl {
+		k.lease.since = began
 	}
-	sh.lease.lapsed = sh.lease.lapsed || sh.lease.age() >= sh.ttl
-	sh.lease.renewed, sh.lease.by, sh.lease.broken = began, slept, false
+	k.lease.lapsed = k.lease.lapsed || k.lease.age() >= k.ttl
+	k.lease.renewed, k.lease.by, k.lease.broken = began, slept, false
 	return nil
 }
 
 // keepLease renews the lease, drops what is no longer owned, and obeys stored
 // stops.
-func (sh *sharing) keepLease(ctx context.Context) {
+func (k *keeper) keepLease(ctx context.Context) {
 	failed := false
-	background.Every(ctx, sh.ttl/6, func(time.Time) {
-		err := background.Guarded(sh.bg.Logger, "keeping the lease", func() error {
-			if err := sh.renew(ctx); err != nil {
+	background.Every(ctx, k.ttl/6, func(time.Time) {
+		err := background.Guarded(k.bg.Logger, "keeping the lease", func() error {
+			if err := k.renew(ctx); err != nil {
 				return err
 			}
-			return sh.dropLost(ctx)
+			return k.dropLost(ctx)
 		})
 		if err != nil && ctx.Err() == nil {
-			sh.bg.Logger.Warn("keep the lease", "err", err)
+			k.bg.Logger.Warn("keep the lease", "err", err)
 		} else if failed {
-			sh.bg.Logger.Info("the lease is held again")
+			k.bg.Logger.Info("the lease is held again")
 		}
 		failed = err != nil
 	})
 }
 
 // reap settles the answers of those who have died.
-func (sh *sharing) reap(ctx context.Context) {
-	background.Every(ctx, sh.ttl/6, func(time.Time) {
-		err := background.Guarded(sh.bg.Logger, "settling", func() error {
-			if err := sh.settler.disownDoubtful(ctx); err != nil || !sh.mayReap() {
+func (k *keeper) reap(ctx context.Context) {
+	background.Every(ctx, k.ttl/6, func(time.Time) {
+		err := background.Guarded(k.bg.Logger, "settling", func() error {
+			if err := k.settler.disownDoubtful(ctx); err != nil || !k.mayReap() {
 				return err
 			}
 			grace := time.Duration(0)
-			if sh.bus.Up() != nil {
-				grace = sh.ttl / 3 // those who reach the bus go first
+			if k.bus.Up() != nil {
+				grace = k.ttl / 3 // those who reach the bus go first
 			}
-			return sh.settler.settleOrphans(ctx, grace)
+			return k.settler.settleOrphans(ctx, grace)
 		})
 		if err != nil && ctx.Err() == nil {
-			sh.bg.Logger.Warn("settle the answers of dead owners", "err", err)
+			k.bg.Logger.Warn("settle the answers of dead owners", "err", err)
 		}
 	})
 }
 
 // mayReap says whether the lease is held, and has been for so long that everyone
 // who lives has renewed theirs since the database was away.
-func (sh *sharing) mayReap() bool {
-	sh.lease.mu.Lock()
-	defer sh.lease.mu.Unlock()
-	return !sh.lease.broken && sh.lease.age() < sh.ttl/2 && sh.lease.renewed.Sub(sh.lease.since) >= sh.ttl
+func (k *keeper) mayReap() bool {
+	k.lease.mu.Lock()
+	defer k.lease.mu.Unlock()
+	return !k.lease.broken && k.lease.age() < k.ttl/2 && k.lease.renewed.Sub(k.lease.since) >= k.ttl
 }
 
 // leave is peers'.
-func (sh *sharing) leave() {
+func (k *keeper) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	if err := sh.leases.Release(ctx, sh.replica); err != nil {
-		sh.bg.Logger.Warn("release the lease", "err", err)
+	if err := k.leases.Release(ctx, k.replica); err != nil {
+		k.bg.Logger.Warn("release the lease", "err", err)
 	}
 }
 
 // dropLost ends what somebody else owns now, was deleted, or is to stop. Then the
 // lease is whole again.
-func (sh *sharing) dropLost(ctx context.Context) error {
-	running := sh.streams.unended() // before the query: what is asked later is not missed in it
+func (k *keeper) dropLost(ctx context.Context) error {
+	running := k.streams.unended() // before the query: what is asked later is not missed in it
 	if len(running) > 0 {
-		if err := sh.dropLostOf(ctx, running); err != nil {
+		if err := k.dropLostOf(ctx, running); err != nil {
 			return err
 		}
 	}
-	sh.lease.mu.Lock()
-	defer sh.lease.mu.Unlock()
-	sh.lease.lapsed = false
+	k.lease.mu.Lock()
+	defer k.lease.mu.Unlock()
+	k.lease.lapsed = false
 	return nil
 }
 
-func (sh *sharing) dropLostOf(ctx context.Context, running []*stream) error {
-	ctx, cancel := context.WithTimeout(ctx, sh.ttl/3)
+func (k *keeper) dropLostOf(ctx context.Context, running []*stream) error {
+	ctx, cancel := context.WithTimeout(ctx, k.ttl/3)
 	defer cancel()
-	owned, err := sh.leases.Owned(ctx, sh.replica)
+	owned, err := k.leases.Owned(ctx, k.replica)
 	if err != nil {
 		return fmt.Errorf("read what is owned: %w", err)
 	}

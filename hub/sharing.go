@@ -18,34 +18,19 @@ import (
 // happens here, and has in its feeds what happens there. It is [peers] and
 // [BusClient], safe for concurrent use.
 type sharing struct {
-	replica string
-	bus     Bus
-	leases  Leases
-	ttl     time.Duration // of the lease
-	store   Store
-	feeds   *feeds
-	streams *streams
-	settler *settler
-	limits  *limits
+	*outbox // what is published
+	*mirror // what the others publish
+	*keeper // what nobody else may run
 	revoked *revoked
+	acks    acks
+	bus     Bus
 	bg      *background.Group
-
-	lease  lease
-	acks   acks
-	outbox chan message
 }
 
 var (
 	_ peers     = (*sharing)(nil)
 	_ BusClient = (*sharing)(nil)
 )
-
-// message is what is to be published.
-type message struct {
-	topic   Topic
-	payload []byte
-	end     *endNote
-}
 
 // start is peers'.
 func (sh *sharing) start(ctx context.Context) error {
@@ -59,7 +44,7 @@ func (sh *sharing) start(ctx context.Context) error {
 	sh.bg.Go(func() { sh.listenToBus(sh.bg.Context()) })
 	sh.bg.Go(func() { sh.keepLease(sh.bg.Context()) })
 	sh.bg.Go(func() { sh.reap(sh.bg.Context()) })
-	sh.bg.Go(func() { sh.sendOutbox(sh.bg.Context()) })
+	sh.bg.Go(func() { sh.outbox.run(sh.bg.Context()) })
 	sh.bg.Go(func() { sh.watchSilence(sh.bg.Context()) })
 	return nil
 }
@@ -70,60 +55,6 @@ func (sh *sharing) listenToBus(ctx context.Context) {
 		sh.bg.Guard("listening to the bus", func() { sh.bus.Run(ctx, sh) })
 		return ctx.Err() != nil // before that, only a panic comes here
 	})
-}
-
-// tell is peers'. What the others miss, versions heal.
-func (sh *sharing) tell(t Topic, kind byte, v any) {
-	sh.post(message{topic: t, payload: note(kind, v)})
-}
-
-// tellEnd is peers'.
-func (sh *sharing) tellEnd(session SessionID, n endNote) {
-	sh.post(message{topic: Topic{Session: session}, payload: note(kindEnd, n), end: &n})
-}
-
-func (sh *sharing) post(m message) {
-	select {
-	case sh.outbox <- m:
-	default: // the bus is away or far behind
-	}
-}
-
-// sendOutbox publishes until ctx ends, and then what is left, for a second.
-func (sh *sharing) sendOutbox(ctx context.Context) {
-	out := func(ctx context.Context, m message) {
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
-		defer cancel()
-		err := background.Guarded(sh.bg.Logger, "publishing", func() (err error) {
-			if m.end != nil {
-				return sh.bus.End(ctx, m.topic.Session, m.end.Stream, m.payload)
-			}
-			_, err = sh.bus.Publish(ctx, m.topic, m.payload)
-			return err
-		})
-		if err != nil {
-			sh.bg.Logger.Debug("publish", "err", err)
-		}
-	}
-	for {
-		select {
-		case m := <-sh.outbox:
-			out(ctx, m)
-			continue
-		case <-ctx.Done():
-		}
-		break
-	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	for last.Err() == nil {
-		select {
-		case m := <-sh.outbox:
-			out(last, m)
-		default:
-			return
-		}
-	}
 }
 
 // ackAfter is how long the owner of an answer may take to say that it stops it.
@@ -208,13 +139,13 @@ func (sh *sharing) Joined(t Topic) {
 		sh.revoked.tell(nil)
 		return
 	}
-	if f := sh.feeds.of(t); f != nil {
+	if f := sh.mirror.feeds.of(t); f != nil {
 		sh.sync(f)
 	}
 }
 
 // Reconnected is BusClient's: the logs may be gone.
-func (sh *sharing) Reconnected() { sh.streams.touchAll() }
+func (sh *sharing) Reconnected() { sh.keeper.streams.touchAll() }
 
 // Receive is BusClient's.
 func (sh *sharing) Receive(t Topic, payload []byte) {
@@ -225,7 +156,7 @@ func (sh *sharing) Receive(t Topic, payload []byte) {
 		sh.bg.Guard("message from the bus", func() { sh.control(payload) })
 		return
 	}
-	f := sh.feeds.of(t)
+	f := sh.mirror.feeds.of(t)
 	if f == nil {
 		return
 	}
@@ -249,13 +180,13 @@ func (sh *sharing) control(payload []byte) {
 		sh.acks.tell(n.Message)
 	case payload[0] != kindStop:
 	case n.Session != "":
-		sh.streams.cancelSession(n.Session)
+		sh.keeper.streams.cancelSession(n.Session)
 	default:
-		st := sh.streams.of(n.Message)
+		st := sh.keeper.streams.of(n.Message)
 		switch {
 		case st == nil:
 		case n.Deleted:
-			sh.streams.delete(n.Message)
+			sh.keeper.streams.delete(n.Message)
 		default:
 			st.cancel(errStopped)
 			sh.tell(AllReplicas, kindStopped, n)
@@ -314,41 +245,10 @@ func (sh *sharing) readLog(ctx context.Context, m Message) (*liveLog, error) {
 
 // owned is peers'.
 func (sh *sharing) owned(ctx context.Context) ([]Ownership, error) {
-	return sh.leases.Owned(ctx, sh.replica)
+	return sh.leases.Owned(ctx, sh.keeper.replica)
 }
 
 // used is peers'.
 func (sh *sharing) used(ctx context.Context, user UserID) (Used, error) {
-	return sh.leases.UsedElsewhere(ctx, sh.replica, user)
-}
-
-// othersMayBeAhead is peers': who comes from another replica may be ahead of what this one
-// shows yet, even of the owner, whom the bus answers after it has published.
-func (sh *sharing) othersMayBeAhead() bool { return true }
-
-// text is peers'.
-func (sh *sharing) text(ctx context.Context, m *Message) {
-	if f := sh.feeds.of(Topic{Session: m.SessionID}); f != nil {
-		f.mu.Lock()
-		l := f.streams[m.ID]
-		if l != nil && l.remote && !l.Ended() && f.joined {
-			m.Content, m.Reasoning, m.Seq = l.Contents()
-			f.mu.Unlock()
-			return
-		}
-		f.mu.Unlock()
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	tail, err := sh.bus.Read(ctx, m.SessionID, m.ID, eventlog.FromStart)
-	if err != nil {
-		return
-	}
-	l := newLog(*m)
-	for _, p := range tail.Payloads {
-		if b, err := eventlog.DecodeBatch(p); err == nil {
-			l.Extend(b)
-		}
-	}
-	m.Content, m.Reasoning, m.Seq = l.Contents()
+	return sh.leases.UsedElsewhere(ctx, sh.keeper.replica, user)
 }

@@ -9,21 +9,33 @@ import (
 	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
+// mirror has in the feeds of this replica what happens in those of the others. It is safe
+// for concurrent use.
+type mirror struct {
+	replica string
+	bus     Bus
+	store   Store
+	feeds   *feeds
+	streams *streams
+	outbox  *outbox
+	bg      *background.Group
+}
+
 // awaitMax is how long a subscriber waits for the bus before it is served with
 // what is known here.
 const awaitMax = 2 * time.Second
 
 // listen is peers': it subscribes the feed to its topic.
-func (sh *sharing) listen(f *feed) {
+func (mi *mirror) listen(f *feed) {
 	if f.listening {
 		return
 	}
 	f.listening, f.joined, f.synced = true, false, make(chan struct{})
-	sh.bus.Listen(f.topic())
+	mi.bus.Listen(f.topic())
 }
 
 // unlisten is peers'.
-func (sh *sharing) unlisten(f *feed) {
+func (mi *mirror) unlisten(f *feed) {
 	if !f.listening || len(f.subs) > 0 {
 		return
 	}
@@ -36,13 +48,13 @@ func (sh *sharing) unlisten(f *feed) {
 	}
 	if f.session != "" && f.sent > 0 {
 		f.sent, f.shown = 0, 0
-		sh.tell(f.topic(), kindPresence, presenceNote{Replica: sh.replica})
+		mi.outbox.tell(f.topic(), kindPresence, presenceNote{Replica: mi.replica})
 	}
-	sh.bus.Leave(f.topic())
+	mi.bus.Leave(f.topic())
 }
 
 // await is peers'. It waits no longer than until the bus must be away.
-func (sh *sharing) await(ctx context.Context, f *feed) error {
+func (mi *mirror) await(ctx context.Context, f *feed) error {
 	f.mu.Lock()
 	synced, listening := f.synced, f.listening
 	f.mu.Unlock()
@@ -55,7 +67,7 @@ func (sh *sharing) await(ctx context.Context, f *feed) error {
 	default:
 	}
 	limit := awaitMax
-	if sh.bus.Up() != nil {
+	if mi.bus.Up() != nil {
 		limit = awaitMax / 10
 	}
 	t := time.NewTimer(limit)
@@ -73,7 +85,7 @@ func (sh *sharing) await(ctx context.Context, f *feed) error {
 }
 
 // elsewhere is peers'.
-func (sh *sharing) elsewhere(f *feed, m Message) *liveLog {
+func (mi *mirror) elsewhere(f *feed, m Message) *liveLog {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	l := f.streams[m.ID]
@@ -95,32 +107,32 @@ func (f *feed) begin(m Message) *liveLog {
 }
 
 // sync reads what a feed has missed, in a goroutine of its own.
-func (sh *sharing) sync(f *feed) {
+func (mi *mirror) sync(f *feed) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	sh.syncLocked(f)
+	mi.syncLocked(f)
 }
 
 // syncLocked is sync for who holds f.mu.
-func (sh *sharing) syncLocked(f *feed) {
+func (mi *mirror) syncLocked(f *feed) {
 	f.stale = false
 	if f.syncing {
 		f.again = true
 		return
 	}
-	if !f.listening || sh.bg.Ended() {
+	if !f.listening || mi.bg.Ended() {
 		return
 	}
 	f.syncing = true
-	sh.bg.Go(func() {
+	mi.bg.Go(func() {
 		for {
-			ctx, cancel := context.WithTimeout(sh.bg.Context(), 5*time.Second)
-			err := background.Guarded(sh.bg.Logger, "reading what was missed", func() error { return sh.readMissed(ctx, f) })
+			ctx, cancel := context.WithTimeout(mi.bg.Context(), 5*time.Second)
+			err := background.Guarded(mi.bg.Logger, "reading what was missed", func() error { return mi.readMissed(ctx, f) })
 			cancel()
-			if err != nil && !sh.bg.Ended() {
-				sh.bg.Logger.Warn("read what was missed", "session", f.session, "err", err)
+			if err != nil && !mi.bg.Ended() {
+				mi.bg.Logger.Warn("read what was missed", "session", f.session, "err", err)
 			}
-			if sh.synced(f, err) {
+			if mi.synced(f, err) {
 				return
 			}
 		}
@@ -128,7 +140,7 @@ func (sh *sharing) syncLocked(f *feed) {
 }
 
 // synced ends a sync, unless another is wanted.
-func (sh *sharing) synced(f *feed, err error) bool {
+func (mi *mirror) synced(f *feed, err error) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	again := f.again
@@ -137,14 +149,14 @@ func (sh *sharing) synced(f *feed, err error) bool {
 	f.backlog = nil
 	f.syncing = false
 	for _, p := range held {
-		sh.apply(f, p)
+		mi.apply(f, p)
 	}
 	if err == nil && !f.joined {
 		f.joined = true
 		close(f.synced)
 	}
 	f.stale = f.stale || err != nil
-	if again && err == nil && f.listening && !sh.bg.Ended() {
+	if again && err == nil && f.listening && !mi.bg.Ended() {
 		f.syncing = true
 		return false
 	}
@@ -152,9 +164,9 @@ func (sh *sharing) synced(f *feed, err error) bool {
 }
 
 // readMissed brings a feed to where the database and the logs are.
-func (sh *sharing) readMissed(ctx context.Context, f *feed) error {
+func (mi *mirror) readMissed(ctx context.Context, f *feed) error {
 	if f.session == "" {
-		v, err := sh.feeds.userVersion(ctx, f.user)
+		v, err := mi.feeds.userVersion(ctx, f.user)
 		if err == nil {
 			f.catchUp(v)
 		}
@@ -168,23 +180,23 @@ func (sh *sharing) readMissed(ctx context.Context, f *feed) error {
 		}
 	}
 	f.mu.Unlock()
-	answers, err := sh.store.Answers(ctx, f.session, known)
+	answers, err := mi.store.Answers(ctx, f.session, known)
 	if err != nil {
 		return err
 	}
 	for _, m := range answers {
-		if sh.streams.of(m.ID) != nil {
+		if mi.streams.of(m.ID) != nil {
 			continue
 		}
 		// One whose log cannot be read keeps none of the others: it is tried again.
-		if err := background.Guarded(sh.bg.Logger, "reading a log", func() error { return sh.readMissedOf(ctx, f, m) }); err != nil {
-			sh.bg.Logger.Warn("read the log of an answer elsewhere", "message", m.ID, "err", err)
+		if err := background.Guarded(mi.bg.Logger, "reading a log", func() error { return mi.readMissedOf(ctx, f, m) }); err != nil {
+			mi.bg.Logger.Warn("read the log of an answer elsewhere", "message", m.ID, "err", err)
 			f.mu.Lock()
 			f.stale = true
 			f.mu.Unlock()
 		}
 	}
-	versions, _, err := sh.store.Versions(ctx, []SessionID{f.session}, nil)
+	versions, _, err := mi.store.Versions(ctx, []SessionID{f.session}, nil)
 	if v, ok := versions[f.session]; err == nil && ok {
 		f.mu.Lock()
 		first := !f.joined
@@ -213,14 +225,14 @@ const readLimit = time.Second
 
 // readMissedOf brings the log of an answer elsewhere to where the bus has it, or
 // the database, if it has ended.
-func (sh *sharing) readMissedOf(ctx context.Context, f *feed, m Message) error {
+func (mi *mirror) readMissedOf(ctx context.Context, f *feed, m Message) error {
 	l, after := f.missing(m)
 	if l == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
-	tail, err := sh.bus.Read(ctx, f.session, m.ID, after)
+	tail, err := mi.bus.Read(ctx, f.session, m.ID, after)
 	if err != nil {
 		return err
 	}
@@ -265,16 +277,16 @@ func (f *feed) cutOff(l *liveLog) {
 }
 
 // watchSilence has feeds read whose streams have been silent.
-func (sh *sharing) watchSilence(ctx context.Context) {
+func (mi *mirror) watchSilence(ctx context.Context) {
 	background.Every(ctx, time.Second, func(now time.Time) {
-		sh.bg.Guard("watching streams elsewhere", func() { sh.syncStale(now) })
+		mi.bg.Guard("watching streams elsewhere", func() { mi.syncStale(now) })
 	})
 }
 
 // syncStale reads for feeds whose last sync failed, and for those with a
 // stream elsewhere that has been silent.
-func (sh *sharing) syncStale(now time.Time) {
-	for _, f := range sh.feeds.all() {
+func (mi *mirror) syncStale(now time.Time) {
+	for _, f := range mi.feeds.all() {
 		f.mu.Lock()
 		silent := false
 		for _, l := range f.streams {
@@ -283,7 +295,7 @@ func (sh *sharing) syncStale(now time.Time) {
 			}
 		}
 		if f.listening && !f.syncing && (f.stale || silent) {
-			sh.syncLocked(f)
+			mi.syncLocked(f)
 		}
 		f.mu.Unlock()
 	}
@@ -293,10 +305,10 @@ func (sh *sharing) syncStale(now time.Time) {
 const backlogMax = 4096
 
 // apply takes a message from the bus. The caller holds f.mu.
-func (sh *sharing) apply(f *feed, payload []byte) {
+func (mi *mirror) apply(f *feed, payload []byte) {
 	defer func() {
 		if r := recover(); r != nil {
-			_ = background.Panicked(sh.bg.Logger, "message from the bus", r) // it is logged
+			_ = background.Panicked(mi.bg.Logger, "message from the bus", r) // it is logged
 			f.stale = true
 		}
 	}()
@@ -304,7 +316,7 @@ func (sh *sharing) apply(f *feed, payload []byte) {
 		return
 	}
 	kind := payload[0]
-	if f.syncing && kind != kindPresence && !sh.follows(f, payload) {
+	if f.syncing && kind != kindPresence && !mi.follows(f, payload) {
 		if len(f.backlog) < backlogMax {
 			f.backlog = append(f.backlog, payload)
 		} else {
@@ -316,14 +328,14 @@ func (sh *sharing) apply(f *feed, payload []byte) {
 	case eventlog.KindBatch, eventlog.KindOpen:
 		b, err := eventlog.DecodeBatch(payload)
 		if err != nil {
-			sh.bg.Logger.Warn("message from the bus", "err", err)
+			mi.bg.Logger.Warn("message from the bus", "err", err)
 			return
 		}
-		sh.applyBatch(f, b)
+		mi.applyBatch(f, b)
 	case kindEnd:
 		var n endNote
 		if json.Unmarshal(payload[1:], &n) == nil {
-			sh.applyEnd(f, n)
+			mi.applyEnd(f, n)
 		}
 	case kindChange:
 		var n changeNote
@@ -332,7 +344,7 @@ func (sh *sharing) apply(f *feed, payload []byte) {
 		}
 	case kindPresence:
 		var n presenceNote
-		if json.Unmarshal(payload[1:], &n) != nil || n.Replica == sh.replica {
+		if json.Unmarshal(payload[1:], &n) != nil || n.Replica == mi.replica {
 			return
 		}
 		if _, known := f.others[n.Replica]; !known {
@@ -344,7 +356,7 @@ func (sh *sharing) apply(f *feed, payload []byte) {
 
 // follows says that a payload is the next of a stream that is known here: it need
 // not wait until the database has said what else was missed. The caller holds f.mu.
-func (sh *sharing) follows(f *feed, payload []byte) bool {
+func (mi *mirror) follows(f *feed, payload []byte) bool {
 	if payload[0] != eventlog.KindBatch {
 		return false
 	}
@@ -371,18 +383,18 @@ func (f *feed) applyChange(n changeNote) {
 }
 
 // applyBatch takes events of a stream elsewhere. The caller holds f.mu.
-func (sh *sharing) applyBatch(f *feed, b eventlog.Batch) {
+func (mi *mirror) applyBatch(f *feed, b eventlog.Batch) {
 	l := f.streams[MessageID(b.Stream)]
 	switch {
 	case l != nil && (!l.remote || l.Ended() || b.Epoch < l.epoch):
 		return
 	case l == nil && b.Head == nil:
-		sh.syncLocked(f) // its beginning was missed
+		mi.syncLocked(f) // its beginning was missed
 		return
 	case l == nil:
 		var head openHead
 		if err := json.Unmarshal(b.Head, &head); err != nil {
-			sh.bg.Logger.Warn("message from the bus", "err", err)
+			mi.bg.Logger.Warn("message from the bus", "err", err)
 			return
 		}
 		if q := head.Question; q != nil {
@@ -395,14 +407,14 @@ func (sh *sharing) applyBatch(f *feed, b eventlog.Batch) {
 	l.epoch = b.Epoch
 	l.heard = time.Now()
 	if !l.Extend(b) {
-		sh.syncLocked(f)
+		mi.syncLocked(f)
 		return
 	}
 	f.wake()
 }
 
 // applyEnd takes the end of a stream elsewhere. The caller holds f.mu.
-func (sh *sharing) applyEnd(f *feed, n endNote) {
+func (mi *mirror) applyEnd(f *feed, n endNote) {
 	l := f.streams[n.Stream]
 	switch {
 	case l == nil:
@@ -416,6 +428,37 @@ func (sh *sharing) applyEnd(f *feed, n endNote) {
 		f.add(entry{log: l, seq: l.Last(), version: n.Version})
 		f.wake()
 	default: // the stored message is right
-		sh.syncLocked(f)
+		mi.syncLocked(f)
 	}
+}
+
+// othersMayBeAhead is peers': who comes from another replica may be ahead of what this one
+// shows yet, even of the owner, whom the bus answers after it has published.
+func (mi *mirror) othersMayBeAhead() bool { return true }
+
+// text is peers'.
+func (mi *mirror) text(ctx context.Context, m *Message) {
+	if f := mi.feeds.of(Topic{Session: m.SessionID}); f != nil {
+		f.mu.Lock()
+		l := f.streams[m.ID]
+		if l != nil && l.remote && !l.Ended() && f.joined {
+			m.Content, m.Reasoning, m.Seq = l.Contents()
+			f.mu.Unlock()
+			return
+		}
+		f.mu.Unlock()
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	tail, err := mi.bus.Read(ctx, m.SessionID, m.ID, eventlog.FromStart)
+	if err != nil {
+		return
+	}
+	l := newLog(*m)
+	for _, p := range tail.Payloads {
+		if b, err := eventlog.DecodeBatch(p); err == nil {
+			l.Extend(b)
+		}
+	}
+	m.Content, m.Reasoning, m.Seq = l.Contents()
 }
