@@ -1,7 +1,7 @@
 import { createRoot } from 'react-dom/client';
 import { makeApp } from './app/App';
 import { Api, ApiError } from './shared/api';
-import { patiently } from './shared/patience';
+import { patiently } from './shared/patiently';
 import './styles.css';
 
 /** Where the server is, is said when the page is served: the same build works beside it and elsewhere. */

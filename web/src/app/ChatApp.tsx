@@ -17,7 +17,7 @@ import { ChatHeader } from './ChatHeader';
 import { useAppSelector } from './hooks';
 import { Notice } from './Notice';
 import { Offline } from './Offline';
-import { usePicking } from './usePicking';
+import { usePicking } from './useModelPicking';
 
 /** The sessions, and the one that is open. */
 export function ChatApp() {

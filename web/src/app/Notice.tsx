@@ -1,5 +1,5 @@
 import { Affix, Alert } from '@mantine/core';
-import { explain } from '../features/chat/showing/failures';
+import { explain } from '../features/chat/showing/failureWords';
 import { useAppDispatch } from '../shared/hooks';
 import { noticed } from '../shared/noticeSlice';
 import type { Failure } from '../shared/protocol';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { draftText, keepDraft } from '../features/chat/asking/drafts';
 import { asking, notFound, ownEnded } from '../features/chat/streaming/chatSlice';
-import { blank } from '../features/chat/streaming/state';
+import { blank } from '../features/chat/streaming/chatState';
 import { deletePrice } from '../features/settings/settingsSlice';
 import { Api, ApiError } from '../shared/api';
 import { resume } from '../shared/authSlice';

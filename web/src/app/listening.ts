@@ -1,7 +1,7 @@
 import { isAnyOf, isFulfilled, isRejected, type TypedStartListening } from '@reduxjs/toolkit';
 import { draftText, forgetDrafts, keepDraft, moveDraft } from '../features/chat/asking/drafts';
-import { forgetBlobs } from '../features/chat/asking/files/blobs';
 import { filesMoved, keepFiles } from '../features/chat/asking/files/filesSlice';
+import { forgetBlobs } from '../features/chat/asking/files/keptBlobs';
 import { positionsOf } from '../features/chat/streaming/branches';
 import {
   followed,
@@ -12,9 +12,9 @@ import {
   selectMessage,
   wentOnline,
 } from '../features/chat/streaming/chatSlice';
+import { keepChoices } from '../features/chat/streaming/chatState';
 import { missesChange, missesTokens } from '../features/chat/streaming/missed';
-import { keepPending } from '../features/chat/streaming/pending';
-import { keepChoices } from '../features/chat/streaming/state';
+import { keepPending } from '../features/chat/streaming/pendingQuestion';
 import { freshSet, loadSessions, selectMissesSessions, selectSession } from '../features/sessions/sessionsSlice';
 import {
   deleteEndpoint,

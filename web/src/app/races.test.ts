@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { loadMessages, selectMessage } from '../features/chat/streaming/chatSlice';
-import { blank } from '../features/chat/streaming/state';
+import { blank } from '../features/chat/streaming/chatState';
 import { deleteSession, loadSessions, selectSessions, updateSession } from '../features/sessions/sessionsSlice';
 import {
   deletePrice,

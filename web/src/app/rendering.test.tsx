@@ -7,7 +7,7 @@ import { beforeEach, expect, it, vi } from 'vitest';
 import { ChatArea } from '../features/chat/ChatArea';
 import { MessageRow } from '../features/chat/showing/MessageRow';
 import { loadMessages } from '../features/chat/streaming/chatSlice';
-import { blank } from '../features/chat/streaming/state';
+import { blank } from '../features/chat/streaming/chatState';
 import { Sidebar } from '../features/sessions/Sidebar';
 import { loadSessions } from '../features/sessions/sessionsSlice';
 import { Api } from '../shared/api';

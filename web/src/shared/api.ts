@@ -1,5 +1,5 @@
 import { EventSourceParserStream } from 'eventsource-parser/stream';
-import { patiently } from './patience';
+import { patiently } from './patiently';
 import type { Failure, ServerEvent } from './protocol';
 
 const REFRESH_KEY = 'omnichat-refresh';

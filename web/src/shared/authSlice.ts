@@ -1,8 +1,8 @@
 import { createAsyncThunk, createSlice } from '@reduxjs/toolkit';
+import type { Extra } from './callThunk';
 import { loggedOut } from './events';
-import { patiently } from './patience';
+import { patiently } from './patiently';
 import type { User } from './protocol';
-import type { Extra } from './thunk';
 
 /** Takes up the login that the browser keeps, if there is one. */
 export const resume = createAsyncThunk<User | null, void, Extra>('auth/resume', (_, { extra }) =>

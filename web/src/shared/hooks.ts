@@ -2,10 +2,10 @@ import type { AsyncThunkAction, ThunkDispatch, UnknownAction } from '@reduxjs/to
 import { useCallback } from 'react';
 import { useDispatch, useSelector, useStore } from 'react-redux';
 import type { Api } from './api';
+import type { Extra } from './callThunk';
 import { noticed } from './noticeSlice';
 import type { Failure } from './protocol';
 import type { SharedState } from './state';
-import type { Extra } from './thunk';
 
 /** Takes any thunk: what part of the store it reads is the thunk's own business. */
 type AppDispatch = ThunkDispatch<never, { api: Api }, UnknownAction>;

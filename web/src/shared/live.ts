@@ -1,7 +1,7 @@
 import { WebSocket as Reconnecting } from 'partysocket';
 import type { Api } from './api';
-import { Batcher } from './batch';
-import { patiently } from './patience';
+import { Batcher } from './batcher';
+import { patiently } from './patiently';
 import { parseLines, type ServerEvent } from './protocol';
 
 export interface LiveState {

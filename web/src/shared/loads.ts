@@ -1,8 +1,8 @@
 import { createAction, createAsyncThunk, isAction, type Middleware } from '@reduxjs/toolkit';
 import { type Api, ApiError, failureOf } from './api';
-import { answerCounts, newOrder, type Order } from './order';
+import type { Extra } from './callThunk';
+import { answerCounts, newOrder, type Order } from './loadOrder';
 import type { Changes, Failure } from './protocol';
-import type { Extra } from './thunk';
 
 /** What a load was asked from. It travels with the load, and its answer is dropped if this has moved on. */
 interface Asked {

@@ -15,8 +15,8 @@ import { MessageRow } from './showing/MessageRow';
 import { PendingRow } from './showing/PendingRow';
 import { branchOf } from './streaming/branches';
 import { pendingDropped, selectMessage, selectPending } from './streaming/chatSlice';
-import type { Pending } from './streaming/pending';
-import { HoldPlace, useFollow } from './streaming/useFollow';
+import type { Pending } from './streaming/pendingQuestion';
+import { HoldPlace, useFollow } from './streaming/useFollowEnd';
 
 interface Props {
   session: string | null;

@@ -1,9 +1,9 @@
 import { createAsyncThunk, createEntityAdapter, createSlice, type PayloadAction } from '@reduxjs/toolkit';
 import { ApiError, failureOf } from '../../shared/api';
+import { callThunk, type Extra } from '../../shared/callThunk';
 import { eventsReceived, loggedOut, sessionDeleted } from '../../shared/events';
 import { answerDropped, changesThunk } from '../../shared/loads';
 import type { Failure, Session, SessionSettings } from '../../shared/protocol';
-import { callThunk, type Extra } from '../../shared/thunk';
 
 const adapter = createEntityAdapter<Session>({
   sortComparer: (a, b) => b.updated_at.localeCompare(a.updated_at) || b.id.localeCompare(a.id),

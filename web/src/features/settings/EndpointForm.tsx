@@ -2,8 +2,8 @@ import { Alert, Button, Group, Modal, PasswordInput, Select, Stack, Switch, Text
 import { useState } from 'react';
 import { useAppDispatch } from '../../shared/hooks';
 import type { Endpoint } from '../../shared/protocol';
-import { kinds } from './kinds';
 import { ListFailureNote } from './ListFailureNote';
+import { kinds } from './providerKinds';
 import { putEndpoint } from './settingsSlice';
 import { useSave } from './useSave';
 

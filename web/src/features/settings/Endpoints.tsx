@@ -6,8 +6,8 @@ import type { Endpoint } from '../../shared/protocol';
 import { Confirm } from '../../shared/ui/Confirm';
 import { EndpointForm } from './EndpointForm';
 import { useSettingsSelector } from './hooks';
-import { kindLabel } from './kinds';
 import { ListFailureNote } from './ListFailureNote';
+import { kindLabel } from './providerKinds';
 import { deleteEndpoint } from './settingsSlice';
 
 const sources = { settings: "Server's settings", admin: 'For everyone', user: 'Yours' };

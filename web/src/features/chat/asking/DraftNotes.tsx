@@ -3,7 +3,7 @@ import { useContext } from 'react';
 import { PickModel } from '../../../shared/pickModel';
 import styles from '../Chat.module.css';
 import { useChatSelector } from '../hooks';
-import { isImage } from './files/check';
+import { isImage } from './files/fileRules';
 import type { DraftFile } from './files/filesSlice';
 
 /** What stands between a draft with files and its being sent. */

@@ -1,13 +1,13 @@
 import { createAsyncThunk } from '@reduxjs/toolkit';
 import { type Api, ApiError, failureOf, Superseded } from '../../../shared/api';
-import { Batcher } from '../../../shared/batch';
+import { Batcher } from '../../../shared/batcher';
+import type { Extra } from '../../../shared/callThunk';
 import { eventsReceived } from '../../../shared/events';
-import { isAway } from '../../../shared/patience';
+import { isAway } from '../../../shared/patiently';
 import { type Failure, isStreamEvent, newId, type Session } from '../../../shared/protocol';
-import type { Extra } from '../../../shared/thunk';
 import { askFailed, asking, ownEnded, sessionMade } from '../streaming/chatSlice';
-import type { Pending, Question } from '../streaming/pending';
-import type { ChatState } from '../streaming/state';
+import type { ChatState } from '../streaming/chatState';
+import type { Pending, Question } from '../streaming/pendingQuestion';
 
 type Config = Extra & { state: { chat: ChatState } };
 type Dispatch = (

@@ -7,7 +7,7 @@ import { makeStore } from '../../../app/store';
 import { Api } from '../../../shared/api';
 import { eventsReceived } from '../../../shared/events';
 import type { ServerEvent } from '../../../shared/protocol';
-import { blank } from '../streaming/state';
+import { blank } from '../streaming/chatState';
 import { MessageRow } from './MessageRow';
 import { PendingRow } from './PendingRow';
 

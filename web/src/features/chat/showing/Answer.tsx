@@ -9,7 +9,7 @@ import styles from '../Chat.module.css';
 import { CopyMessage } from './CopyMessage';
 import { EndNote } from './EndNote';
 import { FailureNote } from './FailureNote';
-import { Meta } from './Meta';
+import { Meta } from './ModelAndUsage';
 import { Notices } from './Notices';
 import { Reasoning } from './Reasoning';
 import { Siblings } from './Siblings';

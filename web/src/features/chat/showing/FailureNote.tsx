@@ -4,7 +4,7 @@ import { type ReactNode, useContext, useState } from 'react';
 import { useNavigate } from 'react-router';
 import { PickModel } from '../../../shared/pickModel';
 import type { Failure } from '../../../shared/protocol';
-import { explain, retryAt } from './failures';
+import { explain, retryAt } from './failureWords';
 import { RetryButton } from './RetryButton';
 
 const FRESH_MS = 5000;

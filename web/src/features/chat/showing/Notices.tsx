@@ -1,6 +1,6 @@
 import { IconInfoCircle } from '@tabler/icons-react';
 import type { Notice } from '../../../shared/protocol';
-import styles from './Parts.module.css';
+import styles from './AnswerParts.module.css';
 
 const words: Record<string, string> = {
   context_cut: 'The oldest messages were left out: the chat is longer than the model can read.',

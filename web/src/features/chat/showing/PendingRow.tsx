@@ -4,7 +4,7 @@ import { useAppDispatch } from '../../../shared/hooks';
 import { retryPending } from '../asking/ask';
 import styles from '../Chat.module.css';
 import { pendingDropped } from '../streaming/chatSlice';
-import type { Pending } from '../streaming/pending';
+import type { Pending } from '../streaming/pendingQuestion';
 import { FailureNote } from './FailureNote';
 import { SentFiles } from './files/SentFiles';
 import { Typing } from './Typing';

@@ -2,7 +2,7 @@ import { UnstyledButton } from '@mantine/core';
 import { IconChevronRight } from '@tabler/icons-react';
 import { useEffect, useId, useState } from 'react';
 import { duration } from '../../../shared/format';
-import styles from './Parts.module.css';
+import styles from './AnswerParts.module.css';
 
 function useNow(ticking: boolean): number {
   const [now, setNow] = useState(Date.now);

@@ -5,7 +5,7 @@ import { useAppDispatch } from '../../../shared/hooks';
 import { useChatSelector } from '../hooks';
 import { siblingsOf } from '../streaming/branches';
 import { branchChosen } from '../streaming/chatSlice';
-import { HoldPlace } from '../streaming/useFollow';
+import { HoldPlace } from '../streaming/useFollowEnd';
 
 /** Goes through the versions of a message. */
 export function Siblings({ id }: { id: string }) {

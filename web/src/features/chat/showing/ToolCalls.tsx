@@ -1,6 +1,6 @@
 import { IconTool } from '@tabler/icons-react';
 import type { ToolCall } from '../../../shared/protocol';
-import styles from './Parts.module.css';
+import styles from './AnswerParts.module.css';
 
 /** JSON with line breaks; what is no JSON stays as it is. */
 export function pretty(json: string): string {

@@ -1,6 +1,6 @@
 import { createSelector } from '@reduxjs/toolkit';
 import type { Message } from '../../../shared/protocol';
-import type { ChatState } from './state';
+import type { ChatState } from './chatState';
 
 type Entities = Record<string, Message>;
 /** The ids of a parent's children, in the order they were added; what has no parent stands under its session. */

@@ -4,8 +4,8 @@ import { eventsReceived } from '../../../shared/events';
 import type { Message, ServerEvent } from '../../../shared/protocol';
 import { branchOf, positionsOf } from './branches';
 import { asking, chatReducer, followed, loadMessages, ownEnded } from './chatSlice';
+import { blank } from './chatState';
 import { type Arrived, missesChange, missesTokens } from './missed';
-import { blank } from './state';
 
 const S = 'session';
 const message = (id: string, fields: Partial<Message> = {}): Message => ({

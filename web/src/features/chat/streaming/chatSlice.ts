@@ -2,9 +2,9 @@ import { createSlice, type PayloadAction } from '@reduxjs/toolkit';
 import { eventsReceived, loggedOut, sessionDeleted } from '../../../shared/events';
 import { changesThunk } from '../../../shared/loads';
 import type { Failure, Message } from '../../../shared/protocol';
-import type { Pending } from './pending';
-import { type ChatState, choose, forgetSession, initialState, lose, messages, removeMessage } from './state';
-import { apply } from './streams';
+import { apply } from './applyEvent';
+import { type ChatState, choose, forgetSession, initialState, lose, messages, removeMessage } from './chatState';
+import type { Pending } from './pendingQuestion';
 
 /** Reads a session's messages, or what changed since the version that the page has. */
 export const loadMessages = changesThunk<Message, { chat: ChatState }, string>(

@@ -1,5 +1,5 @@
 import { isStreamEvent, type ServerEvent } from '../../../shared/protocol';
-import type { ChatState } from './state';
+import type { ChatState } from './chatState';
 
 /** Events as they arrived, and how. */
 export interface Arrived {

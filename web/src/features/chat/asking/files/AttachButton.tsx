@@ -2,7 +2,7 @@ import { ActionIcon, Menu, Text } from '@mantine/core';
 import { IconPaperclip, IconPlus } from '@tabler/icons-react';
 import { useRef } from 'react';
 import { useChatSelector } from '../../hooks';
-import { limitsText } from './check';
+import { limitsText } from './fileRules';
 
 /** Says what can be attached, and lets files be chosen. */
 export function AttachButton({ onFiles }: { onFiles: (files: File[]) => void }) {

@@ -1,8 +1,8 @@
 import { Text } from '@mantine/core';
 import { IconFileUpload } from '@tabler/icons-react';
 import { useChatSelector } from '../../hooks';
-import { limitsText } from './check';
 import styles from './Files.module.css';
+import { limitsText } from './fileRules';
 import { useDrop } from './useDrop';
 
 /** Takes what is dropped, and says so while it is held over the page. */

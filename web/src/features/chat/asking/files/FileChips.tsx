@@ -1,10 +1,10 @@
 import { ActionIcon, Progress } from '@mantine/core';
 import { IconAlertTriangle, IconFileText, IconPhoto, IconX } from '@tabler/icons-react';
 import { bytes } from '../../../../shared/format';
-import { keptBlob } from './blobs';
-import { isImage } from './check';
 import styles from './Files.module.css';
+import { isImage } from './fileRules';
 import type { DraftFile } from './filesSlice';
+import { keptBlob } from './keptBlobs';
 import { Thumbnail } from './Thumbnail';
 
 /** What is attached to a draft, or to a message that is edited. */

@@ -4,9 +4,9 @@ import { Api, ApiError } from '../../../../shared/api';
 import { loggedOut } from '../../../../shared/events';
 import { loadLimits } from '../../../../shared/limitsSlice';
 import { attachFiles, filesMoved, filesSent, removeFile } from './filesSlice';
-import * as scale from './scale';
+import * as scale from './scaleImage';
 
-vi.mock('./scale', { spy: true });
+vi.mock('./scaleImage', { spy: true });
 
 const limits = {
   file_bytes: 100,

@@ -1,10 +1,10 @@
 import { createAsyncThunk, createSlice, type PayloadAction } from '@reduxjs/toolkit';
 import { failureOf } from '../../../../shared/api';
+import type { Extra } from '../../../../shared/callThunk';
 import { loggedOut } from '../../../../shared/events';
 import { type Attachment, type Limits, newId } from '../../../../shared/protocol';
-import type { Extra } from '../../../../shared/thunk';
-import { keepBlob, keptBlob } from './blobs';
-import { isScalable, nameOf, refusalOf } from './check';
+import { isScalable, nameOf, refusalOf } from './fileRules';
+import { keepBlob, keptBlob } from './keptBlobs';
 
 const KEY = 'omnichat-files';
 
@@ -82,7 +82,7 @@ export const attachFiles = createAsyncThunk<void, { draft: string; files: File[]
 /** What is uploaded of a file, or why nothing is. */
 async function prepared(file: File, limits: Limits | null): Promise<{ file: File; note: string; error: string }> {
   try {
-    const scale = isScalable(file) ? await import('./scale').catch(() => null) : null;
+    const scale = isScalable(file) ? await import('./scaleImage').catch(() => null) : null;
     const ready = scale ? await scale.fitted(file, nameOf(file), limits?.file_bytes) : { file, note: '' };
     return { ...ready, error: await refusalOf(ready.file, limits) };
   } catch (e) {

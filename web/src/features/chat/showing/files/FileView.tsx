@@ -3,8 +3,8 @@ import { IconDownload } from '@tabler/icons-react';
 import { useEffect, useState } from 'react';
 import { bytes } from '../../../../shared/format';
 import type { Attachment } from '../../../../shared/protocol';
-import { isImage } from '../../asking/files/check';
 import styles from '../../asking/files/Files.module.css';
+import { isImage } from '../../asking/files/fileRules';
 import { useFile } from '../../asking/files/useFile';
 
 const SHOWN = 200_000; // characters of a text

@@ -3,8 +3,8 @@ import { IconFileText } from '@tabler/icons-react';
 import { useState } from 'react';
 import { bytes } from '../../../../shared/format';
 import type { Attachment } from '../../../../shared/protocol';
-import { isImage } from '../../asking/files/check';
 import styles from '../../asking/files/Files.module.css';
+import { isImage } from '../../asking/files/fileRules';
 import { Thumbnail } from '../../asking/files/Thumbnail';
 import { FileView } from './FileView';
 

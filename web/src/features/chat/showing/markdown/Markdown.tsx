@@ -12,11 +12,11 @@ import {
 } from 'streamdown';
 import type { Plugin } from 'unified';
 import { useCopy } from '../../../../shared/useCopy';
-import { makeSplitter } from './blocks';
+import { realTags, remarkTags } from './htmlTags';
 import styles from './Markdown.module.css';
+import { makeSplitter } from './makeSplitter';
 import { rehypeBounds, rehypeDirection, remarkCjk, remarkCjkStruck, remarkDisplays, remarkLines } from './plugins';
-import { reachable } from './reachable';
-import { realTags, remarkTags } from './tags';
+import { reachable } from './reachableFormulas';
 
 function CopyButton({ text }: { text: string }) {
   const { said, copy } = useCopy();

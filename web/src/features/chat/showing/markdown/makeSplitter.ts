@@ -1,7 +1,7 @@
 import remend from 'remend';
-import { certain } from './ending';
 import { withDollars } from './formulas';
-import { type Block, split } from './split';
+import { type Block, split } from './splitBlocks';
+import { certain } from './unfinished';
 
 export { withDollars };
 

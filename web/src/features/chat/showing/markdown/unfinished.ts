@@ -1,4 +1,4 @@
-import { withClosedTags, withoutHalfTag } from './tags';
+import { withClosedTags, withoutHalfTag } from './htmlTags';
 
 /** What may turn out to be syntax when more arrives: marks, a link's text, an item, a rule, a character's name. */
 const marks =

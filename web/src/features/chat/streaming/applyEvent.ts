@@ -6,8 +6,8 @@ import {
   type StreamEvent,
   statusOf,
 } from '../../../shared/protocol';
+import { blank, type ChatState, choose, lose, messages, removeMessage } from './chatState';
 import { type Arrived, versionTold } from './missed';
-import { blank, type ChatState, choose, lose, messages, removeMessage } from './state';
 
 /** The time of what is new in a session: after all that is there, however wrong the clock of this device. */
 function now(state: ChatState, session: string): string {

@@ -2,7 +2,7 @@ import { Popover, Table, Text, UnstyledButton } from '@mantine/core';
 import { count, money } from '../../../shared/format';
 import type { Usage } from '../../../shared/protocol';
 import { useChatSelector } from '../hooks';
-import styles from './Parts.module.css';
+import styles from './AnswerParts.module.css';
 
 function rowsOf(u: Usage): [string, string][] {
   const rows: [string, string][] = [['Question and context', `${count(u.input_tokens)} tokens`]];

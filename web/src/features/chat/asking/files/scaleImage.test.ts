@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { measure } from './measure';
-import { encoded, fits, fitted, named, sizes, ways } from './scale';
+import { measure } from './imageHeader';
+import { encoded, fits, fitted, named, sizes, ways } from './scaleImage';
 
 const bytes = (...parts: (string | number[])[]) =>
   new Uint8Array(parts.flatMap((p) => (typeof p === 'string' ? [...p].map((c) => c.charCodeAt(0)) : p)));

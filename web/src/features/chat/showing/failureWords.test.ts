@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { explain, retryAt } from './failures';
+import { explain, retryAt } from './failureWords';
 
 it('says what a code means, and the ways out', () => {
   expect(explain({ code: 'context_length', detail: 'raw' })).toMatchObject({ ways: ['switch', 'new'], detail: '' });

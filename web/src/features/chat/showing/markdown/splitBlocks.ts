@@ -1,5 +1,5 @@
 import { isProse } from './formulas';
-import { opensHtml } from './tags';
+import { opensHtml } from './htmlTags';
 
 /** A block of a text. */
 export interface Block {

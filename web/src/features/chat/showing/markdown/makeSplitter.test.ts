@@ -1,9 +1,9 @@
 import { expect, it, vi } from 'vitest';
-import { makeSplitter, withDollars } from './blocks';
-import { split } from './split';
+import { makeSplitter, withDollars } from './makeSplitter';
+import { split } from './splitBlocks';
 
-vi.mock('./split', async (original) => {
-  const real = await original<typeof import('./split')>();
+vi.mock('./splitBlocks', async (original) => {
+  const real = await original<typeof import('./splitBlocks')>();
   return { ...real, split: vi.fn(real.split) };
 });
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Batcher, joinDeltas } from './batch';
+import { Batcher, joinDeltas } from './batcher';
 import type { ServerEvent } from './protocol';
 
 const delta = (seq: number, text: string): ServerEvent => ({ type: 'delta', message_id: 'a', seq, text });

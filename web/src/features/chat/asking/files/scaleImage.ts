@@ -1,5 +1,5 @@
 import { bytes, count } from '../../../../shared/format';
-import { type Measured, measure } from './measure';
+import { type Measured, measure } from './imageHeader';
 
 // Anthropic refuses more than 2,000 pixels a side once a prompt has over 20 images, and OpenAI and
 // most other models scale an image down to about that or less before they look at it.

@@ -1,6 +1,6 @@
 import { createEntityAdapter } from '@reduxjs/toolkit';
 import type { Message } from '../../../shared/protocol';
-import { loadPending, type Pending } from './pending';
+import { loadPending, type Pending } from './pendingQuestion';
 
 const CHOICES_KEY = 'omnichat-branches';
 export const messages = createEntityAdapter<Message>();
