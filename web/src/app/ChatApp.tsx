@@ -17,7 +17,7 @@ import { ChatHeader } from './ChatHeader';
 import { useAppSelector } from './hooks';
 import { Notice } from './Notice';
 import { Offline } from './Offline';
-import { usePicking } from './useModelPicking';
+import { useModelPicking } from './useModelPicking';
 
 /** The sessions, and the one that is open. */
 export function ChatApp() {
@@ -29,7 +29,7 @@ export function ChatApp() {
   const session = useAppSelector((state) => selectSession(state, id));
   const chosen = useAppSelector((state) => state.models.chosen);
   const missing = useAppSelector((state) => id !== null && state.chat.missing[id] === true);
-  const fresh = useAppSelector((state) => state.sessions.fresh);
+  const newChatSettings = useAppSelector((state) => state.sessions.newChatSettings);
   useEffect(() => {
     // The first answer never waits for it.
     const idle = setTimeout(() => import('../features/chat/showing/markdown/Markdown'), 500);
@@ -78,7 +78,7 @@ export function ChatApp() {
     },
     [dispatch, attempt, id],
   );
-  const { pick, ...picker } = usePicking(choose);
+  const { pick, ...picker } = useModelPicking(choose);
   return (
     <AppShell
       layout="alt"
@@ -139,7 +139,7 @@ export function ChatApp() {
           ) : (
             <div style={{ flex: 1, minHeight: 0 }}>
               <PickModel value={pick}>
-                <ChatArea session={id} model={model} settings={fresh} quiet={quiet} />
+                <ChatArea session={id} model={model} settings={newChatSettings} quiet={quiet} />
               </PickModel>
             </div>
           )}

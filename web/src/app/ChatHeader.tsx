@@ -20,7 +20,7 @@ export function ChatHeader(props: {
 }) {
   const { session: id, model, children } = props;
   const session = useAppSelector((state) => selectSession(state, id));
-  const fresh = useAppSelector((state) => state.sessions.fresh);
+  const newChatSettings = useAppSelector((state) => state.sessions.newChatSettings);
   const reasoning = useAppSelector((state) => state.models.items.find((m) => m.id === model)?.reasoning === true);
   const viewers = useAppSelector((state) => (id ? (state.chat.viewers[id] ?? 0) : 0));
   const [settings, setSettings] = useState<'never' | 'open' | 'closed'>('never');
@@ -45,7 +45,7 @@ export function ChatHeader(props: {
               key={id}
               opened={settings === 'open'}
               session={session}
-              fresh={fresh}
+              newChatSettings={newChatSettings}
               reasoning={reasoning}
               onClose={() => setSettings('closed')}
             />

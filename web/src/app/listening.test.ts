@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { draftText, keepDraft } from '../features/chat/asking/drafts';
-import { asking, notFound, ownEnded } from '../features/chat/streaming/chatSlice';
-import { blank } from '../features/chat/streaming/chatState';
+import { ownReadEnded, questionAsked, sessionNotFound } from '../features/chat/streaming/chatSlice';
+import { blankMessage } from '../features/chat/streaming/chatState';
 import { deletePrice } from '../features/settings/settingsSlice';
 import { Api, ApiError } from '../shared/api';
 import { resume } from '../shared/authSlice';
@@ -23,7 +23,7 @@ afterEach(() => {
 
 const settle = () => vi.advanceTimersByTimeAsync(0);
 const message = (id: string, fields: Partial<Message> = {}): Message => ({
-  ...blank({ id, session_id: 's', role: 'user', seq: 0, version: 1 }),
+  ...blankMessage({ id, session_id: 's', role: 'user', seq: 0, version: 1 }),
   ...fields,
 });
 const streaming = message('a', { role: 'assistant', status: 'streaming', parent_id: 'q', seq: 1 });
@@ -193,10 +193,10 @@ describe('the socket', () => {
   it('takes up an answer that this tab has stopped to read itself, unless it has ended', async () => {
     const p = await chat();
     p.socket.follow.mockClear();
-    p.dispatch(ownEnded('a'));
+    p.dispatch(ownReadEnded('a'));
     expect(p.socket.follow).toHaveBeenCalledExactlyOnceWith('s');
     p.got({ type: 'finish', message_id: 'a', seq: 2, reason: 'stop', error: null });
-    p.dispatch(ownEnded('a'));
+    p.dispatch(ownReadEnded('a'));
     expect(p.socket.follow).toHaveBeenCalledOnce();
   });
 });
@@ -210,7 +210,7 @@ describe('a new chat', () => {
     const p = page();
     p.logIn();
     p.at({});
-    p.dispatch(asking({ ...question, answer_id: 'a' }));
+    p.dispatch(questionAsked({ ...question, answer_id: 'a' }));
     keepDraft(null, 'And the next');
     begin(p);
     expect(p.navigate).toHaveBeenCalledExactlyOnceWith('/c/s');
@@ -223,7 +223,7 @@ describe('a new chat', () => {
     const p = page();
     p.logIn();
     p.at({});
-    p.dispatch(asking({ ...question, answer_id: 'a' }));
+    p.dispatch(questionAsked({ ...question, answer_id: 'a' }));
     p.at({ page: 'settings' });
     begin(p);
     expect(p.navigate).not.toHaveBeenCalled();
@@ -235,7 +235,7 @@ describe('a new chat', () => {
     const p = page();
     p.logIn();
     p.at({});
-    p.dispatch(asking({ ...question, answer_id: 'a' }));
+    p.dispatch(questionAsked({ ...question, answer_id: 'a' }));
     p.at({ session: 't' });
     begin(p);
     p.at({});
@@ -246,7 +246,7 @@ describe('a new chat', () => {
 describe('a chat that is deleted while it is open', () => {
   const gone: [string, (p: ReturnType<typeof page>) => unknown][] = [
     ['while it is followed', (p) => p.got({ type: 'session_deleted', user_version: 6, session_id: 's' })],
-    ['while this tab was offline', (p) => p.dispatch(notFound('s'))],
+    ['while this tab was offline', (p) => p.dispatch(sessionNotFound('s'))],
   ];
   it.each(gone)('elsewhere, %s: makes place for a new one, which has what was being written', async (_, go) => {
     const p = await chat();
@@ -281,7 +281,7 @@ it('keeps for a reload what was chosen and asked, and forgets drafts at the end 
   p.dispatch(modelChosen('x/y'));
   expect(localStorage.getItem('omnichat-model')).toBe('x/y');
   const ids = { message_id: 'q2', answer_id: 'a2', failure: null };
-  p.dispatch(asking({ session: 's', content: 'hi', parent_id: 'a', model: 'm', ...ids }));
+  p.dispatch(questionAsked({ session: 's', content: 'hi', parent_id: 'a', model: 'm', ...ids }));
   expect(sessionStorage.getItem('omnichat-pending')).toContain('"content":"hi"');
   keepDraft('s', 'private');
   p.api.onLogout();

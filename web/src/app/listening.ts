@@ -4,18 +4,23 @@ import { filesMoved, keepFiles } from '../features/chat/asking/files/filesSlice'
 import { forgetBlobs } from '../features/chat/asking/files/keptBlobs';
 import { positionsOf } from '../features/chat/streaming/branches';
 import {
-  followed,
   loadMessages,
-  notFound,
-  openedForgotten,
-  ownEnded,
+  onlineChanged,
+  openedLeft,
+  ownReadEnded,
   selectMessage,
-  wentOnline,
+  sessionFollowed,
+  sessionNotFound,
 } from '../features/chat/streaming/chatSlice';
 import { keepChoices } from '../features/chat/streaming/chatState';
 import { missesChange, missesTokens } from '../features/chat/streaming/missed';
 import { keepPending } from '../features/chat/streaming/pendingQuestion';
-import { freshSet, loadSessions, selectMissesSessions, selectSession } from '../features/sessions/sessionsSlice';
+import {
+  loadSessions,
+  newChatSettingsChanged,
+  selectMissesSessions,
+  selectSession,
+} from '../features/sessions/sessionsSlice';
 import {
   deleteEndpoint,
   deletePrice,
@@ -169,7 +174,7 @@ function load(start: Start): void {
       const has = session === null ? undefined : state.chat.versions[session];
       if (session === null || has === undefined) return false;
       if (eventsReceived.match(action)) return missesChange(state.chat, action.payload, session);
-      if (followed.match(action)) return action.payload.session === session && action.payload.version > has;
+      if (sessionFollowed.match(action)) return action.payload.session === session && action.payload.version > has;
       if (!answerDropped.match(action)) return false;
       const { load, arg, version = 0 } = action.payload;
       return load === loadMessages.typePrefix && arg === session && version > has;
@@ -187,10 +192,10 @@ function lead(start: Start, { navigate }: Outside): void {
     predicate: (_, state, before) => state.chat.opened !== null && state.chat.opened !== before.chat.opened,
     effect: (_, { getState, dispatch }) => {
       const opened = getState().chat.opened;
-      dispatch(freshSet({})); // the session has what was set for it
+      dispatch(newChatSettingsChanged({})); // the session has what was set for it
       if (!opened) return;
       if (selectOpenSession(getState()) !== null) {
-        dispatch(openedForgotten()); // the person has gone elsewhere
+        dispatch(openedLeft()); // the person has gone elsewhere
         return;
       }
       moveDraft(opened);
@@ -205,7 +210,7 @@ function lead(start: Start, { navigate }: Outside): void {
       if (page !== 'chats' || !opened || session === opened) return;
       const left = selectOpenSession(getOriginalState()) === opened;
       if (session === null && !left) navigate(`/c/${opened}`);
-      else dispatch(openedForgotten());
+      else dispatch(openedLeft());
     },
   });
 
@@ -247,9 +252,9 @@ function follow(start: Start, { connect }: Outside): void {
       live = connect({
         positions: (session) => positionsOf(getState().chat, session),
         received: (events) => dispatch(eventsReceived({ events, via: 'socket' })),
-        subscribed: (session, version) => dispatch(followed({ session, version })),
-        missing: (session) => dispatch(notFound(session)),
-        online: (yes) => dispatch(wentOnline(yes)),
+        subscribed: (session, version) => dispatch(sessionFollowed({ session, version })),
+        missing: (session) => dispatch(sessionNotFound(session)),
+        online: (yes) => dispatch(onlineChanged(yes)),
       });
     },
   });
@@ -266,7 +271,7 @@ function follow(start: Start, { connect }: Outside): void {
   });
   // An answer that this tab no longer reads itself goes on over the socket.
   start({
-    actionCreator: ownEnded,
+    actionCreator: ownReadEnded,
     effect: ({ payload }, { getState }) => {
       const session = chatToFollow(getState());
       const answer = selectMessage(getState(), payload);

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { loadMessages, selectMessage } from '../features/chat/streaming/chatSlice';
-import { blank } from '../features/chat/streaming/chatState';
+import { blankMessage } from '../features/chat/streaming/chatState';
 import { deleteSession, loadSessions, selectSessions, updateSession } from '../features/sessions/sessionsSlice';
 import {
   deletePrice,
@@ -47,7 +47,7 @@ function page() {
 const session = (id: string, version = 1, title = id) =>
   ({ id, title, version, updated_at: '2026-01-01T00:00:00Z' }) as Session;
 const message = (id: string, fields: Partial<Message> = {}): Message => ({
-  ...blank({ id, session_id: 's', role: 'user', seq: 0, version: 1 }),
+  ...blankMessage({ id, session_id: 's', role: 'user', seq: 0, version: 1 }),
   ...fields,
 });
 const changes = <T>(version: number, items: T[], deleted: string[] = []) => ({ version, items, deleted });

@@ -7,7 +7,7 @@ import { beforeEach, expect, it, vi } from 'vitest';
 import { ChatArea } from '../features/chat/ChatArea';
 import { MessageRow } from '../features/chat/showing/MessageRow';
 import { loadMessages } from '../features/chat/streaming/chatSlice';
-import { blank } from '../features/chat/streaming/chatState';
+import { blankMessage } from '../features/chat/streaming/chatState';
 import { Sidebar } from '../features/sessions/Sidebar';
 import { loadSessions } from '../features/sessions/sessionsSlice';
 import { Api } from '../shared/api';
@@ -27,7 +27,7 @@ beforeEach(() => {
 });
 
 const message = (id: string, parent_id: string | null, role: Message['role'] = 'user') => ({
-  ...blank({ id, session_id: 's', role, parent_id, content: `This is ${id}`, seq: 0 }),
+  ...blankMessage({ id, session_id: 's', role, parent_id, content: `This is ${id}`, seq: 0 }),
   created_at: `2026-01-01T00:00:0${id.length}Z`,
 });
 const session = (id: string) => ({ id, title: id, updated_at: new Date().toISOString() }) as Session;

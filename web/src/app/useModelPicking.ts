@@ -2,7 +2,7 @@ import { useMemo, useRef, useState } from 'react';
 import type { ModelPicking } from '../shared/pickModel';
 
 /** The model picker, opened by the person or by what wants another model. */
-export function usePicking(choose: (model: string) => void) {
+export function useModelPicking(choose: (model: string) => void) {
   const [picking, setPicking] = useState(false);
   const then = useRef<(model: string) => void>(undefined);
   const chosen = useRef(choose);

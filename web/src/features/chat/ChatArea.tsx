@@ -16,7 +16,7 @@ import { PendingRow } from './showing/PendingRow';
 import { branchOf } from './streaming/branches';
 import { pendingDropped, selectMessage, selectPending } from './streaming/chatSlice';
 import type { Pending } from './streaming/pendingQuestion';
-import { HoldPlace, useFollow } from './streaming/useFollowEnd';
+import { HoldPlace, useFollowEnd } from './streaming/useFollowEnd';
 
 interface Props {
   session: string | null;
@@ -38,7 +38,7 @@ export function ChatArea({ session, model, settings, quiet = false }: Props) {
   const status = useChatSelector((state) => (last ? selectMessage(state, last)?.status : undefined));
   const sending = pending.find((p) => !p.failure);
   const running = status === 'streaming' ? last : sending?.answer_id;
-  const { scroller, content, following, toEnd, hold } = useFollow();
+  const { scroller, content, following, toEnd, hold } = useFollowEnd();
 
   // The button that asked or stopped goes away, and the focus from it.
   const input = useRef<HTMLTextAreaElement>(null);

@@ -2,12 +2,12 @@ import { Alert, Button, Group, Modal, NumberInput, Select, Stack, Textarea } fro
 import { useEffect, useState } from 'react';
 import { useAppDispatch } from '../../shared/hooks';
 import type { Failure, Session, SessionSettings as Settings } from '../../shared/protocol';
-import { freshSet, updateSession } from './sessionsSlice';
+import { newChatSettingsChanged, updateSession } from './sessionsSlice';
 
 interface Props {
   /** undefined: the settings are for the session that the next question opens. */
   session: Session | undefined;
-  fresh: Partial<Settings>;
+  newChatSettings: Partial<Settings>;
   /** Whether the model takes a reasoning effort. */
   reasoning: boolean;
   onClose: () => void;
@@ -15,9 +15,9 @@ interface Props {
 
 const number = (v: string | number): number | null => (v === '' ? null : Number(v));
 
-function Form({ session, fresh, reasoning, onClose }: Props) {
+function Form({ session, newChatSettings, reasoning, onClose }: Props) {
   const dispatch = useAppDispatch();
-  const was = session ?? fresh;
+  const was = session ?? newChatSettings;
   const [prompt, setPrompt] = useState(was.system_prompt ?? '');
   const [temperature, setTemperature] = useState<string | number>(was.temperature ?? '');
   const [tokens, setTokens] = useState<string | number>(was.max_tokens ?? '');
@@ -35,7 +35,7 @@ function Form({ session, fresh, reasoning, onClose }: Props) {
     };
     if (!session) {
       const set = Object.entries(patch).filter(([, v]) => v !== null && v !== '');
-      dispatch(freshSet(Object.fromEntries(set)));
+      dispatch(newChatSettingsChanged(Object.fromEntries(set)));
       onClose();
       return;
     }

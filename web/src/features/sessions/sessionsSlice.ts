@@ -23,7 +23,7 @@ export interface SessionsState {
   /** What this tab is deleting, or has deleted. */
   deleting: Record<string, boolean>;
   /** What is set for the session that the next question opens. */
-  fresh: Partial<SessionSettings>;
+  newChatSettings: Partial<SessionSettings>;
 }
 
 /** Reads the list, or what changed since the version that the page has. */
@@ -58,7 +58,7 @@ const initialState: SessionsState = {
   loading: 0,
   deleted: {},
   deleting: {},
-  fresh: {},
+  newChatSettings: {},
 };
 
 function remove(state: SessionsState, id: string): void {
@@ -85,8 +85,8 @@ const sessionsSlice = createSlice({
   name: 'sessions',
   initialState,
   reducers: {
-    freshSet(state, { payload }: PayloadAction<Partial<SessionSettings>>) {
-      state.fresh = payload;
+    newChatSettingsChanged(state, { payload }: PayloadAction<Partial<SessionSettings>>) {
+      state.newChatSettings = payload;
     },
   },
   extraReducers: (builder) => {
@@ -146,6 +146,6 @@ const sessionsSlice = createSlice({
   },
 });
 
-export const { freshSet } = sessionsSlice.actions;
+export const { newChatSettingsChanged } = sessionsSlice.actions;
 export const { selectSession, selectSessions, selectMissesSessions } = sessionsSlice.selectors;
 export const sessionsReducer = sessionsSlice.reducer;

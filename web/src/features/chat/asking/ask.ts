@@ -5,7 +5,7 @@ import type { Extra } from '../../../shared/callThunk';
 import { eventsReceived } from '../../../shared/events';
 import { isAway } from '../../../shared/patiently';
 import { type Failure, isStreamEvent, newId, type Session } from '../../../shared/protocol';
-import { askFailed, asking, ownEnded, sessionMade } from '../streaming/chatSlice';
+import { askFailed, ownReadEnded, questionAsked, sessionMade } from '../streaming/chatSlice';
 import type { ChatState } from '../streaming/chatState';
 import type { Pending, Question } from '../streaming/pendingQuestion';
 
@@ -13,7 +13,7 @@ type Config = Extra & { state: { chat: ChatState } };
 type Dispatch = (
   a:
     | ReturnType<typeof eventsReceived>
-    | ReturnType<typeof ownEnded>
+    | ReturnType<typeof ownReadEnded>
     | ReturnType<typeof askFailed>
     | ReturnType<typeof sessionMade>,
 ) => void;
@@ -26,7 +26,7 @@ const sleep = (ms: number) => new Promise((done) => setTimeout(done, ms));
  */
 export const ask = createAsyncThunk<void, Question, Config>('chat/ask', async (question, { extra, dispatch }) => {
   const pending: Pending = { ...question, message_id: newId(), answer_id: newId(), failure: null };
-  dispatch(asking(pending));
+  dispatch(questionAsked(pending));
   await readAnswer(pending, extra.api, dispatch);
 });
 
@@ -37,7 +37,7 @@ export const retryPending = createAsyncThunk<void, { answer_id: string; model?: 
     const failed = getState().chat.pending.find((p) => p.answer_id === answer_id);
     if (!failed) return;
     const pending = { ...failed, model: model ?? failed.model, failure: null };
-    dispatch(asking(pending));
+    dispatch(questionAsked(pending));
     await readAnswer(pending, extra.api, dispatch);
   },
 );
@@ -118,6 +118,6 @@ async function readAnswer(pending: Pending, api: Api, dispatch: Dispatch): Promi
     if (seq < 0) dispatch(askFailed({ answer_id: id, failure: failureOf(e) }));
   } finally {
     batcher.flush();
-    dispatch(ownEnded(id)); // the socket follows it from here, if it goes on
+    dispatch(ownReadEnded(id)); // the socket follows it from here, if it goes on
   }
 }

@@ -7,7 +7,7 @@ import { makeStore } from '../../../app/store';
 import { Api } from '../../../shared/api';
 import { eventsReceived } from '../../../shared/events';
 import type { ServerEvent } from '../../../shared/protocol';
-import { blank } from '../streaming/chatState';
+import { blankMessage } from '../streaming/chatState';
 import { MessageRow } from './MessageRow';
 import { PendingRow } from './PendingRow';
 
@@ -60,7 +60,7 @@ it('calls out a failure that happens, also one without a single word', async () 
 
 it('calls out no failure of a history', async () => {
   const at = new Date(Date.now() - 60_000).toISOString();
-  const message = blank({
+  const message = blankMessage({
     id: 'a',
     session_id: 's',
     role: 'assistant',
@@ -131,7 +131,7 @@ it.each([
 
 it('says after a reload that an answer was cut off while the model thought', () => {
   const stored = {
-    ...blank({ id: 'a', session_id: 's', role: 'assistant' }),
+    ...blankMessage({ id: 'a', session_id: 's', role: 'assistant' }),
     parent_id: 'q',
     reasoning: 'hm',
     version: 3,

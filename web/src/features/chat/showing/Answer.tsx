@@ -9,7 +9,7 @@ import styles from '../Chat.module.css';
 import { CopyMessage } from './CopyMessage';
 import { EndNote } from './EndNote';
 import { FailureNote } from './FailureNote';
-import { Meta } from './ModelAndUsage';
+import { ModelAndUsage } from './ModelAndUsage';
 import { Notices } from './Notices';
 import { Reasoning } from './Reasoning';
 import { Siblings } from './Siblings';
@@ -83,7 +83,7 @@ export function Answer({ message, model }: { message: Message; model: string }) 
         {status === 'complete' && goOn}
       </EndNote>
       <Group gap={4} className={styles.foot}>
-        <Meta model={message.model} usage={message.usage} />
+        <ModelAndUsage model={message.model} usage={message.usage} />
         {!streaming && (
           <Group gap={4} className={styles.actions}>
             <Siblings id={id} />

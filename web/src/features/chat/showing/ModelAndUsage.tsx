@@ -46,7 +46,7 @@ function UsageButton({ usage }: { usage: Usage }) {
 }
 
 /** Which model wrote an answer, and what that took. */
-export function Meta({ model, usage }: { model: string; usage: Usage | null }) {
+export function ModelAndUsage({ model, usage }: { model: string; usage: Usage | null }) {
   const name = useChatSelector((state) => state.models.items.find((m) => m.id === model)?.name);
   return (
     <span className={styles.meta}>

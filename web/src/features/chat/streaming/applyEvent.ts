@@ -6,8 +6,8 @@ import {
   type StreamEvent,
   statusOf,
 } from '../../../shared/protocol';
-import { blank, type ChatState, choose, lose, messages, removeMessage } from './chatState';
-import { type Arrived, versionTold } from './missed';
+import { blankMessage, type ChatState, chooseVersion, loseSession, messages, removeMessage } from './chatState';
+import { type ReceivedEvents, versionTold } from './missed';
 
 /** The time of what is new in a session: after all that is there, however wrong the clock of this device. */
 function now(state: ChatState, session: string): string {
@@ -19,12 +19,15 @@ function now(state: ChatState, session: string): string {
 }
 
 /** A question of this tab has become a stream. */
-function accept(state: ChatState, e: { message_id: string; session_id: string; parent_id: string | null }): void {
+function acceptQuestion(
+  state: ChatState,
+  e: { message_id: string; session_id: string; parent_id: string | null },
+): void {
   const p = state.pending.find((x) => x.answer_id === e.message_id);
   if (!p) return;
   const parent = p.session ? p.parent_id : null;
   if (p.content !== null && e.parent_id && parent !== undefined && !state.messages.entities[e.parent_id]) {
-    const question = blank({
+    const question = blankMessage({
       id: e.parent_id,
       session_id: e.session_id,
       role: 'user',
@@ -34,14 +37,14 @@ function accept(state: ChatState, e: { message_id: string; session_id: string; p
       created_at: now(state, e.session_id),
     });
     messages.addOne(state.messages, question);
-    choose(state, question);
+    chooseVersion(state, question);
   }
-  choose(state, { id: e.message_id, session_id: e.session_id, parent_id: e.parent_id });
+  chooseVersion(state, { id: e.message_id, session_id: e.session_id, parent_id: e.parent_id });
   if (!p.session) state.opened = e.session_id;
   state.pending = state.pending.filter((x) => x !== p);
 }
 
-function finish(m: Message, e: FinishEvent): void {
+function finishMessage(m: Message, e: FinishEvent): void {
   m.status = statusOf(e.reason);
   m.finish_reason = e.reason;
   m.error = e.error;
@@ -56,12 +59,12 @@ function finish(m: Message, e: FinishEvent): void {
 function applyStream(state: ChatState, e: StreamEvent): void {
   if (e.type === 'start' || e.type === 'snapshot') {
     if (state.deleted[e.message_id] || state.missing[e.session_id]) return;
-    accept(state, e);
+    acceptQuestion(state, e);
     const old = state.messages.entities[e.message_id];
     if (e.type === 'start' && old && old.seq >= 0) return;
     messages.upsertOne(state.messages, {
       ...(old ??
-        blank({
+        blankMessage({
           id: e.message_id,
           session_id: e.session_id,
           role: 'assistant',
@@ -73,7 +76,8 @@ function applyStream(state: ChatState, e: StreamEvent): void {
       seq: e.seq,
       ...(e.type === 'snapshot' ? { content: e.text, reasoning: e.reasoning } : {}),
     });
-    if (e.type === 'start') choose(state, { id: e.message_id, session_id: e.session_id, parent_id: e.parent_id });
+    if (e.type === 'start')
+      chooseVersion(state, { id: e.message_id, session_id: e.session_id, parent_id: e.parent_id });
     return;
   }
   const m = state.messages.entities[e.message_id];
@@ -82,7 +86,7 @@ function applyStream(state: ChatState, e: StreamEvent): void {
   if (from !== m.seq) return; // something was missed, and comes again with what follows it
   m.seq = e.seq;
   if (e.type === 'finish') {
-    finish(m, e);
+    finishMessage(m, e);
     return;
   }
   if (e.reasoning) {
@@ -96,7 +100,7 @@ function applyStream(state: ChatState, e: StreamEvent): void {
 }
 
 /** Takes note of a change's version if it is the next one, and says whether it is newer than what the page has. */
-function note(state: ChatState, told: { session: string; version: number } | undefined): boolean {
+function noteVersion(state: ChatState, told: { session: string; version: number } | undefined): boolean {
   if (!told) return false;
   const known = state.versions[told.session];
   if (known === undefined || told.version <= known) return false;
@@ -105,8 +109,8 @@ function note(state: ChatState, told: { session: string; version: number } | und
 }
 
 /** Changes the state by one event. What was missed before it is for those to ask who listen. */
-export function apply(state: ChatState, e: ServerEvent, via: Arrived['via']): void {
-  const newer = e.type !== 'version' && note(state, versionTold(state, e, via));
+export function applyEvent(state: ChatState, e: ServerEvent, via: ReceivedEvents['via']): void {
+  const newer = e.type !== 'version' && noteVersion(state, versionTold(state, e, via));
   if (isStreamEvent(e)) {
     if (via === 'sse' || !state.own[e.message_id]) applyStream(state, e);
     return;
@@ -116,7 +120,7 @@ export function apply(state: ChatState, e: ServerEvent, via: Arrived['via']): vo
       if (state.deleted[e.message.id] || state.missing[e.message.session_id]) break;
       if (newer || !state.messages.entities[e.message.id]) {
         messages.upsertOne(state.messages, e.message);
-        choose(state, e.message);
+        chooseVersion(state, e.message);
       }
       break;
     case 'message_deleted':
@@ -126,7 +130,7 @@ export function apply(state: ChatState, e: ServerEvent, via: Arrived['via']): vo
       if (e.session.version === state.versions[e.session.id] + 1) state.versions[e.session.id]++;
       break;
     case 'session_deleted':
-      lose(state, e.session_id);
+      loseSession(state, e.session_id);
       break;
     case 'presence':
       state.viewers[e.session_id] = e.viewers;

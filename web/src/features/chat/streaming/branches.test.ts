@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
 import type { Message } from '../../../shared/protocol';
 import { branchOf, siblingsOf } from './branches';
-import { blank, initialState, messages } from './chatState';
+import { blankMessage, initialState, messages } from './chatState';
 
 const message = (id: string, parent_id: string | null, created_at: string) => ({
-  ...blank({ id, session_id: 's', role: 'user', parent_id }),
+  ...blankMessage({ id, session_id: 's', role: 'user', parent_id }),
   created_at,
 });
 

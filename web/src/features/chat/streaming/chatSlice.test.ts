@@ -3,20 +3,20 @@ import { describe, expect, it } from 'vitest';
 import { eventsReceived } from '../../../shared/events';
 import type { Message, ServerEvent } from '../../../shared/protocol';
 import { branchOf, positionsOf } from './branches';
-import { asking, chatReducer, followed, loadMessages, ownEnded } from './chatSlice';
-import { blank } from './chatState';
-import { type Arrived, missesChange, missesTokens } from './missed';
+import { chatReducer, loadMessages, ownReadEnded, questionAsked, sessionFollowed } from './chatSlice';
+import { blankMessage } from './chatState';
+import { missesChange, missesTokens, type ReceivedEvents } from './missed';
 
 const S = 'session';
 const message = (id: string, fields: Partial<Message> = {}): Message => ({
-  ...blank({ id, session_id: S, role: 'user', seq: 0, version: 1 }),
+  ...blankMessage({ id, session_id: S, role: 'user', seq: 0, version: 1 }),
   created_at: `2026-01-01T00:00:0${id.length}Z`,
   ...fields,
 });
 
 function page() {
   const store = configureStore({ reducer: { chat: chatReducer }, middleware: (d) => d({ serializableCheck: false }) });
-  let last: Arrived = { events: [], via: 'socket' };
+  let last: ReceivedEvents = { events: [], via: 'socket' };
   return {
     loaded: (version: number, ...items: Message[]) =>
       store.dispatch(loadMessages.fulfilled({ items, deleted: [], version }, '', S)),
@@ -76,7 +76,7 @@ describe('a stream', () => {
     p.loaded(3);
     p.got('socket', start, delta(1, 'one '), delta(3, 'three '), delta(4, 'four '));
     expect(p.missed.tokens).toBe(true);
-    p.dispatch(followed({ session: S, version: 3 }));
+    p.dispatch(sessionFollowed({ session: S, version: 3 }));
     p.got('socket', delta(4, 'two three four ', 1));
     expect(p.text('a')).toBe('one two three four ');
     expect(p.missed.tokens).toBe(false);
@@ -117,7 +117,7 @@ describe('a stream', () => {
       model: 'm',
       failure: null,
     };
-    p.dispatch(asking(pending));
+    p.dispatch(questionAsked(pending));
     p.got('sse', start, delta(1, 'one '));
     p.loaded(3, message('a', { role: 'assistant', status: 'streaming', content: 'one two ', seq: 2 }));
     p.got('sse', delta(3, 'two three', 1));
@@ -158,13 +158,13 @@ describe('a stream', () => {
       model: 'm',
       failure: null,
     };
-    p.dispatch(asking(pending));
+    p.dispatch(questionAsked(pending));
     p.got('sse', start, delta(1, 'one '));
     p.got('socket', delta(2, 'two '), delta(3, 'three'));
     expect(p.text('a')).toBe('one ');
     expect(p.missed.tokens).toBe(false);
     expect(p.chat.pending).toEqual([]);
-    p.dispatch(ownEnded('a'));
+    p.dispatch(ownReadEnded('a'));
     expect(positionsOf(p.chat, S)).toEqual({ a: 1 });
   });
 });
@@ -220,7 +220,7 @@ it('keeps the sessions that were used last', () => {
   for (const id of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'a', 'i']) {
     const items = [message(`in ${id}`, { session_id: id })];
     p.dispatch(loadMessages.fulfilled({ items, deleted: [], version: 1 }, '', id));
-    p.dispatch(followed({ session: id, version: 1 }));
+    p.dispatch(sessionFollowed({ session: id, version: 1 }));
   }
   expect(Object.keys(p.chat.versions).join('')).toBe('cdefghai');
   expect(p.chat.messages.ids).not.toContain('in b');

@@ -2,8 +2,16 @@ import { createSlice, type PayloadAction } from '@reduxjs/toolkit';
 import { eventsReceived, loggedOut, sessionDeleted } from '../../../shared/events';
 import { changesThunk } from '../../../shared/loads';
 import type { Failure, Message } from '../../../shared/protocol';
-import { apply } from './applyEvent';
-import { type ChatState, choose, forgetSession, initialState, lose, messages, removeMessage } from './chatState';
+import { applyEvent } from './applyEvent';
+import {
+  type ChatState,
+  chooseVersion,
+  forgetSession,
+  initialState,
+  loseSession,
+  messages,
+  removeMessage,
+} from './chatState';
 import type { Pending } from './pendingQuestion';
 
 /** Reads a session's messages, or what changed since the version that the page has. */
@@ -28,7 +36,7 @@ const chatSlice = createSlice({
   name: 'chat',
   initialState,
   reducers: {
-    asking(state, { payload }: PayloadAction<Pending>) {
+    questionAsked(state, { payload }: PayloadAction<Pending>) {
       const at = state.pending.findIndex((p) => p.answer_id === payload.answer_id);
       if (at < 0) state.pending.push(payload);
       else state.pending[at] = payload;
@@ -45,26 +53,26 @@ const chatSlice = createSlice({
     pendingDropped(state, { payload }: PayloadAction<string>) {
       state.pending = state.pending.filter((p) => p.answer_id !== payload);
     },
-    ownEnded(state, { payload }: PayloadAction<string>) {
+    ownReadEnded(state, { payload }: PayloadAction<string>) {
       delete state.own[payload];
     },
-    openedForgotten(state) {
+    openedLeft(state) {
       state.opened = null;
     },
     branchChosen(state, { payload }: PayloadAction<string>) {
       const m = state.messages.entities[payload];
-      if (m) choose(state, m);
+      if (m) chooseVersion(state, m);
     },
-    followed(state, { payload }: PayloadAction<{ session: string; version: number }>) {
+    sessionFollowed(state, { payload }: PayloadAction<{ session: string; version: number }>) {
       const known = state.versions[payload.session];
       if (known === undefined) return;
       delete state.versions[payload.session]; // to the end: it is the one used last
       state.versions[payload.session] = known;
     },
-    notFound(state, { payload }: PayloadAction<string>) {
-      lose(state, payload);
+    sessionNotFound(state, { payload }: PayloadAction<string>) {
+      loseSession(state, payload);
     },
-    wentOnline(state, { payload }: PayloadAction<boolean>) {
+    onlineChanged(state, { payload }: PayloadAction<boolean>) {
       state.online = payload;
     },
   },
@@ -72,10 +80,10 @@ const chatSlice = createSlice({
     builder
       .addCase(loggedOut, () => ({ ...initialState(), pending: [] }))
       .addCase(eventsReceived, (state, { payload }) => {
-        for (const e of payload.events) apply(state, e, payload.via);
+        for (const e of payload.events) applyEvent(state, e, payload.via);
       })
       .addCase(sessionDeleted, (state, { payload }) => {
-        lose(state, payload);
+        loseSession(state, payload);
       })
       .addCase(loadMessages.fulfilled, (state, { payload, meta }) => {
         for (const m of payload.items) {
@@ -92,7 +100,7 @@ const chatSlice = createSlice({
         state.pending = state.pending.filter((p) => !p.failure || !state.messages.entities[p.answer_id]);
       })
       .addCase(loadMessages.rejected, (state, { meta, payload }) => {
-        if (payload === 404) lose(state, meta.arg);
+        if (payload === 404) loseSession(state, meta.arg);
       });
   },
   selectors: {
@@ -102,16 +110,16 @@ const chatSlice = createSlice({
 });
 
 export const {
-  asking,
+  questionAsked,
   sessionMade,
   askFailed,
   pendingDropped,
-  ownEnded,
-  openedForgotten,
+  ownReadEnded,
+  openedLeft,
   branchChosen,
-  followed,
-  notFound,
-  wentOnline,
+  sessionFollowed,
+  sessionNotFound,
+  onlineChanged,
 } = chatSlice.actions;
 export const { selectMessage, selectPending } = chatSlice.selectors;
 export const chatReducer = chatSlice.reducer;

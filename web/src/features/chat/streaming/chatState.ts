@@ -46,7 +46,7 @@ export const initialState = (): ChatState => ({
   online: true,
 });
 
-export const blank = (fields: Partial<Message> & Pick<Message, 'id' | 'session_id' | 'role'>): Message => ({
+export const blankMessage = (fields: Partial<Message> & Pick<Message, 'id' | 'session_id' | 'role'>): Message => ({
   parent_id: null,
   content: '',
   reasoning: '',
@@ -63,7 +63,7 @@ export const blank = (fields: Partial<Message> & Pick<Message, 'id' | 'session_i
 });
 
 /** Shows a message among its siblings. */
-export function choose(state: ChatState, m: Pick<Message, 'id' | 'session_id' | 'parent_id'>): void {
+export function chooseVersion(state: ChatState, m: Pick<Message, 'id' | 'session_id' | 'parent_id'>): void {
   state.choices[m.parent_id ?? m.session_id] = m.id;
 }
 
@@ -95,7 +95,7 @@ export function removeMessage(state: ChatState, id: string): void {
 }
 
 /** A session is not there, or not any more. */
-export function lose(state: ChatState, session: string): void {
+export function loseSession(state: ChatState, session: string): void {
   state.missing[session] = true;
   forgetSession(state, session);
 }

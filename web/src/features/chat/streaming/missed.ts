@@ -2,7 +2,7 @@ import { isStreamEvent, type ServerEvent } from '../../../shared/protocol';
 import type { ChatState } from './chatState';
 
 /** Events as they arrived, and how. */
-export interface Arrived {
+export interface ReceivedEvents {
   events: ServerEvent[];
   via: 'socket' | 'sse';
 }
@@ -11,7 +11,7 @@ export interface Arrived {
 export function versionTold(
   chat: ChatState,
   e: ServerEvent,
-  via: Arrived['via'],
+  via: ReceivedEvents['via'],
 ): { session: string; version: number } | undefined {
   switch (e.type) {
     case 'start':
@@ -33,7 +33,7 @@ export function versionTold(
 }
 
 /** Whether events told of a version of a session that the page does not have after them: a change was missed. */
-export function missesChange(chat: ChatState, { events, via }: Arrived, session: string): boolean {
+export function missesChange(chat: ChatState, { events, via }: ReceivedEvents, session: string): boolean {
   const has = chat.versions[session];
   if (has === undefined) return false;
   return events.some((e) => {
@@ -43,7 +43,7 @@ export function missesChange(chat: ChatState, { events, via }: Arrived, session:
 }
 
 /** Whether a stream of a session stands before an event that arrived for it: what lies between was missed. */
-export function missesTokens(chat: ChatState, { events, via }: Arrived, session: string): boolean {
+export function missesTokens(chat: ChatState, { events, via }: ReceivedEvents, session: string): boolean {
   return events.some((e) => {
     if (!isStreamEvent(e) || (via === 'socket' && chat.own[e.message_id])) return false;
     const m = chat.messages.entities[e.message_id];

@@ -8,7 +8,7 @@ export const HoldPlace = createContext(() => {});
 const roomOf = (s: HTMLElement) => s.scrollHeight - s.clientHeight;
 
 /** Follows the end of what grows, until the reader scrolls up. */
-export function useFollow() {
+export function useFollowEnd() {
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const now = useRef(true);

@@ -1,7 +1,7 @@
 import remend from 'remend';
 import { withDollars } from './formulas';
 import { type Block, split } from './splitBlocks';
-import { certain } from './unfinished';
+import { withoutUnfinished } from './unfinished';
 
 export { withDollars };
 
@@ -9,7 +9,7 @@ const healing = { comparisonOperators: false, htmlTags: false, setextHeadings: f
 
 /** What the parser is given of the last block of a growing text. */
 function growing(block: Block, only: boolean): string {
-  const text = certain(block.text, block.open, only);
+  const text = withoutUnfinished(block.text, block.open, only);
   if (block.open) return text;
   const written = withDollars(text, true);
   const words = written.trimEnd();

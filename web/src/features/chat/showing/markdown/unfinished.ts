@@ -31,7 +31,7 @@ const withoutHalfFence = (text: string) =>
   text.replace(/(?:^|\n)(?:[ \t>]|(?:[-*+]|\d+[.)])[ \t])*(?:`+[^`\n]*|~+[^~\n]*)$/, '');
 
 /** The last block of a growing text, without what might show raw for a moment. */
-export function certain(block: string, open: boolean, only: boolean): string {
+export function withoutUnfinished(block: string, open: boolean, only: boolean): string {
   if (open) return withoutHalfFence(block);
   const text = withoutHalfTag(withoutHalfTable(only ? block : `\n${block}`)).replace(marks, '');
   return withClosedTags(text.slice(only ? 0 : 1));
