@@ -25,29 +25,29 @@ type Group struct {
 
 // NewGroup returns a group whose context ends with [Group.End].
 func NewGroup(logger *slog.Logger) *Group {
-	b := &Group{Logger: logger, Jitter: jitter}
-	b.ctx, b.cancel = context.WithCancelCause(context.Background())
-	return b
+	g := &Group{Logger: logger, Jitter: jitter}
+	g.ctx, g.cancel = context.WithCancelCause(context.Background())
+	return g
 }
 
 // Context is that of all goroutines of the group.
-func (b *Group) Context() context.Context { return b.ctx }
+func (g *Group) Context() context.Context { return g.ctx }
 
 // Ended says whether that context has ended.
-func (b *Group) Ended() bool { return b.ctx.Err() != nil }
+func (g *Group) Ended() bool { return g.ctx.Err() != nil }
 
 // Go starts a goroutine.
-func (b *Group) Go(f func()) { b.running.Go(f) }
+func (g *Group) Go(f func()) { g.running.Go(f) }
 
 // End ends the context, for a cause.
-func (b *Group) End(cause error) { b.cancel(cause) }
+func (g *Group) End(cause error) { g.cancel(cause) }
 
 // Wait waits until all goroutines have ended.
-func (b *Group) Wait() { b.running.Wait() }
+func (g *Group) Wait() { g.running.Wait() }
 
 // Guard is [Guarded] for what has no error.
-func (b *Group) Guard(what string, f func()) {
-	_ = Guarded(b.Logger, what, func() error { f(); return nil }) // it is logged
+func (g *Group) Guard(what string, f func()) {
+	_ = Guarded(g.Logger, what, func() error { f(); return nil }) // it is logged
 }
 
 // Guarded runs f, which works for one thing: a stream, a feed, a viewer, a
@@ -84,9 +84,9 @@ func Every(ctx context.Context, d time.Duration, f func(now time.Time)) {
 
 // Retry calls try until that says that it is done, or ctx ends, and says which of
 // the two. The wait between two calls is first at most, and doubles up to most.
-func (b *Group) Retry(ctx context.Context, first, most time.Duration, try func() (done bool)) bool {
+func (g *Group) Retry(ctx context.Context, first, most time.Duration, try func() (done bool)) bool {
 	for wait := first; !try(); wait = min(2*wait, most) {
-		t := time.NewTimer(b.Jitter(wait))
+		t := time.NewTimer(g.Jitter(wait))
 		select {
 		case <-ctx.Done():
 			t.Stop()
