@@ -2,35 +2,12 @@ package hub
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/omnichat/omnichat/hub/background"
 	"github.com/omnichat/omnichat/hub/room"
 )
-
-// Options has what a [Hub] can be told; the zero value works.
-type Options struct {
-	Replica          string         // this process; a fresh UUID if empty
-	DefaultModel     string         // "provider/model"; the first one listed if empty
-	MaxRunning       int            // answers of one user at a time; 256 if 0
-	Keep             time.Duration  // how long a log is kept after its end; a minute if 0
-	FileBytes        int64          // of one attached file; 10 MiB if 0
-	FilesPerPrompt   int            // attached to one question; 8 if 0
-	DailyTokens      int64          // of one user, UTC; no limit if 0
-	DailyCost        Money          // of one user, UTC; no limit if 0
-	UserBytes        int64          // of one user's files and messages; no limit if 0
-	AnswerBytes      int64          // of one answer at most, thinking and all; 4 MiB if 0
-	PromptImageBytes int64          // of the images of one prompt, the newest; 20 MiB if 0
-	TitleModel       string         // "provider/model" that makes titles; see [Hub]; none if empty
-	Builtin          []EndpointInfo // the providers of the settings
-
-	Bus      Bus           // nil for a single replica
-	Leases   Leases        // goes with Bus
-	LeaseTTL time.Duration // how long a replica may be silent before its answers are settled; 6 s if 0
-	Logger   *slog.Logger  // slog.Default() if nil
-}
 
 // How many of the longest answers are held at a time, of one user and of all.
 const (
@@ -59,33 +36,7 @@ type Hub struct {
 
 // New returns a hub. Nothing happens before Start.
 func New(store Store, journal Journal, vendors Vendors, opt Options) *Hub {
-	if opt.Replica == "" {
-		opt.Replica = NewID()
-	}
-	if opt.MaxRunning == 0 {
-		opt.MaxRunning = 256
-	}
-	if opt.Keep == 0 {
-		opt.Keep = time.Minute
-	}
-	if opt.FileBytes == 0 {
-		opt.FileBytes = 10 << 20
-	}
-	if opt.FilesPerPrompt == 0 {
-		opt.FilesPerPrompt = 8
-	}
-	if opt.PromptImageBytes == 0 {
-		opt.PromptImageBytes = 20 << 20
-	}
-	if opt.AnswerBytes == 0 {
-		opt.AnswerBytes = 4 << 20
-	}
-	if opt.LeaseTTL == 0 {
-		opt.LeaseTTL = 6 * time.Second
-	}
-	if opt.Logger == nil {
-		opt.Logger = slog.Default()
-	}
+	opt = opt.withDefaults()
 	bg, flusher := background.NewGroup(opt.Logger), newFlusher()
 	feeds := &feeds{replica: opt.Replica, store: store, flusher: flusher, bg: bg, byTopic: map[Topic]*feed{}, untold: map[*sub]bool{}}
 	streams := &streams{
