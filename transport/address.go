@@ -70,19 +70,19 @@ func forwarded(r *http.Request) bool {
 	return slices.ContainsFunc(forwardingHeaders, func(name string) bool { return r.Header.Get(name) != "" })
 }
 
-func (s *Server) trusts(a netip.Addr) bool {
-	return slices.ContainsFunc(s.proxies, func(p netip.Prefix) bool { return p.Contains(a) })
+func (ed *edge) trusts(a netip.Addr) bool {
+	return slices.ContainsFunc(ed.proxies, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // clientOf is whose request it is. Each proxy adds whom it heard it from at the
 // end of X-Forwarded-For: what a trusted one has added is believed, from the end
 // to the first that is not a trusted proxy. What stands before that, anybody may
 // have written.
-func (s *Server) clientOf(r *http.Request) netip.Addr {
+func (ed *edge) clientOf(r *http.Request) netip.Addr {
 	client := peerOf(r)
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for _, hop := range slices.Backward(hops) {
-		if !s.trusts(client) {
+		if !ed.trusts(client) {
 			break
 		}
 		a, ok := parseAddress(hop)
@@ -95,8 +95,8 @@ func (s *Server) clientOf(r *http.Request) netip.Addr {
 }
 
 // ipExtractor is echo's: an address for the log.
-func (s *Server) ipExtractor(r *http.Request) string {
-	if a := s.clientOf(r); a.IsValid() {
+func (ed *edge) ipExtractor(r *http.Request) string {
+	if a := ed.clientOf(r); a.IsValid() {
 		return a.String()
 	}
 	return r.RemoteAddr
@@ -104,8 +104,8 @@ func (s *Server) ipExtractor(r *http.Request) string {
 
 // networkOf is what counts as one client, whoever is logged in. Whoever has one
 // IPv6 address has all of its /64.
-func (s *Server) networkOf(c echo.Context) string {
-	a := s.clientOf(c.Request())
+func (ed *edge) networkOf(c echo.Context) string {
+	a := ed.clientOf(c.Request())
 	if p, err := a.Prefix(64); err == nil && a.Is6() {
 		return p.String()
 	}
@@ -115,22 +115,22 @@ func (s *Server) networkOf(c echo.Context) string {
 // https says whether the client came over TLS, here or at a trusted proxy. Of a
 // list, each proxy has added one: the first is how the client came. A client can
 // lie to its own hurt alone, as browsers let no page of another site set the header.
-func (s *Server) https(c echo.Context) bool {
+func (ed *edge) https(c echo.Context) bool {
 	r := c.Request()
 	if c.IsTLS() {
 		return true
 	}
 	first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
 	first = strings.TrimSpace(first)
-	return (strings.EqualFold(first, "https") || strings.EqualFold(first, "wss")) && s.trusts(peerOf(r))
+	return (strings.EqualFold(first, "https") || strings.EqualFold(first, "wss")) && ed.trusts(peerOf(r))
 }
 
 // checkProxy warns of a proxy that is not named: all who come through it look
 // like one client, and their cookies like those of plain HTTP.
-func (s *Server) checkProxy(c echo.Context) {
+func (ed *edge) checkProxy(c echo.Context) {
 	r := c.Request()
-	if peer := peerOf(r); forwarded(r) && !s.trusts(peer) {
-		s.warnings.add("proxy_not_named", s.log, fmt.Sprintf("A request came through a proxy at %s that OMNICHAT_TRUSTED_PROXIES does not name. "+
+	if peer := peerOf(r); forwarded(r) && !ed.trusts(peer) {
+		ed.warnings.add("proxy_not_named", ed.logger, fmt.Sprintf("A request came through a proxy at %s that OMNICHAT_TRUSTED_PROXIES does not name. "+
 			"If it is yours, name its address or network there: until then all people behind it share one limit for failed logins, and cookies are not marked Secure.", peer))
 	}
 }

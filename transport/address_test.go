@@ -55,7 +55,7 @@ func TestClientIsWhomTrustedProxiesName(t *testing.T) {
 				tt.network = tt.client
 			}
 			c := s.echo.NewContext(tt.r, httptest.NewRecorder())
-			if client, network := c.RealIP(), s.networkOf(c); client != tt.client || network != tt.network {
+			if client, network := c.RealIP(), s.edge.networkOf(c); client != tt.client || network != tt.network {
 				t.Errorf("client %s of %s, want %s of %s", client, network, tt.client, tt.network)
 			}
 		})
@@ -81,7 +81,7 @@ func TestHTTPSIsHowTheClientCame(t *testing.T) {
 		"a stranger's header":      {r: request("192.0.2.1:1", proto, "https")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := s.https(s.echo.NewContext(tt.r, httptest.NewRecorder())); got != tt.want {
+			if got := s.edge.https(s.echo.NewContext(tt.r, httptest.NewRecorder())); got != tt.want {
 				t.Errorf("%v, want %v", got, tt.want)
 			}
 		})
@@ -95,7 +95,7 @@ func FuzzClientOf(f *testing.F) {
 	s := New(nil, nil, Options{TrustedProxies: []string{"10.0.0.0/8"}})
 	f.Cleanup(func() { s.Shutdown(f.Context()) })
 	f.Fuzz(func(t *testing.T, value string) {
-		if a := s.clientOf(request("10.0.0.1:1", "X-Forwarded-For", value)); !a.IsValid() || a.Zone() != "" || a.Is4In6() {
+		if a := s.edge.clientOf(request("10.0.0.1:1", "X-Forwarded-For", value)); !a.IsValid() || a.Zone() != "" || a.Is4In6() {
 			t.Errorf("%q is taken for %v", value, a)
 		}
 	})
@@ -109,7 +109,7 @@ func TestNeighboursShareABudget(t *testing.T) {
 	send := func(peer string, while io.Reader) error {
 		r := request(peer, "Content-Type", "application/x-www-form-urlencoded")
 		r.Body, r.ContentLength = io.NopCloser(while), -1
-		_, err := s.readBody(s.echo.NewContext(r, httptest.NewRecorder()), "application/x-www-form-urlencoded", strangerMax)
+		_, err := s.people.intake.readBody(s.echo.NewContext(r, httptest.NewRecorder()), "application/x-www-form-urlencoded", strangerMax)
 		return err
 	}
 	neighbours := 0

@@ -19,8 +19,22 @@ const uploadTimeout = 5 * time.Minute
 // filePolicy makes of a file that is opened by itself a page that may nothing.
 const filePolicy = "sandbox; default-src 'none'"
 
+// Bytes of files that clients are still reading, of all and of each user.
+const (
+	downloadsAll  = 256 << 20
+	downloadsEach = 64 << 20
+)
+
+// files is the calls about attached files. It is safe for concurrent use.
+type files struct {
+	hub       *hub.Hub
+	intake    *intake
+	fileLimit int64
+	downloads *budget // of files, until clients have them
+}
+
 // createAttachment is POST /attachments.
-func (s *Server) createAttachment(c echo.Context, who identity) error {
+func (fi *files) createAttachment(c echo.Context, who identity) error {
 	name := c.QueryParam("name")
 	switch {
 	case name == "":
@@ -28,13 +42,13 @@ func (s *Server) createAttachment(c echo.Context, who identity) error {
 	case strings.ContainsFunc(name, unicode.IsControl):
 		return hub.Invalid("name", "must not contain control characters")
 	}
-	tooLarge := &hub.Error{Code: hub.CodeTooLarge, Field: "file", Msg: "the file is over " + sizeOf(s.opt.FileLimit)}
-	data, done, err := s.spool(c, who, s.opt.FileLimit, tooLarge)
+	tooLarge := &hub.Error{Code: hub.CodeTooLarge, Field: "file", Msg: "the file is over " + sizeOf(fi.fileLimit)}
+	data, done, err := fi.intake.spool(c, who, fi.fileLimit, tooLarge)
 	if err != nil {
 		return err
 	}
 	defer done()
-	f, err := s.hub.CreateFile(c.Request().Context(), who.user, name, data)
+	f, err := fi.hub.CreateFile(c.Request().Context(), who.user, name, data)
 	if err != nil {
 		return err
 	}
@@ -50,16 +64,16 @@ func sizeOf(n int64) string {
 }
 
 // getAttachment is GET /attachments/{id}.
-func (s *Server) getAttachment(c echo.Context, who identity) error {
+func (fi *files) getAttachment(c echo.Context, who identity) error {
 	id, err := pathID(c, "id", "attachment")
 	if err != nil {
 		return err
 	}
-	f, data, err := s.hub.File(c.Request().Context(), who.user, hub.FileID(id))
+	f, data, err := fi.hub.File(c.Request().Context(), who.user, hub.FileID(id))
 	if err != nil {
 		return err
 	}
-	held := s.downloads.of(string(who.user)) // until a client that reads slowly has it
+	held := fi.downloads.of(string(who.user)) // until a client that reads slowly has it
 	defer held.release()
 	if err := held.grow(int64(len(data))); err != nil {
 		return err
@@ -90,12 +104,12 @@ func disposition(name string) string {
 }
 
 // deleteAttachment is DELETE /attachments/{id}.
-func (s *Server) deleteAttachment(c echo.Context, who identity) error {
+func (fi *files) deleteAttachment(c echo.Context, who identity) error {
 	id, err := pathID(c, "id", "attachment")
 	if err != nil {
 		return err
 	}
-	if err := s.hub.DeleteFile(c.Request().Context(), who.user, hub.FileID(id)); err != nil {
+	if err := fi.hub.DeleteFile(c.Request().Context(), who.user, hub.FileID(id)); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

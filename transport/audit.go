@@ -8,11 +8,15 @@ import (
 	"github.com/omnichat/omnichat/hub"
 )
 
+// auditLog is the lines that an operator looks for after an attack. It is safe for
+// concurrent use.
+type auditLog struct{ logger *slog.Logger }
+
 // audit writes a line of what concerns security: one for each event. No secret
 // goes in, nor a name that somebody has typed, which may be a password.
-func (s *Server) audit(c echo.Context, level slog.Level, event string, args ...any) {
+func (a *auditLog) write(c echo.Context, level slog.Level, event string, args ...any) {
 	all := append([]any{"event", event, "address", c.RealIP(), "agent", cut(c.Request().UserAgent(), 200)}, args...)
-	s.log.Log(c.Request().Context(), level, "security", all...)
+	a.logger.Log(c.Request().Context(), level, "security", all...)
 }
 
 // accountOf is how a line names an account that may not be there.

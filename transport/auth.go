@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"net/http"
 	"strings"
@@ -193,8 +194,15 @@ func bearer(r *http.Request) string {
 	return strings.TrimSpace(token)
 }
 
+// door lets in who has a token. It is safe for concurrent use.
+type door struct {
+	logins   *logins
+	accounts Accounts
+	logger   *slog.Logger
+}
+
 // private wraps a handler that needs to know whose request it is.
-func (s *Server) private(f func(c echo.Context, who identity) error) echo.HandlerFunc {
+func (d *door) private(f func(c echo.Context, who identity) error) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		c.Response().Header().Add("Vary", "Authorization, Cookie")
 		token := bearer(c.Request())
@@ -204,7 +212,7 @@ func (s *Server) private(f func(c echo.Context, who identity) error) echo.Handle
 		if token == "" {
 			return &hub.Error{Code: hub.CodeUnauthenticated, Msg: "an access token is required"}
 		}
-		who, err := s.logins.verify(c.Request().Context(), token)
+		who, err := d.logins.verify(c.Request().Context(), token)
 		if err != nil {
 			return err
 		}
@@ -214,9 +222,9 @@ func (s *Server) private(f func(c echo.Context, who identity) error) echo.Handle
 }
 
 // admin wraps a handler that is for admins alone.
-func (s *Server) admin(f func(c echo.Context, who identity) error) echo.HandlerFunc {
-	return s.private(func(c echo.Context, who identity) error {
-		if err := s.checkAdmin(c.Request().Context(), who); err != nil {
+func (d *door) admin(f func(c echo.Context, who identity) error) echo.HandlerFunc {
+	return d.private(func(c echo.Context, who identity) error {
+		if err := d.checkAdmin(c.Request().Context(), who); err != nil {
 			return err
 		}
 		return f(c, who)
@@ -225,10 +233,10 @@ func (s *Server) admin(f func(c echo.Context, who identity) error) echo.HandlerF
 
 // checkAdmin refuses everyone but admins. The account says who is one, not the
 // token, which outlives a change.
-func (s *Server) checkAdmin(ctx context.Context, who identity) error {
-	u, err := s.accounts.User(ctx, who.user)
+func (d *door) checkAdmin(ctx context.Context, who identity) error {
+	u, err := d.accounts.User(ctx, who.user)
 	if err == nil && u.Role != hub.RoleAdmin {
-		s.log.Warn("security", "event", "admin_refused", "user_id", who.user)
+		d.logger.Warn("security", "event", "admin_refused", "user_id", who.user)
 		err = &hub.Error{Code: hub.CodeForbidden, Msg: "only an admin may do this"}
 	}
 	return err

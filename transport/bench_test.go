@@ -50,6 +50,6 @@ func BenchmarkDelivery(b *testing.B) {
 	}
 	_ = o.w.conn.CloseNow()
 	<-read
-	s.clients.remove(o.w)
-	s.clients.exit()
+	s.conns.clients.remove(o.w)
+	s.conns.clients.exit()
 }

@@ -37,7 +37,7 @@ const userKey = "user"
 
 // readBody reads a request's body of the media type, within the limit and most,
 // and within the budget of who sends it. No body at all has no type.
-func (s *Server) readBody(c echo.Context, media string, most int64) ([]byte, error) {
+func (ik *intake) readBody(c echo.Context, media string, most int64) ([]byte, error) {
 	given := c.Request().Header.Get("Content-Type")
 	if given == "" && c.Request().ContentLength == 0 {
 		return nil, nil
@@ -46,10 +46,10 @@ func (s *Server) readBody(c echo.Context, media string, most int64) ([]byte, err
 	if err != nil || got != media {
 		return nil, &hub.Error{Code: codeUnsupported, Msg: "the body must be " + media}
 	}
-	limit := min(s.opt.BodyLimit, most)
-	share := s.strangers.of("network " + s.networkOf(c))
+	limit := min(ik.bodyLimit, most)
+	share := ik.strangers.of("network " + ik.edge.networkOf(c))
 	if who, ok := c.Get(userKey).(hub.UserID); ok {
-		share = s.bodies.of("user "+string(who), "network "+s.networkOf(c))
+		share = ik.bodies.of("user "+string(who), "network "+ik.edge.networkOf(c))
 	}
 	// The request holds it for as long as it takes to decode; what it asks for is
 	// counted elsewhere.
@@ -111,12 +111,12 @@ func drain(c echo.Context, code hub.Code) {
 }
 
 // readJSON reads a request's body into a struct, strictly.
-func (s *Server) readJSON(c echo.Context, into any) error {
-	most := s.opt.BodyLimit
+func (ik *intake) readJSON(c echo.Context, into any) error {
+	most := ik.bodyLimit
 	if c.Get(userKey) == nil {
 		most = strangerMax
 	}
-	body, err := s.readBody(c, "application/json", most)
+	body, err := ik.readBody(c, "application/json", most)
 	if err != nil {
 		return err
 	}
@@ -124,8 +124,8 @@ func (s *Server) readJSON(c echo.Context, into any) error {
 }
 
 // readOptionalJSON is readJSON for a body that may be left out.
-func (s *Server) readOptionalJSON(c echo.Context, into any) error {
-	body, err := s.readBody(c, "application/json", s.opt.BodyLimit)
+func (ik *intake) readOptionalJSON(c echo.Context, into any) error {
+	body, err := ik.readBody(c, "application/json", ik.bodyLimit)
 	if err != nil || len(body) == 0 {
 		return err
 	}

@@ -1,12 +1,15 @@
 package transport
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -88,29 +91,42 @@ func checkParameters(temperature *float64, maxTokens *int, effort *string) error
 	return nil
 }
 
+// chats is the calls about sessions, their messages and their answers. It is safe for
+// concurrent use.
+type chats struct {
+	ctx       context.Context // of event streams; the server's end ends it
+	hub       *hub.Hub
+	intake    *intake
+	conns     *connections
+	heavy     *line // of calls that read much
+	pages     *line // of what they read bit by bit, for which whoever has begun waits as long as the others
+	heartbeat time.Duration
+	logger    *slog.Logger
+}
+
 // ask is POST /chat/stream.
-func (s *Server) ask(c echo.Context, who identity) error {
+func (ch *chats) ask(c echo.Context, who identity) error {
 	var in askBody
-	if err := s.readJSON(c, &in); err != nil {
+	if err := ch.intake.readJSON(c, &in); err != nil {
 		return err
 	}
 	q, err := in.question()
 	if err != nil {
 		return err
 	}
-	asked, err := s.hub.Ask(c.Request().Context(), who.user, q)
+	asked, err := ch.hub.Ask(c.Request().Context(), who.user, q)
 	if err != nil {
 		return err
 	}
-	v, err := s.hub.Attach(c.Request().Context(), who.user, asked.Answer.ID, eventlog.FromStart)
+	v, err := ch.hub.Attach(c.Request().Context(), who.user, asked.Answer.ID, eventlog.FromStart)
 	if err != nil {
 		return err
 	}
-	return s.stream(c, who, v)
+	return ch.stream(c, who, v)
 }
 
 // attach is GET /chat/stream/{message_id}.
-func (s *Server) attach(c echo.Context, who identity) error {
+func (ch *chats) attach(c echo.Context, who identity) error {
 	id, err := pathID(c, "message_id", "message")
 	if err != nil {
 		return err
@@ -119,14 +135,14 @@ func (s *Server) attach(c echo.Context, who identity) error {
 	if err != nil {
 		return err
 	}
-	v, err := s.hub.Attach(c.Request().Context(), who.user, hub.MessageID(id), after)
+	v, err := ch.hub.Attach(c.Request().Context(), who.user, hub.MessageID(id), after)
 	if errors.Is(err, hub.ErrUpToDate) {
 		return c.NoContent(http.StatusNoContent)
 	}
 	if err != nil {
 		return err
 	}
-	return s.stream(c, who, v)
+	return ch.stream(c, who, v)
 }
 
 // resumeFrom reads the position that a client stands at. The header, which a
@@ -147,12 +163,12 @@ func resumeFrom(header, query string) (int64, error) {
 }
 
 // stop is DELETE /chat/stream/{message_id}.
-func (s *Server) stop(c echo.Context, who identity) error {
+func (ch *chats) stop(c echo.Context, who identity) error {
 	id, err := pathID(c, "message_id", "message")
 	if err != nil {
 		return err
 	}
-	if err := s.hub.Stop(c.Request().Context(), who.user, hub.MessageID(id)); err != nil {
+	if err := ch.hub.Stop(c.Request().Context(), who.user, hub.MessageID(id)); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusAccepted)

@@ -3,8 +3,10 @@ package transport
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/omnichat/omnichat/hub"
@@ -129,10 +131,31 @@ func (s *clients) unclaim(user hub.UserID) {
 	}
 }
 
+// connections is the WebSockets and event streams, and whether the logins hold that they
+// came by. It is safe for concurrent use.
+type connections struct {
+	ctx         context.Context // of WebSockets; the server's end ends it
+	hub         *hub.Hub
+	accounts    Accounts
+	logins      *logins
+	edge        *edge
+	clients     *clients
+	messages    *budget       // of WebSocket messages
+	bell        chan struct{} // holds one: a login was revoked
+	doubt       atomic.Bool   // some may have been that this replica was not told of
+	bodyLimit   int64
+	maxSockets  int
+	heartbeat   time.Duration
+	authTimeout time.Duration
+	recheck     time.Duration
+	callTimeout time.Duration
+	logger      *slog.Logger
+}
+
 // tendClients looks after all clients until ctx ends: one goroutine instead of
 // some for each.
-func (s *Server) tendClients(ctx context.Context) {
-	every := time.NewTicker(max(10*time.Millisecond, min(s.opt.Heartbeat, s.opt.Recheck, 4*time.Second)/4))
+func (cs *connections) tend(ctx context.Context) {
+	every := time.NewTicker(max(10*time.Millisecond, min(cs.heartbeat, cs.recheck, 4*time.Second)/4))
 	defer every.Stop()
 	var workers sync.WaitGroup
 	defer workers.Wait()
@@ -142,29 +165,29 @@ func (s *Server) tendClients(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-s.bell:
-			s.endRevoked(&workers)
+		case <-cs.bell:
+			cs.endRevoked(&workers)
 		case now := <-every.C:
-			for _, c := range s.clients.all() {
-				s.guard(func() { c.tend(now) })
+			for _, c := range cs.clients.all() {
+				cs.guard(func() { c.tend(now) })
 				if k := c.check(); !k.over && now.After(c.identity().expires.Add(leeway)) {
 					k.over = true
-					workers.Go(func() { s.guard(c.expire) })
+					workers.Go(func() { cs.guard(c.expire) })
 				}
 			}
 		}
-		if !s.doubt.Load() && time.Since(asked) < s.opt.Recheck {
+		if !cs.doubt.Load() && time.Since(asked) < cs.recheck {
 			continue
 		}
 		select {
 		case asking <- struct{}{}:
 			asked = time.Now()
-			s.doubt.Store(false)
+			cs.doubt.Store(false)
 			workers.Go(func() {
 				defer func() { <-asking }()
-				s.guard(func() {
-					if s.lookForRevoked(ctx) {
-						s.ring()
+				cs.guard(func() {
+					if cs.lookForRevoked(ctx) {
+						cs.ring()
 					}
 				})
 			})
@@ -176,11 +199,11 @@ func (s *Server) tendClients(ctx context.Context) {
 // aside runs f on a goroutine of its own and waits for it: one that waits for
 // its client most of the time does not keep the stack that f has needed. It
 // returns false if f did not come to its end.
-func (s *Server) aside(f func()) (done bool) {
+func (cs *connections) aside(f func()) (done bool) {
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		s.guard(func() {
+		cs.guard(func() {
 			f()
 			done = true
 		})
@@ -190,10 +213,10 @@ func (s *Server) aside(f func()) (done bool) {
 }
 
 // guard keeps a panic from ending more than the connection it happened for.
-func (s *Server) guard(f func()) {
+func (cs *connections) guard(f func()) {
 	defer func() {
 		if r := recover(); r != nil {
-			s.log.Error("connection failed", "err", fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
+			cs.logger.Error("connection failed", "err", fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
 		}
 	}()
 	f()

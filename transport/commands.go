@@ -167,13 +167,13 @@ func (c *commands) close(loggedOut bool) {
 func (w *socket) take(v *hub.Viewer, data []byte) {
 	cmd, err := w.parse(data)
 	switch {
-	case w.server.logins.revoked(w.identity().family):
+	case w.conns.logins.revoked(w.identity().family):
 		err = errLoggedOut
 	case err == nil && cmd.Type == "ping":
 		v.Pong()
 		return
 	case err == nil:
-		err = w.commands.add(newJob(cmd, len(data)), readLimitAfter*w.server.opt.BodyLimit)
+		err = w.commands.add(newJob(cmd, len(data)), readLimitAfter*w.conns.bodyLimit)
 	}
 	if err != nil {
 		w.refuse(v, cmd, err)
@@ -193,7 +193,7 @@ func (w *socket) begin(v *hub.Viewer) {
 func (w *socket) work(v *hub.Viewer, j *job) {
 	defer w.commands.working.Done()
 	done := false
-	w.server.guard(func() {
+	w.conns.guard(func() {
 		w.command(v, j.command)
 		done = true
 	})

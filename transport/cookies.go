@@ -11,24 +11,24 @@ import (
 // into plain HTTP of the same host can leave one of that name.
 const securePrefix = "__Secure-"
 
-func (s *Server) setCookie(c echo.Context, name, path, value string, ttl time.Duration) {
+func (ed *edge) setCookie(c echo.Context, name, path, value string, ttl time.Duration) {
 	k := &http.Cookie{
 		Name: name, Value: value, Path: path, MaxAge: max(1, int(ttl/time.Second)), HttpOnly: true,
-		SameSite: http.SameSiteStrictMode, Secure: s.https(c),
+		SameSite: http.SameSiteStrictMode, Secure: ed.https(c),
 	}
 	if k.Secure {
-		s.clearCookie(c, name, path) // one of before
+		ed.clearCookie(c, name, path) // one of before
 		k.Name = securePrefix + name
 	}
 	c.SetCookie(k)
 }
 
 // clearCookie takes a cookie away if the request has it.
-func (s *Server) clearCookie(c echo.Context, name, path string) {
+func (ed *edge) clearCookie(c echo.Context, name, path string) {
 	for _, name := range []string{name, securePrefix + name} {
 		if _, err := c.Cookie(name); err == nil {
 			c.SetCookie(&http.Cookie{
-				Name: name, Path: path, MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: s.https(c),
+				Name: name, Path: path, MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: ed.https(c),
 			})
 		}
 	}

@@ -97,13 +97,13 @@ func problemOf(err error) (problem, *hub.Error) {
 func (s *Server) handleError(err error, c echo.Context) {
 	p, e := problemOf(err)
 	if p.Status >= 500 && p.Status != http.StatusInsufficientStorage { // which is the user's to mend
-		s.log.Error("request failed", "method", c.Request().Method, "path", c.Path(), "err", err)
+		s.opt.Logger.Error("request failed", "method", c.Request().Method, "path", c.Path(), "err", err)
 	}
 	if c.Response().Committed {
 		return
 	}
 	drain(c, e.Code)
-	if noRoute(err) && s.strayPage(c, p.Status) {
+	if noRoute(err) && s.site.strayPage(c, p.Status) {
 		return
 	}
 	h := c.Response().Header()
@@ -121,6 +121,6 @@ func (s *Server) handleError(err error, c echo.Context) {
 		err = c.Blob(p.Status, "application/problem+json", body)
 	}
 	if err != nil {
-		s.log.Debug("write a problem", "err", err)
+		s.opt.Logger.Debug("write a problem", "err", err)
 	}
 }

@@ -19,28 +19,28 @@ func Cheap(opt Options, now func() time.Time) Options {
 
 // Throttled returns how many accounts the server remembers guesses for.
 func (s *Server) Throttled() int {
-	s.perAccount.mu.Lock()
-	defer s.perAccount.mu.Unlock()
-	return len(s.perAccount.keys)
+	s.people.lockout.perAccount.mu.Lock()
+	defer s.people.lockout.perAccount.mu.Unlock()
+	return len(s.people.lockout.perAccount.keys)
 }
 
 // Held returns how many bytes of WebSocket messages the server holds.
 func (s *Server) Held() int64 {
-	s.messages.mu.Lock()
-	defer s.messages.mu.Unlock()
-	return s.messages.used
+	s.conns.messages.mu.Lock()
+	defer s.conns.messages.mu.Unlock()
+	return s.conns.messages.used
 }
 
 // Occupy takes a user's turn of the calls that read much.
 func (s *Server) Occupy(ctx context.Context, user hub.UserID) (leave func(), err error) {
-	return s.heavy.enter(ctx, user)
+	return s.chats.heavy.enter(ctx, user)
 }
 
 // Waiting returns how many of these calls of a user have their turn or wait for it.
 func (s *Server) Waiting(user hub.UserID) int {
-	s.heavy.mu.Lock()
-	defer s.heavy.mu.Unlock()
-	if t := s.heavy.users[user]; t != nil {
+	s.chats.heavy.mu.Lock()
+	defer s.chats.heavy.mu.Unlock()
+	if t := s.chats.heavy.users[user]; t != nil {
 		return t.here
 	}
 	return 0

@@ -15,7 +15,7 @@ import (
 // listMessages is GET /sessions/{id}/messages. It writes [hub.MessageChanges] page
 // by page. While the client reads one, nothing else of them is held, nor anything
 // of the database.
-func (s *Server) listMessages(c echo.Context, who identity) error {
+func (ch *chats) listMessages(c echo.Context, who identity) error {
 	id, err := pathID(c, "id", "session")
 	if err != nil {
 		return err
@@ -24,7 +24,7 @@ func (s *Server) listMessages(c echo.Context, who identity) error {
 	if err != nil {
 		return err
 	}
-	h := history{s: s, c: c, user: who.user, session: hub.SessionID(id)}
+	h := history{chats: ch, c: c, user: who.user, session: hub.SessionID(id)}
 	changes, err := h.changes(after)
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func (s *Server) listMessages(c echo.Context, who identity) error {
 
 // history is the messages of a session on their way to a client.
 type history struct {
-	s       *Server
+	chats   *chats
 	c       echo.Context
 	user    hub.UserID
 	session hub.SessionID
@@ -57,22 +57,22 @@ type history struct {
 
 // changes looks through the whole session, which counts as much.
 func (h *history) changes(after int64) (hub.MessageChanges, error) {
-	leave, err := h.s.turn(h.c, h.s.heavy, h.user)
+	leave, err := takeTurn(h.c, h.chats.heavy, h.user)
 	if err != nil {
 		return hub.MessageChanges{}, err
 	}
 	defer leave()
-	return h.s.hub.MessageChanges(h.c.Request().Context(), h.user, h.session, after)
+	return h.chats.hub.MessageChanges(h.c.Request().Context(), h.user, h.session, after)
 }
 
 // read appends the messages of a page.
 func (h *history) read(p hub.MessagePage) error {
-	leave, err := h.s.turn(h.c, h.s.pages, h.user)
+	leave, err := takeTurn(h.c, h.chats.pages, h.user)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	messages, err := h.s.hub.MessagePage(h.c.Request().Context(), h.user, h.session, p)
+	messages, err := h.chats.hub.MessagePage(h.c.Request().Context(), h.user, h.session, p)
 	if err != nil {
 		return err
 	}
@@ -111,6 +111,6 @@ func (h *history) fail(err error) error {
 	if !h.c.Response().Committed {
 		return err
 	}
-	h.s.handleError(err, h.c) // which logs it
+	h.c.Echo().HTTPErrorHandler(err, h.c) // which logs it
 	panic(http.ErrAbortHandler)
 }

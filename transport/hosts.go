@@ -85,12 +85,12 @@ func ValidHost(name string) bool {
 
 // checkHost refuses a request that was sent to another name than the server's.
 // Who asks for its health may call it as they like.
-func (s *Server) checkHost(c echo.Context) error {
-	if path := c.Path(); s.hosts.takes(c.Request().Host) || path == "/healthz" || path == "/readyz" {
+func (ed *edge) checkHost(c echo.Context) error {
+	if path := c.Path(); ed.hosts.takes(c.Request().Host) || path == "/healthz" || path == "/readyz" {
 		return nil
 	}
 	name := cut(hostName(c.Request().Host), 100)
-	s.warnings.add("host_refused", s.log, fmt.Sprintf(
+	ed.warnings.add("host_refused", ed.logger, fmt.Sprintf(
 		"A request for the host %q was refused. If that is a name of this server, add it to OMNICHAT_HOSTS.", name))
 	return &hub.Error{Code: codeMisdirected, Msg: fmt.Sprintf(
 		"this server does not answer to the name %q; who runs it can add the name to its setting OMNICHAT_HOSTS", name)}

@@ -40,7 +40,7 @@ func newLine(places, waits int) *line {
 
 // turn waits in a line, for which a request has time of its own. What it returns
 // ends the turn.
-func (s *Server) turn(c echo.Context, l *line, user hub.UserID) (leave func(), err error) {
+func takeTurn(c echo.Context, l *line, user hub.UserID) (leave func(), err error) {
 	ctx, cancel := context.WithTimeoutCause(unbound(c), turnWait, busyWithYou())
 	defer cancel()
 	leave, err = l.enter(ctx, user)

@@ -26,9 +26,30 @@ const (
 // nobody is in the place of an account that is not there.
 const nobody hub.UserID = "00000000-0000-0000-0000-000000000000"
 
+// lockout slows down who guesses passwords. It is safe for concurrent use.
+type lockout struct {
+	secret     []byte
+	accounts   Accounts
+	edge       *edge
+	perIP      *throttle
+	perAccount *throttle // by account, for who is a stranger to it; by device, for who is none
+	perPlace   *throttle // by account and address that it was logged in from
+	rightIP    *throttle // logins that succeed: each costs hashing
+	rightOne   *throttle // the same, by account
+}
+
+func newLockout(opt Options, accounts Accounts, edge *edge) *lockout {
+	return &lockout{
+		secret: opt.Secret, accounts: accounts, edge: edge,
+		perIP: newThrottle(time.Second, 60, opt.now), perAccount: newThrottle(3*time.Second, 10, opt.now),
+		perPlace: newThrottle(time.Second, 10, opt.now),
+		rightIP:  newThrottle(time.Second/2, 120, opt.now), rightOne: newThrottle(time.Second, 40, opt.now),
+	}
+}
+
 // mac is a code that this server alone can make, for one purpose.
-func (s *Server) mac(purpose string, parts ...string) []byte {
-	h := hmac.New(sha256.New, s.opt.Secret)
+func (lo *lockout) mac(purpose string, parts ...string) []byte {
+	h := hmac.New(sha256.New, lo.secret)
 	for _, part := range append([]string{purpose}, parts...) {
 		_ = binary.Write(h, binary.BigEndian, int64(len(part))) // a hash takes all
 		h.Write([]byte(part))
@@ -38,21 +59,21 @@ func (s *Server) mac(purpose string, parts ...string) []byte {
 
 // deviceValue is the cookie of a browser that the account of that name was
 // logged in with: it keeps the device's number if it has one.
-func (s *Server) deviceValue(device, name string) string {
+func (lo *lockout) deviceValue(device, name string) string {
 	if device == "" {
 		var nonce [deviceNonce]byte
 		rand.Read(nonce[:]) // never fails, see crypto/rand
 		device = base64.RawURLEncoding.EncodeToString(nonce[:])
 	}
-	return device + "." + base64.RawURLEncoding.EncodeToString(s.mac("device", device, strings.ToLower(name)))
+	return device + "." + base64.RawURLEncoding.EncodeToString(lo.mac("device", device, strings.ToLower(name)))
 }
 
 // deviceOf is the number of the device that a request comes from, "" if the
 // account of that name was not logged in there.
-func (s *Server) deviceOf(c echo.Context, name string) string {
+func (lo *lockout) deviceOf(c echo.Context, name string) string {
 	value := cookie(c, deviceCookie)
 	device, _, ok := strings.Cut(value, ".")
-	if !ok || device == "" || !hmac.Equal([]byte(value), []byte(s.deviceValue(device, name))) {
+	if !ok || device == "" || !hmac.Equal([]byte(value), []byte(lo.deviceValue(device, name))) {
 		return ""
 	}
 	return device
@@ -79,8 +100,8 @@ func (t *loginTry) leave() {
 // that nobody can have has no limit of its own: it may be long, and would be
 // remembered. The account's limit goes first: what it refuses costs its
 // neighbours, who share an address, nothing.
-func (s *Server) tryLogin(c echo.Context, name string, user hub.UserID, device string) (t *loginTry, err error) {
-	ctx, network, account := c.Request().Context(), s.networkOf(c), strings.ToLower(name)
+func (lo *lockout) tryLogin(c echo.Context, name string, user hub.UserID, device string) (t *loginTry, err error) {
+	ctx, network, account := c.Request().Context(), lo.edge.networkOf(c), strings.ToLower(name)
 	t = &loginTry{}
 	defer func() {
 		if err != nil {
@@ -96,21 +117,21 @@ func (s *Server) tryLogin(c echo.Context, name string, user hub.UserID, device s
 			*into = append(*into, done)
 		}
 	}
-	known, err := s.accounts.LoggedInFrom(ctx, user, network) // for nobody, too: that takes as long
+	known, err := lo.accounts.LoggedInFrom(ctx, user, network) // for nobody, too: that takes as long
 	switch {
 	case device != "":
-		enter(&t.guesses, s.perAccount, "device "+device)
+		enter(&t.guesses, lo.perAccount, "device "+device)
 	case known:
-		enter(&t.guesses, s.perPlace, account+" "+network)
+		enter(&t.guesses, lo.perPlace, account+" "+network)
 	case validName(name):
-		enter(&t.guesses, s.perAccount, account)
+		enter(&t.guesses, lo.perAccount, account)
 	}
 	if device == "" {
-		enter(&t.guesses, s.perIP, network)
-		enter(&t.rights, s.rightIP, network)
+		enter(&t.guesses, lo.perIP, network)
+		enter(&t.rights, lo.rightIP, network)
 	}
 	if validName(name) {
-		enter(&t.rights, s.rightOne, account)
+		enter(&t.rights, lo.rightOne, account)
 	}
 	return t, err
 }

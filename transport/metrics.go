@@ -9,11 +9,11 @@ import (
 	"github.com/omnichat/omnichat/hub"
 )
 
-// metrics is GET /metrics: for who has the token, or without one for who is on
+// answerMetrics is GET /metrics: for who has the token, or without one for who is on
 // this machine. A proxy on this machine is no such one, nor is whom it works for.
-func (s *Server) metrics(c echo.Context) error {
+func (op *operation) answerMetrics(c echo.Context) error {
 	r := c.Request()
-	switch token := s.opt.MetricsToken; {
+	switch token := op.metricsToken; {
 	case token != "":
 		if !hasToken(r, token) {
 			return &hub.Error{Code: hub.CodeUnauthenticated, Msg: "the metrics need the token of OMNICHAT_METRICS_TOKEN"}
@@ -21,7 +21,7 @@ func (s *Server) metrics(c echo.Context) error {
 	case !peerOf(r).IsLoopback(), forwarded(r), !onLoopback(r.Host):
 		return &hub.Error{Code: hub.CodeForbidden, Msg: "the metrics are for this machine alone, unless OMNICHAT_METRICS_TOKEN or OMNICHAT_METRICS_ADDR is set"}
 	}
-	s.opt.Metrics.ServeHTTP(c.Response(), r)
+	op.metrics.ServeHTTP(c.Response(), r)
 	return nil
 }
 

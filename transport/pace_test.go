@@ -33,10 +33,10 @@ func slowPeer(l *link, f http.HandlerFunc) (stop func()) {
 // accept makes a request's connection a socket that is tended. room gets
 // something when all is sent that there was no room for.
 func accept(s *Server, rw http.ResponseWriter, r *http.Request) (w *socket, room chan struct{}, err error) {
-	s.clients.enter()
-	w = &socket{server: s, nextPing: time.Now().Add(s.opt.Heartbeat)}
+	s.conns.clients.enter()
+	w = &socket{conns: s.conns, nextPing: time.Now().Add(s.opt.Heartbeat)}
 	w.who.expires = time.Now().Add(time.Hour)
-	w.conn, err = websocket.Accept(takeover{rw, &w.out, stuckAfter, &s.clients.wg}, r, &websocket.AcceptOptions{OnPongReceived: w.pong})
+	w.conn, err = websocket.Accept(takeover{rw, &w.out, stuckAfter, &s.conns.clients.wg}, r, &websocket.AcceptOptions{OnPongReceived: w.pong})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -49,7 +49,7 @@ func accept(s *Server, rw http.ResponseWriter, r *http.Request) (w *socket, room
 		}
 	}
 	w.out.mu.Unlock()
-	s.clients.keep(w)
+	s.conns.clients.keep(w)
 	return w, room, nil
 }
 
@@ -90,8 +90,8 @@ func TestSlowWebSocketGetsALargeWrite(t *testing.T) {
 					}
 					writer.Wait()
 					_ = w.conn.CloseNow()
-					s.clients.remove(w)
-					s.clients.exit()
+					s.conns.clients.remove(w)
+					s.conns.clients.exit()
 					ended <- err
 				})
 				defer stop()
@@ -132,8 +132,8 @@ func peer(t *testing.T, s *Server, run func(w *socket) error) (conn net.Conn, en
 		w, _, err := accept(s, rw, r)
 		if err == nil {
 			err = run(w)
-			s.clients.remove(w)
-			s.clients.exit()
+			s.conns.clients.remove(w)
+			s.conns.clients.exit()
 		}
 		ended <- err
 	})

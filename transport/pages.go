@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"log/slog"
 	"mime"
 	"net/http"
 	"path"
@@ -22,13 +23,19 @@ const pagePolicy = "default-src 'self'; script-src 'self'; style-src 'self' 'uns
 // apiPolicy is for what is no page: opened as one it may do nothing.
 const apiPolicy = "default-src 'none'; frame-ancestors 'none'"
 
+// site is the files of the page. It is safe for concurrent use.
+type site struct {
+	web    fs.FS
+	logger *slog.Logger
+}
+
 // page answers with the page: the routes are the page's own business.
-func (s *Server) page(c echo.Context) error {
+func (st *site) page(c echo.Context) error {
 	c.Response().Header().Set("X-Frame-Options", "DENY") // for who does not know frame-ancestors
-	if _, err := fs.Stat(s.opt.Web, "index.html"); err != nil {
+	if _, err := fs.Stat(st.web, "index.html"); err != nil {
 		return &hub.Error{Code: hub.CodeNotFound, Msg: "the page has not been built into this server"}
 	}
-	return s.file(c, "index.html", "no-cache")
+	return st.file(c, "index.html", "no-cache")
 }
 
 // noRoute says whether an error is of a path, or of a method on a path, that
@@ -41,38 +48,38 @@ func noRoute(err error) bool {
 // strayPage answers a person whose browser went to a path that is none with the
 // page, which says so and leads home. It returns false for everyone else, who
 // gets a problem.
-func (s *Server) strayPage(c echo.Context, status int) bool {
+func (st *site) strayPage(c echo.Context, status int) bool {
 	r, h := c.Request(), c.Response().Header()
 	h.Add("Vary", "Accept")
 	if r.Method != http.MethodGet || !accepts(strings.Join(r.Header.Values("Accept"), ","), "text/html") {
 		return false
 	}
-	page, err := fs.ReadFile(s.opt.Web, "index.html")
+	page, err := fs.ReadFile(st.web, "index.html")
 	if err != nil {
 		return false
 	}
 	h.Set("Content-Security-Policy", pagePolicy)
 	h.Set("X-Frame-Options", "DENY")
 	if err := c.HTMLBlob(status, page); err != nil {
-		s.log.Debug("write the page", "err", err)
+		st.logger.Debug("write the page", "err", err)
 	}
 	return true
 }
 
 // asset answers with a file whose name changes with its content.
-func (s *Server) asset(c echo.Context) error {
-	return s.file(c, path.Join("assets", path.Clean("/"+c.Param("*"))), "public, max-age=31536000, immutable")
+func (st *site) asset(c echo.Context) error {
+	return st.file(c, path.Join("assets", path.Clean("/"+c.Param("*"))), "public, max-age=31536000, immutable")
 }
 
 // config tells the page where its server is: here.
-func (s *Server) config(c echo.Context) error {
+func (st *site) config(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-cache")
 	return c.JSON(http.StatusOK, map[string]string{"api": ""})
 }
 
 // topFiles are the build's other files: the icon, the manifest and such.
-func (s *Server) topFiles(e *echo.Echo) {
-	entries, err := fs.ReadDir(s.opt.Web, ".")
+func (st *site) topFiles(e *echo.Echo) {
+	entries, err := fs.ReadDir(st.web, ".")
 	if err != nil {
 		return
 	}
@@ -83,12 +90,12 @@ func (s *Server) topFiles(e *echo.Echo) {
 			strings.HasSuffix(name, ".br"), strings.HasSuffix(name, ".gz"):
 			continue
 		}
-		e.GET("/"+name, func(c echo.Context) error { return s.file(c, name, "no-cache") })
+		e.GET("/"+name, func(c echo.Context) error { return st.file(c, name, "no-cache") })
 	}
 }
 
 // file sends a file of the build, compressed beforehand if the client takes it.
-func (s *Server) file(c echo.Context, name, cache string) error {
+func (st *site) file(c echo.Context, name, cache string) error {
 	h := c.Response().Header()
 	h.Add("Vary", "Accept-Encoding")
 	h.Set("Content-Security-Policy", pagePolicy)
@@ -97,12 +104,12 @@ func (s *Server) file(c echo.Context, name, cache string) error {
 		if !accepts(accepted, e.coding) {
 			continue
 		}
-		if f, err := s.opt.Web.Open(name + e.suffix); err == nil {
+		if f, err := st.web.Open(name + e.suffix); err == nil {
 			h.Set("Content-Encoding", e.coding)
 			return serve(c, name, cache, f)
 		}
 	}
-	f, err := s.opt.Web.Open(name)
+	f, err := st.web.Open(name)
 	if err != nil {
 		return &hub.Error{Code: hub.CodeNotFound, Msg: "no such file"}
 	}
@@ -146,4 +153,11 @@ func serve(c echo.Context, name, cache string, f fs.File) error {
 	}
 	http.ServeContent(c.Response(), c.Request(), name, time.Time{}, content)
 	return nil
+}
+
+// noPage stands for a page that was not given.
+type noPage struct{}
+
+func (noPage) Open(name string) (fs.File, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 }

@@ -8,7 +8,7 @@ import (
 func TestPasswordsCostWhatOWASPSays(t *testing.T) {
 	s := New(nil, nil, Options{})
 	defer s.Shutdown(t.Context())
-	h := s.hasher
+	h := s.people.hasher
 	const parameters = "$argon2id$v=19$m=19456,t=2,p=1$"
 	hash, err := h.hash(t.Context(), "correct horse")
 	if err != nil || !strings.HasPrefix(hash, parameters) || !strings.HasPrefix(h.dummy, parameters) {

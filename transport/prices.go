@@ -15,8 +15,8 @@ import (
 const priceMax = 1_000_000
 
 // listPrices is GET /prices.
-func (s *Server) listPrices(c echo.Context, _ identity) error {
-	items, err := s.hub.Prices(c.Request().Context())
+func (se *settings) listPrices(c echo.Context, _ identity) error {
+	items, err := se.hub.Prices(c.Request().Context())
 	if err != nil {
 		return err
 	}
@@ -35,13 +35,13 @@ func pricedModel(c echo.Context) (string, bool) {
 }
 
 // putPrice is PUT /prices/{model}.
-func (s *Server) putPrice(c echo.Context, who identity) error {
+func (se *settings) putPrice(c echo.Context, who identity) error {
 	var in struct {
 		Input       *float64 `json:"input"`
 		CachedInput *float64 `json:"cached_input"`
 		Output      *float64 `json:"output"`
 	}
-	if err := s.readJSON(c, &in); err != nil {
+	if err := se.intake.readJSON(c, &in); err != nil {
 		return err
 	}
 	model, ok := pricedModel(c)
@@ -62,22 +62,22 @@ func (s *Server) putPrice(c echo.Context, who identity) error {
 		}
 		*f.to = *f.from
 	}
-	if err := s.hub.PutPrice(c.Request().Context(), p); err != nil {
+	if err := se.hub.PutPrice(c.Request().Context(), p); err != nil {
 		return err
 	}
-	s.audit(c, slog.LevelInfo, "price_changed", "user_id", who.user, "model", model)
+	se.audit.write(c, slog.LevelInfo, "price_changed", "user_id", who.user, "model", model)
 	return c.NoContent(http.StatusNoContent)
 }
 
 // deletePrice is DELETE /prices/{model}.
-func (s *Server) deletePrice(c echo.Context, who identity) error {
+func (se *settings) deletePrice(c echo.Context, who identity) error {
 	model, ok := pricedModel(c)
 	if !ok {
 		return hub.NotFound("price")
 	}
-	if err := s.hub.DeletePrice(c.Request().Context(), model); err != nil {
+	if err := se.hub.DeletePrice(c.Request().Context(), model); err != nil {
 		return err
 	}
-	s.audit(c, slog.LevelInfo, "price_deleted", "user_id", who.user, "model", model)
+	se.audit.write(c, slog.LevelInfo, "price_deleted", "user_id", who.user, "model", model)
 	return c.NoContent(http.StatusNoContent)
 }

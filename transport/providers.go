@@ -51,8 +51,8 @@ func (b providerBody) endpoint(name string) (hub.Endpoint, error) {
 }
 
 // listProviders is GET /providers.
-func (s *Server) listProviders(c echo.Context, who identity) error {
-	items, err := s.hub.Endpoints(c.Request().Context(), who.user)
+func (se *settings) listProviders(c echo.Context, who identity) error {
+	items, err := se.hub.Endpoints(c.Request().Context(), who.user)
 	if err != nil {
 		return err
 	}
@@ -60,42 +60,42 @@ func (s *Server) listProviders(c echo.Context, who identity) error {
 }
 
 // putProvider is PUT /providers/{name}.
-func (s *Server) putProvider(c echo.Context, who identity) error {
+func (se *settings) putProvider(c echo.Context, who identity) error {
 	name, _ := pathText(c.Param("name")) // what is no name, hub refuses
 	var in providerBody
-	if err := s.readJSON(c, &in); err != nil {
+	if err := se.intake.readJSON(c, &in); err != nil {
 		return err
 	}
 	e, err := in.endpoint(name)
 	if err != nil {
 		return err
 	}
-	if e.Owner, err = s.endpointOwner(c, who, in.Shared); err != nil {
+	if e.Owner, err = se.endpointOwner(c, who, in.Shared); err != nil {
 		return err
 	}
-	if err := s.hub.PutEndpoint(c.Request().Context(), e); err != nil {
+	if err := se.hub.PutEndpoint(c.Request().Context(), e); err != nil {
 		return err
 	}
-	s.audit(c, slog.LevelInfo, "provider_changed", "user_id", who.user, "provider", e.Name, "shared", in.Shared)
+	se.audit.write(c, slog.LevelInfo, "provider_changed", "user_id", who.user, "provider", e.Name, "shared", in.Shared)
 	return c.NoContent(http.StatusNoContent)
 }
 
 // endpointOwner is whose a provider is: the user's own, or everyone's, which is
 // the admin's business.
-func (s *Server) endpointOwner(c echo.Context, who identity, shared bool) (hub.UserID, error) {
+func (se *settings) endpointOwner(c echo.Context, who identity, shared bool) (hub.UserID, error) {
 	if !shared {
 		return who.user, nil
 	}
-	return "", s.checkAdmin(c.Request().Context(), who)
+	return "", se.door.checkAdmin(c.Request().Context(), who)
 }
 
 // deleteProvider is DELETE /providers/{name}.
-func (s *Server) deleteProvider(c echo.Context, who identity) error {
+func (se *settings) deleteProvider(c echo.Context, who identity) error {
 	shared, err := queryBool(c, "shared")
 	if err != nil {
 		return err
 	}
-	owner, err := s.endpointOwner(c, who, shared)
+	owner, err := se.endpointOwner(c, who, shared)
 	if err != nil {
 		return err
 	}
@@ -103,9 +103,9 @@ func (s *Server) deleteProvider(c echo.Context, who identity) error {
 	if !ok {
 		return hub.NotFound("provider")
 	}
-	if err := s.hub.DeleteEndpoint(c.Request().Context(), owner, name); err != nil {
+	if err := se.hub.DeleteEndpoint(c.Request().Context(), owner, name); err != nil {
 		return err
 	}
-	s.audit(c, slog.LevelInfo, "provider_deleted", "user_id", who.user, "provider", name, "shared", shared)
+	se.audit.write(c, slog.LevelInfo, "provider_deleted", "user_id", who.user, "provider", name, "shared", shared)
 	return c.NoContent(http.StatusNoContent)
 }

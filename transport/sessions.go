@@ -29,8 +29,8 @@ type sessionBody struct {
 }
 
 // readSession reads the body of a session that is made or changed.
-func (s *Server) readSession(c echo.Context) (in sessionBody, err error) {
-	if err := s.readOptionalJSON(c, &in); err != nil {
+func (ch *chats) readSession(c echo.Context) (in sessionBody, err error) {
+	if err := ch.intake.readOptionalJSON(c, &in); err != nil {
 		return in, err
 	}
 	for _, f := range []struct {
@@ -46,8 +46,8 @@ func (s *Server) readSession(c echo.Context) (in sessionBody, err error) {
 }
 
 // createSession is POST /sessions.
-func (s *Server) createSession(c echo.Context, who identity) error {
-	in, err := s.readSession(c)
+func (ch *chats) createSession(c echo.Context, who identity) error {
+	in, err := ch.readSession(c)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (s *Server) createSession(c echo.Context, who identity) error {
 			*f.to = *f.from.value
 		}
 	}
-	session, err := s.hub.CreateSession(c.Request().Context(), who.user, d)
+	session, err := ch.hub.CreateSession(c.Request().Context(), who.user, d)
 	if err != nil {
 		return err
 	}
@@ -68,13 +68,13 @@ func (s *Server) createSession(c echo.Context, who identity) error {
 }
 
 // listSessions is GET /sessions: a page, or what changed.
-func (s *Server) listSessions(c echo.Context, who identity) error {
+func (ch *chats) listSessions(c echo.Context, who identity) error {
 	if c.QueryParam("after_version") != "" {
 		after, err := queryInt(c, "after_version", 0, math.MaxInt64, 0)
 		if err != nil {
 			return err
 		}
-		changes, err := s.hub.SessionChanges(c.Request().Context(), who.user, after)
+		changes, err := ch.hub.SessionChanges(c.Request().Context(), who.user, after)
 		if err != nil {
 			return err
 		}
@@ -90,11 +90,11 @@ func (s *Server) listSessions(c echo.Context, who identity) error {
 	}
 	leave := func() {}
 	if q != "" { // all that was ever said may be read for it
-		if leave, err = s.turn(c, s.heavy, who.user); err != nil {
+		if leave, err = takeTurn(c, ch.heavy, who.user); err != nil {
 			return err
 		}
 	}
-	page, err := s.hub.Sessions(c.Request().Context(), who.user, hub.SessionQuery{Text: q, Limit: int(limit), Cursor: c.QueryParam("cursor")})
+	page, err := ch.hub.Sessions(c.Request().Context(), who.user, hub.SessionQuery{Text: q, Limit: int(limit), Cursor: c.QueryParam("cursor")})
 	leave()
 	if err != nil {
 		return err
@@ -103,12 +103,12 @@ func (s *Server) listSessions(c echo.Context, who identity) error {
 }
 
 // getSession is GET /sessions/{id}.
-func (s *Server) getSession(c echo.Context, who identity) error {
+func (ch *chats) getSession(c echo.Context, who identity) error {
 	id, err := pathID(c, "id", "session")
 	if err != nil {
 		return err
 	}
-	session, err := s.hub.Session(c.Request().Context(), who.user, hub.SessionID(id))
+	session, err := ch.hub.Session(c.Request().Context(), who.user, hub.SessionID(id))
 	if err != nil {
 		return err
 	}
@@ -116,17 +116,17 @@ func (s *Server) getSession(c echo.Context, who identity) error {
 }
 
 // patchSession is PATCH /sessions/{id}.
-func (s *Server) patchSession(c echo.Context, who identity) error {
+func (ch *chats) patchSession(c echo.Context, who identity) error {
 	id, err := pathID(c, "id", "session")
 	if err != nil {
 		return err
 	}
-	in, err := s.readSession(c)
+	in, err := ch.readSession(c)
 	if err != nil {
 		return err
 	}
 	if in == (sessionBody{}) { // nothing to change, nothing to tell the others
-		return s.getSession(c, who)
+		return ch.getSession(c, who)
 	}
 	p := hub.SessionPatch{
 		Title: in.Title.value, Model: in.Model.value, SystemPrompt: in.SystemPrompt.value,
@@ -135,7 +135,7 @@ func (s *Server) patchSession(c echo.Context, who identity) error {
 	if in.ReasoningEffort.given && p.ReasoningEffort == nil {
 		p.ReasoningEffort = new("") // the model's own, as null is for the others
 	}
-	session, err := s.hub.UpdateSession(c.Request().Context(), who.user, hub.SessionID(id), p)
+	session, err := ch.hub.UpdateSession(c.Request().Context(), who.user, hub.SessionID(id), p)
 	if err != nil {
 		return err
 	}
@@ -143,19 +143,19 @@ func (s *Server) patchSession(c echo.Context, who identity) error {
 }
 
 // deleteSession is DELETE /sessions/{id}.
-func (s *Server) deleteSession(c echo.Context, who identity) error {
+func (ch *chats) deleteSession(c echo.Context, who identity) error {
 	id, err := pathID(c, "id", "session")
 	if err != nil {
 		return err
 	}
-	if err := s.hub.DeleteSession(c.Request().Context(), who.user, hub.SessionID(id)); err != nil {
+	if err := ch.hub.DeleteSession(c.Request().Context(), who.user, hub.SessionID(id)); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)
 }
 
 // deleteMessage is DELETE /sessions/{id}/messages/{message_id}.
-func (s *Server) deleteMessage(c echo.Context, who identity) error {
+func (ch *chats) deleteMessage(c echo.Context, who identity) error {
 	id, err := pathID(c, "id", "message")
 	if err != nil {
 		return err
@@ -164,7 +164,7 @@ func (s *Server) deleteMessage(c echo.Context, who identity) error {
 	if err != nil {
 		return err
 	}
-	if err := s.hub.DeleteMessage(c.Request().Context(), who.user, hub.SessionID(id), hub.MessageID(message)); err != nil {
+	if err := ch.hub.DeleteMessage(c.Request().Context(), who.user, hub.SessionID(id), hub.MessageID(message)); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

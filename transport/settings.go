@@ -8,9 +8,18 @@ import (
 	"github.com/omnichat/omnichat/hub"
 )
 
+// settings is the calls about what a user has set, and what the admin has: providers and
+// prices; and about what was used. It is safe for concurrent use.
+type settings struct {
+	hub    *hub.Hub
+	intake *intake
+	door   *door
+	audit  auditLog
+}
+
 // userSettings is GET /users/me/settings.
-func (s *Server) userSettings(c echo.Context, who identity) error {
-	settings, err := s.hub.UserSettings(c.Request().Context(), who.user)
+func (se *settings) userSettings(c echo.Context, who identity) error {
+	settings, err := se.hub.UserSettings(c.Request().Context(), who.user)
 	if err != nil {
 		return err
 	}
@@ -18,12 +27,12 @@ func (s *Server) userSettings(c echo.Context, who identity) error {
 }
 
 // patchUserSettings is PATCH /users/me/settings.
-func (s *Server) patchUserSettings(c echo.Context, who identity) error {
+func (se *settings) patchUserSettings(c echo.Context, who identity) error {
 	var in struct {
 		SystemPrompt  optional[string] `json:"system_prompt"`
 		FallbackModel optional[string] `json:"fallback_model"`
 	}
-	if err := s.readJSON(c, &in); err != nil {
+	if err := se.intake.readJSON(c, &in); err != nil {
 		return err
 	}
 	if err := checkText("system_prompt", in.SystemPrompt, promptMax); err != nil {
@@ -32,7 +41,7 @@ func (s *Server) patchUserSettings(c echo.Context, who identity) error {
 	if err := checkText("fallback_model", in.FallbackModel, modelMax); err != nil {
 		return err
 	}
-	settings, err := s.hub.UpdateUserSettings(c.Request().Context(), who.user,
+	settings, err := se.hub.UpdateUserSettings(c.Request().Context(), who.user,
 		hub.UserSettingsPatch{SystemPrompt: in.SystemPrompt.value, FallbackModel: in.FallbackModel.value})
 	if err != nil {
 		return err
@@ -41,8 +50,8 @@ func (s *Server) patchUserSettings(c echo.Context, who identity) error {
 }
 
 // limits is GET /limits.
-func (s *Server) limits(c echo.Context, who identity) error {
-	l, err := s.hub.Limits(c.Request().Context(), who.user)
+func (se *settings) limits(c echo.Context, who identity) error {
+	l, err := se.hub.Limits(c.Request().Context(), who.user)
 	if err != nil {
 		return err
 	}

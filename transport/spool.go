@@ -22,18 +22,18 @@ const (
 // spool reads an upload, and returns it once all of it is there: until then it
 // lies in a file that has no name. The function returned is called when the bytes
 // are not needed any more.
-func (s *Server) spool(c echo.Context, who identity, limit int64, tooLarge *hub.Error) (data []byte, done func(), err error) {
+func (ik *intake) spool(c echo.Context, who identity, limit int64, tooLarge *hub.Error) (data []byte, done func(), err error) {
 	if c.Request().ContentLength > limit {
 		return nil, nil, tooLarge
 	}
-	share := s.uploads.of("user "+string(who.user), "network "+s.networkOf(c))
+	share := ik.uploads.of("user "+string(who.user), "network "+ik.edge.networkOf(c))
 	defer share.release()
 	in := &paced{c: c, share: share, began: time.Now(), rate: uploadSlow, most: uploadTimeout}
 	var head bytes.Buffer
 	n, err := io.Copy(&head, io.LimitReader(in, min(spoolMemory, limit+1)))
 	rest := io.Reader(new(bytes.Buffer))
 	if err == nil && n == spoolMemory && limit >= spoolMemory {
-		f, fileErr := os.CreateTemp(s.opt.SpoolDir, "omnichat-upload-*")
+		f, fileErr := os.CreateTemp(ik.spoolDir, "omnichat-upload-*")
 		if fileErr != nil {
 			return nil, nil, fileErr
 		}
@@ -55,16 +55,16 @@ func (s *Server) spool(c echo.Context, who identity, limit int64, tooLarge *hub.
 		return nil, nil, tooLarge
 	}
 	select {
-	case s.loading <- struct{}{}:
+	case ik.loading <- struct{}{}:
 	case <-c.Request().Context().Done():
 		return nil, nil, context.Cause(c.Request().Context())
 	}
 	data = make([]byte, n)
 	if _, err = io.ReadFull(io.MultiReader(&head, rest), data); err != nil {
-		<-s.loading
+		<-ik.loading
 		return nil, nil, err
 	}
-	return data, func() { <-s.loading }, nil
+	return data, func() { <-ik.loading }, nil
 }
 
 // onlyWriter keeps io.Copy from splicing, which would pass the pace by.

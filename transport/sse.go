@@ -20,23 +20,23 @@ var heartbeat = []byte(": hb\n\n")
 
 // stream answers with a viewer's events until the stream has ended, the client
 // is gone, or its login does not hold any more.
-func (s *Server) stream(c echo.Context, who identity, v *hub.Viewer) error {
+func (ch *chats) stream(c echo.Context, who identity, v *hub.Viewer) error {
 	r := c.Request()
 	if r.ProtoMajor != 1 || r.ProtoMinor < 1 || r.TLS != nil {
-		return s.streamBehind(c, who, v)
+		return ch.streamBehind(c, who, v)
 	}
-	if !s.clients.enterStream() {
+	if !ch.conns.clients.enterStream() {
 		v.Close()
 		return &hub.Error{Code: hub.CodeUnavailable, Msg: "this server is going away; connect again", RetryAfter: time.Second}
 	}
-	e := &eventStream{viewer: v, who: who, every: s.opt.Heartbeat, heard: time.Now()}
-	_, _, err := takeover{c.Response().Writer, &e.out, writeTimeout, &s.clients.wg}.Hijack()
+	e := &eventStream{viewer: v, who: who, every: ch.heartbeat, heard: time.Now()}
+	_, _, err := takeover{c.Response().Writer, &e.out, writeTimeout, &ch.conns.clients.wg}.Hijack()
 	if errors.Is(err, http.ErrNotSupported) {
-		s.clients.exit()
-		return s.streamBehind(c, who, v)
+		ch.conns.clients.exit()
+		return ch.streamBehind(c, who, v)
 	}
 	if err != nil {
-		s.clients.exit()
+		ch.conns.clients.exit()
 		v.Close()
 		return err
 	}
@@ -45,8 +45,8 @@ func (s *Server) stream(c echo.Context, who identity, v *hub.Viewer) error {
 	e.out.onRoom(v.Resume)
 	e.out.closed = func() {
 		v.Close()
-		s.clients.drop(e)
-		s.clients.exit()
+		ch.conns.clients.drop(e)
+		ch.conns.clients.exit()
 	}
 	h := eventHeaders(c)
 	h.Set("Connection", "close") // the end of the answer is that of the connection
@@ -56,12 +56,12 @@ func (s *Server) stream(c echo.Context, who identity, v *hub.Viewer) error {
 	_ = h.Write(&head) // a buffer takes all
 	head.WriteString("\r\n")
 	e.out.write(head.Bytes()) // at once: the client knows that it was heard
-	if !s.keep(e) {
+	if !ch.conns.keep(e) {
 		e.out.finish()
 		return nil
 	}
 	if e.out.over() { // perhaps before it was kept
-		s.clients.drop(e)
+		ch.conns.clients.drop(e)
 		return nil
 	}
 	v.Start(e)
@@ -117,22 +117,22 @@ func (e *eventStream) expire() { e.out.finish() }
 
 // streamBehind answers through net/http, where there is no bare connection to
 // take: the handler waits for what the hub has.
-func (s *Server) streamBehind(c echo.Context, who identity, v *hub.Viewer) error {
+func (ch *chats) streamBehind(c echo.Context, who identity, v *hub.Viewer) error {
 	defer v.Close()
 	c.Response().Writer = impatient(c.Response().Writer)
 	eventHeaders(c)
 	c.Response().WriteHeader(http.StatusOK)
 	ctx, cancel := context.WithCancel(unbound(c))
 	defer cancel()
-	defer context.AfterFunc(s.ctx, cancel)()
+	defer context.AfterFunc(ch.ctx, cancel)()
 	// echo's writer locates the flusher by unwrapping, for each write: once is enough.
 	w := flushed{c.Response().Writer, http.NewResponseController(c.Response().Writer)}
 	err := w.rc.Flush() // headers at once: the client knows that it was heard
 	if err == nil {
-		err = s.pump(ctx, who, v, w)
+		err = ch.pump(ctx, who, v, w)
 	}
 	if err != nil {
-		s.log.Debug("event stream ended early", "err", err)
+		ch.logger.Debug("event stream ended early", "err", err)
 	}
 	return nil
 }
@@ -165,18 +165,18 @@ func (c *handled) expire()            { c.cancel(errLoggedOut) }
 
 // pump writes a viewer's batches until the stream or ctx ends, or the login does
 // not hold any more.
-func (s *Server) pump(ctx context.Context, who identity, v *hub.Viewer, w flushed) error {
+func (ch *chats) pump(ctx context.Context, who identity, v *hub.Viewer, w flushed) error {
 	sink := handoff{make(chan []byte, 1)}
 	v.Start(sink)
-	silence := time.NewTicker(s.opt.Heartbeat)
+	silence := time.NewTicker(ch.heartbeat)
 	defer silence.Stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	c := &handled{who: who, cancel: cancel}
-	if !s.keep(c) {
+	if !ch.conns.keep(c) {
 		return errGoingAway
 	}
-	defer s.clients.drop(c)
+	defer ch.conns.clients.drop(c)
 	for {
 		var batch []byte
 		more := false
@@ -198,7 +198,7 @@ func (s *Server) pump(ctx context.Context, who identity, v *hub.Viewer, w flushe
 		if err := w.write(batch); err != nil {
 			return err
 		}
-		silence.Reset(s.opt.Heartbeat)
+		silence.Reset(ch.heartbeat)
 		if more {
 			v.Resume()
 		}

@@ -46,8 +46,8 @@ type tokenResponse struct {
 }
 
 // readForm reads a form that has only the fields named.
-func (s *Server) readForm(c echo.Context, fields ...string) (url.Values, error) {
-	body, err := s.readBody(c, "application/x-www-form-urlencoded", strangerMax)
+func (ik *intake) readForm(c echo.Context, fields ...string) (url.Values, error) {
+	body, err := ik.readBody(c, "application/x-www-form-urlencoded", strangerMax)
 	if err != nil {
 		return nil, err
 	}
@@ -74,17 +74,17 @@ func (s *Server) readForm(c echo.Context, fields ...string) (url.Values, error) 
 
 // checkSite refuses a request of another site's page. It could take a user's
 // cookie, or leave its own: the user would write into somebody else's account.
-func (s *Server) checkSite(c echo.Context) error {
-	if err := s.csrf.Check(c.Request()); err != nil {
-		s.audit(c, slog.LevelWarn, "site_refused", "origin", cut(c.Request().Header.Get("Origin"), 200))
+func (pe *people) checkSite(c echo.Context) error {
+	if err := pe.csrf.Check(c.Request()); err != nil {
+		pe.audit.write(c, slog.LevelWarn, "site_refused", "origin", cut(c.Request().Header.Get("Origin"), 200))
 		return &hub.Error{Code: hub.CodeForbidden, Msg: "a cookie is for the server's own page alone"}
 	}
 	return nil
 }
 
 // token is POST /token.
-func (s *Server) token(c echo.Context) error {
-	form, err := s.readForm(c, "grant_type", "username", "password", "refresh_token", "cookie", "scope", "client_id", "client_secret")
+func (pe *people) token(c echo.Context) error {
+	form, err := pe.intake.readForm(c, "grant_type", "username", "password", "refresh_token", "cookie", "scope", "client_id", "client_secret")
 	if err != nil {
 		return err
 	}
@@ -93,20 +93,20 @@ func (s *Server) token(c echo.Context) error {
 		return hub.Invalid("cookie", "must be true or false")
 	}
 	if withCookie {
-		if err := s.checkSite(c); err != nil {
+		if err := pe.checkSite(c); err != nil {
 			return err
 		}
 	}
 	switch form.Get("grant_type") {
 	case "", "password":
-		return s.logIn(c, form, withCookie)
+		return pe.logIn(c, form, withCookie)
 	case "refresh_token":
-		return s.refresh(c, form.Get("refresh_token"), withCookie)
+		return pe.refresh(c, form.Get("refresh_token"), withCookie)
 	}
 	return hub.Invalid("grant_type", "must be password or refresh_token")
 }
 
-func (s *Server) logIn(c echo.Context, form url.Values, withCookie bool) error {
+func (pe *people) logIn(c echo.Context, form url.Values, withCookie bool) error {
 	ctx, name, password := c.Request().Context(), form.Get("username"), form.Get("password")
 	if name == "" {
 		return hub.Invalid("username", "is required")
@@ -115,64 +115,64 @@ func (s *Server) logIn(c echo.Context, form url.Values, withCookie bool) error {
 		return hub.Invalid("password", "is required")
 	}
 	password = first(password, passwordMax+1) // nobody has one of so many characters
-	u, hash, missing, err := s.credentials(ctx, name)
+	u, hash, missing, err := pe.credentials(ctx, name)
 	if err != nil {
 		return err
 	}
-	device := s.deviceOf(c, name)
-	try, err := s.tryLogin(c, name, u.ID, device)
+	device := pe.lockout.deviceOf(c, name)
+	try, err := pe.lockout.tryLogin(c, name, u.ID, device)
 	if err != nil {
 		if hub.CodeOf(err) == hub.CodeRateLimited {
-			s.audit(c, slog.LevelWarn, "login_throttled", "user_id", accountOf(u, missing))
+			pe.audit.write(c, slog.LevelWarn, "login_throttled", "user_id", accountOf(u, missing))
 		}
 		return err
 	}
 	defer try.leave()
-	ok, old, err := s.hasher.check(ctx, password, hash)
+	ok, old, err := pe.hasher.check(ctx, password, hash)
 	if err != nil {
 		return err
 	}
 	if !ok || missing {
 		try.wrong = true
-		s.audit(c, slog.LevelWarn, "login_failed", "user_id", accountOf(u, missing))
+		pe.audit.write(c, slog.LevelWarn, "login_failed", "user_id", accountOf(u, missing))
 		return &hub.Error{Code: hub.CodeInvalidGrant, Msg: "wrong username or password"}
 	}
 	try.right = true
 	if old {
-		if hash, err = s.hasher.hash(ctx, normal(password)); err == nil {
-			err = s.accounts.SetPasswordHash(ctx, u.ID, hash)
+		if hash, err = pe.hasher.hash(ctx, normal(password)); err == nil {
+			err = pe.accounts.SetPasswordHash(ctx, u.ID, hash)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	token, sum := newToken()
-	ends := time.Now().UTC().Truncate(time.Microsecond).Add(min(s.opt.RefreshTTL, s.opt.LoginLifetime))
+	ends := time.Now().UTC().Truncate(time.Microsecond).Add(min(pe.refreshTTL, pe.loginLifetime))
 	g := hub.Grant{Hash: sum, Family: hub.NewID(), User: u.ID, ExpiresAt: ends}
-	if err := s.accounts.StartGrant(ctx, g, s.networkOf(c)); err != nil {
+	if err := pe.accounts.StartGrant(ctx, g, pe.edge.networkOf(c)); err != nil {
 		return err
 	}
-	s.audit(c, slog.LevelInfo, "login", "user_id", u.ID, "login", g.Family)
+	pe.audit.write(c, slog.LevelInfo, "login", "user_id", u.ID, "login", g.Family)
 	if withCookie {
-		s.setCookie(c, deviceCookie, refreshPath, s.deviceValue(device, name), deviceTTL)
+		pe.edge.setCookie(c, deviceCookie, refreshPath, pe.lockout.deviceValue(device, name), deviceTTL)
 	}
-	return s.answerToken(c, g, token, withCookie)
+	return pe.answerToken(c, g, token, withCookie)
 }
 
 // credentials reads whom a name is of, and the password's hash. Who is missing
 // has one, too: a wrong name takes as long as a wrong password.
-func (s *Server) credentials(ctx context.Context, name string) (u hub.User, hash string, missing bool, err error) {
+func (pe *people) credentials(ctx context.Context, name string) (u hub.User, hash string, missing bool, err error) {
 	if validName(name) {
-		u, hash, err = s.accounts.UserByName(ctx, name)
+		u, hash, err = pe.accounts.UserByName(ctx, name)
 		if hub.CodeOf(err) != hub.CodeNotFound {
 			return u, hash, false, err
 		}
 	}
-	return hub.User{ID: nobody}, s.hasher.dummy, true, nil
+	return hub.User{ID: nobody}, pe.hasher.dummy, true, nil
 }
 
 // refresh rotates the refresh token of the form or of the cookie.
-func (s *Server) refresh(c echo.Context, token string, withCookie bool) error {
+func (pe *people) refresh(c echo.Context, token string, withCookie bool) error {
 	if token == "" && withCookie {
 		token = cookie(c, refreshCookie)
 		if token == "" {
@@ -182,27 +182,27 @@ func (s *Server) refresh(c echo.Context, token string, withCookie bool) error {
 	if token == "" {
 		return hub.Invalid("refresh_token", "is required")
 	}
-	next, sum := s.nextToken(token)
+	next, sum := pe.nextToken(token)
 	at := time.Now().UTC().Truncate(time.Microsecond)
 	ctx := c.Request().Context()
-	g, err := s.accounts.RotateGrant(ctx, sha256.Sum256([]byte(token)), sum, at, s.opt.Grace, s.opt.RefreshTTL, s.opt.LoginLifetime)
+	g, err := pe.accounts.RotateGrant(ctx, sha256.Sum256([]byte(token)), sum, at, pe.grace, pe.refreshTTL, pe.loginLifetime)
 	if g.Reused {
-		s.audit(c, slog.LevelWarn, "refresh_reused", "user_id", g.User, "login", g.Family)
-		s.hub.Revoke(ctx, g.Family) // its access tokens end here at once
+		pe.audit.write(c, slog.LevelWarn, "refresh_reused", "user_id", g.User, "login", g.Family)
+		pe.hub.Revoke(ctx, g.Family) // its access tokens end here at once
 	} else if hub.CodeOf(err) == hub.CodeInvalidGrant {
-		s.audit(c, slog.LevelInfo, "refresh_refused", "user_id", g.User, "login", g.Family)
+		pe.audit.write(c, slog.LevelInfo, "refresh_refused", "user_id", g.User, "login", g.Family)
 	}
 	if err != nil {
 		return err
 	}
-	return s.answerToken(c, g, next, withCookie)
+	return pe.answerToken(c, g, next, withCookie)
 }
 
 // nextToken is the one refresh token that follows another, so that two tabs that
 // refresh at once get the same. Who has the one before or the secret, but not
 // both, cannot tell it.
-func (s *Server) nextToken(token string) (string, [32]byte) {
-	next := base64.RawURLEncoding.EncodeToString(s.mac("refresh token", token))
+func (pe *people) nextToken(token string) (string, [32]byte) {
+	next := base64.RawURLEncoding.EncodeToString(pe.lockout.mac("refresh token", token))
 	return next, sha256.Sum256([]byte(next))
 }
 
@@ -213,31 +213,31 @@ func newToken() (string, [32]byte) {
 	return token, sha256.Sum256([]byte(token))
 }
 
-func (s *Server) answerToken(c echo.Context, g hub.Grant, refresh string, withCookie bool) error {
-	access, ttl, err := s.logins.sign(g.User, g.Family, g.ExpiresAt)
+func (pe *people) answerToken(c echo.Context, g hub.Grant, refresh string, withCookie bool) error {
+	access, ttl, err := pe.logins.sign(g.User, g.Family, g.ExpiresAt)
 	if err != nil {
 		return err
 	}
-	s.logins.note(g.Family, true, time.Now())
+	pe.logins.note(g.Family, true, time.Now())
 	res := tokenResponse{AccessToken: access, TokenType: "bearer", ExpiresIn: int(ttl / time.Second), RefreshToken: refresh}
 	if withCookie {
 		res.RefreshToken = ""
-		s.setCookie(c, refreshCookie, refreshPath, refresh, time.Until(g.ExpiresAt))
-		s.setCookie(c, accessCookie, accessPath, access, ttl)
+		pe.edge.setCookie(c, refreshCookie, refreshPath, refresh, time.Until(g.ExpiresAt))
+		pe.edge.setCookie(c, accessCookie, accessPath, access, ttl)
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
 	return c.JSON(http.StatusOK, res)
 }
 
 // revoke is POST /token/revoke (RFC 7009): it answers 200 for any token.
-func (s *Server) revoke(c echo.Context) error {
-	form, err := s.readForm(c, "token", "token_type_hint", "cookie")
+func (pe *people) revoke(c echo.Context) error {
+	form, err := pe.intake.readForm(c, "token", "token_type_hint", "cookie")
 	if err != nil {
 		return err
 	}
-	token, own := form.Get("token"), s.csrf.Check(c.Request()) == nil
+	token, own := form.Get("token"), pe.csrf.Check(c.Request()) == nil
 	if token == "" {
-		if err := s.checkSite(c); err != nil {
+		if err := pe.checkSite(c); err != nil {
 			return err
 		}
 		if token = cookie(c, refreshCookie); token == "" {
@@ -245,17 +245,17 @@ func (s *Server) revoke(c echo.Context) error {
 		}
 	}
 	ctx := c.Request().Context()
-	g, err := s.accounts.RevokeGrant(ctx, sha256.Sum256([]byte(token)))
+	g, err := pe.accounts.RevokeGrant(ctx, sha256.Sum256([]byte(token)))
 	if err != nil {
 		return err
 	}
 	if g.Family != "" {
-		s.audit(c, slog.LevelInfo, "logout", "user_id", g.User, "login", g.Family)
-		s.hub.Revoke(ctx, g.Family)
+		pe.audit.write(c, slog.LevelInfo, "logout", "user_id", g.User, "login", g.Family)
+		pe.hub.Revoke(ctx, g.Family)
 	}
 	if own { // another page, be it on another port of this host, may not take the user's cookies away
-		s.clearCookie(c, refreshCookie, refreshPath)
-		s.clearCookie(c, accessCookie, accessPath)
+		pe.edge.clearCookie(c, refreshCookie, refreshPath)
+		pe.edge.clearCookie(c, accessCookie, accessPath)
 	}
 	return c.NoContent(http.StatusOK)
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // usage is GET /usage.
-func (s *Server) usage(c echo.Context, who identity) error {
+func (se *settings) usage(c echo.Context, who identity) error {
 	q := hub.UsageQuery{User: who.user, By: hub.UsageBy(c.QueryParam("by"))}
 	switch q.By {
 	case "":
@@ -28,14 +28,14 @@ func (s *Server) usage(c echo.Context, who identity) error {
 		return err
 	}
 	if everyone || q.By == hub.UsageByUser {
-		if err := s.checkAdmin(c.Request().Context(), who); err != nil {
+		if err := se.door.checkAdmin(c.Request().Context(), who); err != nil {
 			return err
 		}
 		q.User = ""
 	}
 	// Whole days, today's among them.
 	q.Since = time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, 1-int(days))
-	items, err := s.hub.Usage(c.Request().Context(), q)
+	items, err := se.hub.Usage(c.Request().Context(), q)
 	if err != nil {
 		return err
 	}

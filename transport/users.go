@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
@@ -11,14 +12,31 @@ import (
 	"github.com/omnichat/omnichat/hub"
 )
 
+// people is the calls about accounts and logins. It is safe for concurrent use.
+type people struct {
+	hub           *hub.Hub
+	accounts      Accounts
+	logins        *logins
+	hasher        *hasher
+	lockout       *lockout
+	signUps       *throttle // by address
+	csrf          *http.CrossOriginProtection
+	edge          *edge
+	intake        *intake
+	audit         auditLog
+	refreshTTL    time.Duration
+	loginLifetime time.Duration
+	grace         time.Duration
+}
+
 // register is POST /users.
-func (s *Server) register(c echo.Context) error {
+func (pe *people) register(c echo.Context) error {
 	var in struct {
 		Username    *string `json:"username"`
 		Password    *string `json:"password"`
 		DisplayName *string `json:"display_name"`
 	}
-	if err := s.readJSON(c, &in); err != nil {
+	if err := pe.intake.readJSON(c, &in); err != nil {
 		return err
 	}
 	switch {
@@ -39,21 +57,21 @@ func (s *Server) register(c echo.Context) error {
 	if err := checkPassword(*in.Password, u.Username, u.DisplayName); err != nil {
 		return err
 	}
-	done, err := s.signUps.enter(c.Request().Context(), s.networkOf(c))
+	done, err := pe.signUps.enter(c.Request().Context(), pe.edge.networkOf(c))
 	if err != nil {
-		s.audit(c, slog.LevelWarn, "registration_throttled")
+		pe.audit.write(c, slog.LevelWarn, "registration_throttled")
 		return err
 	}
 	done(true) // each counts, also one that tells that a name is taken
-	hash, err := s.hasher.hash(c.Request().Context(), normal(*in.Password))
+	hash, err := pe.hasher.hash(c.Request().Context(), normal(*in.Password))
 	if err != nil {
 		return err
 	}
-	u, err = s.accounts.CreateUser(c.Request().Context(), u, hash)
+	u, err = pe.accounts.CreateUser(c.Request().Context(), u, hash)
 	if err != nil {
 		return err
 	}
-	s.audit(c, slog.LevelInfo, "registered", "user_id", u.ID, "role", u.Role)
+	pe.audit.write(c, slog.LevelInfo, "registered", "user_id", u.ID, "role", u.Role)
 	return c.JSON(http.StatusCreated, u)
 }
 
@@ -72,8 +90,8 @@ func validName(name string) bool {
 }
 
 // me is GET /users/me.
-func (s *Server) me(c echo.Context, who identity) error {
-	u, err := s.accounts.User(c.Request().Context(), who.user)
+func (pe *people) me(c echo.Context, who identity) error {
+	u, err := pe.accounts.User(c.Request().Context(), who.user)
 	if err != nil {
 		return err
 	}
@@ -81,8 +99,8 @@ func (s *Server) me(c echo.Context, who identity) error {
 }
 
 // models is GET /models.
-func (s *Server) models(c echo.Context, who identity) error {
-	list, err := s.hub.Models(c.Request().Context(), who.user)
+func (se *settings) models(c echo.Context, who identity) error {
+	list, err := se.hub.Models(c.Request().Context(), who.user)
 	if err != nil {
 		return err
 	}

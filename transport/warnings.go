@@ -43,8 +43,8 @@ func (w *warnings) all() []Warning {
 }
 
 // listWarnings is GET /warnings.
-func (s *Server) listWarnings(c echo.Context, _ identity) error {
-	return c.JSON(http.StatusOK, map[string]any{"items": s.warnings.all()})
+func (op *operation) listWarnings(c echo.Context, _ identity) error {
+	return c.JSON(http.StatusOK, map[string]any{"items": op.warnings.all()})
 }
 
 // cut bounds a text of a stranger's, in characters, and makes it valid UTF-8.

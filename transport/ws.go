@@ -32,7 +32,7 @@ const (
 // socket is one WebSocket connection. The library does the handshake, reads, and
 // control frames; what the hub writes passes it by.
 type socket struct {
-	server *Server
+	conns  *connections
 	conn   *websocket.Conn
 	out    outlet
 	checks checks
@@ -94,37 +94,37 @@ func (w *socket) end(code websocket.StatusCode, reason string) {
 }
 
 // sameOrigin says whether a browser's request may open a WebSocket.
-func (s *Server) sameOrigin(r *http.Request) bool {
+func (ed *edge) sameOrigin(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
-	return origin == "" || origin == "http://"+r.Host || origin == "https://"+r.Host || s.origins[origin]
+	return origin == "" || origin == "http://"+r.Host || origin == "https://"+r.Host || ed.origins[origin]
 }
 
 // ws is GET /ws.
-func (s *Server) ws(c echo.Context) error {
+func (cs *connections) ws(c echo.Context) error {
 	r := c.Request()
-	if !s.sameOrigin(r) {
+	if !cs.edge.sameOrigin(r) {
 		return &hub.Error{Code: hub.CodeForbidden, Msg: "this origin is not allowed"}
 	}
 	var who identity
 	if token := bearer(r); token != "" {
 		var err error
-		if who, err = s.logins.verify(r.Context(), token); err != nil {
+		if who, err = cs.logins.verify(r.Context(), token); err != nil {
 			return err
 		}
 	}
-	if !s.clients.enter() {
+	if !cs.clients.enter() {
 		return &hub.Error{Code: hub.CodeUnavailable, Msg: "this server is going away; connect again", RetryAfter: time.Second}
 	}
-	w := &socket{server: s, who: who, network: s.networkOf(c), nextPing: time.Now().Add(s.opt.Heartbeat)}
-	response := &handshake{takeover: takeover{c.Response().Writer, &w.out, stuckAfter, &s.clients.wg}}
+	w := &socket{conns: cs, who: who, network: cs.edge.networkOf(c), nextPing: time.Now().Add(cs.heartbeat)}
+	response := &handshake{takeover: takeover{c.Response().Writer, &w.out, stuckAfter, &cs.clients.wg}}
 	conn, err := websocket.Accept(response, r,
 		&websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled, OnPongReceived: w.pong})
 	if err != nil {
-		s.clients.exit()
+		cs.clients.exit()
 		c.Response().Header().Del(echo.HeaderContentType) // the library's
 		switch response.refused {
 		case 0:
-			s.log.Debug("WebSocket handshake", "err", err)
+			cs.logger.Debug("WebSocket handshake", "err", err)
 			return nil // the connection is gone
 		case http.StatusUpgradeRequired:
 			return &hub.Error{Code: codeUpgrade, Msg: "this path speaks WebSocket", Err: err}
@@ -134,10 +134,10 @@ func (s *Server) ws(c echo.Context) error {
 	w.conn = conn
 	// The handler returns, which frees what net/http needs for a request.
 	go func() {
-		defer s.clients.exit()
+		defer cs.clients.exit()
 		defer w.out.cut()
 		defer conn.CloseNow()
-		s.guard(w.live)
+		cs.guard(w.run)
 	}()
 	return nil
 }
@@ -159,21 +159,21 @@ func (h *handshake) WriteHeader(status int) {
 
 func (h *handshake) Write(b []byte) (int, error) { return len(b), nil } // the library writes a refusal alone
 
-// live is a connection from its handshake to its end.
-func (w *socket) live() {
-	s := w.server
-	if !s.clients.add(w) {
+// run is a connection from its handshake to its end.
+func (w *socket) run() {
+	cs := w.conns
+	if !cs.clients.add(w) {
 		return // closed without a word: it was opened while the others were told
 	}
-	defer s.clients.remove(w)
+	defer cs.clients.remove(w)
 	if w.who.user == "" && !w.authenticate() {
 		return
 	}
-	if !s.clients.claim(w.who.user, s.opt.MaxSockets) {
+	if !cs.clients.claim(w.who.user, cs.maxSockets) {
 		w.end(closeTooMany, "too many connections")
 		return
 	}
-	defer s.clients.unclaim(w.who.user)
+	defer cs.clients.unclaim(w.who.user)
 	w.serve()
 }
 
@@ -182,7 +182,7 @@ func (w *socket) authenticate() bool {
 	w.conn.SetReadLimit(readLimitBefore)
 	var late sync.WaitGroup
 	late.Add(1)
-	timer := time.AfterFunc(w.server.opt.AuthTimeout, func() {
+	timer := time.AfterFunc(w.conns.authTimeout, func() {
 		defer late.Done()
 		w.end(closeAuthTimeout, "no auth in time")
 	})
@@ -204,10 +204,10 @@ func (w *socket) authenticate() bool {
 		return false
 	}
 	var who identity
-	verified := w.server.aside(func() {
-		ctx, cancel := context.WithTimeout(w.server.ctx, w.server.opt.CallTimeout)
+	verified := w.conns.aside(func() {
+		ctx, cancel := context.WithTimeout(w.conns.ctx, w.conns.callTimeout)
 		defer cancel()
-		who, err = w.server.logins.verify(ctx, m.Token)
+		who, err = w.conns.logins.verify(ctx, m.Token)
 	})
 	switch {
 	case !verified:
@@ -216,7 +216,7 @@ func (w *socket) authenticate() bool {
 		w.end(closeUnauthenticated, "not authenticated")
 		return false
 	case err != nil: // who it is cannot be said now, which logs nobody out
-		w.server.log.Warn("WebSocket auth", "err", err)
+		w.conns.logger.Warn("WebSocket auth", "err", err)
 		w.end(closeServiceRestart, "try again")
 		return false
 	}
@@ -228,18 +228,18 @@ func (w *socket) authenticate() bool {
 
 // serve runs an authenticated connection to its end.
 func (w *socket) serve() {
-	s := w.server
-	w.conn.SetReadLimit(readLimitAfter * s.opt.BodyLimit)
+	cs := w.conns
+	w.conn.SetReadLimit(readLimitAfter * cs.bodyLimit)
 	var v *hub.Viewer
 	var err error
-	connected := s.aside(func() {
-		ctx, cancel := context.WithTimeout(s.ctx, s.opt.CallTimeout)
+	connected := cs.aside(func() {
+		ctx, cancel := context.WithTimeout(cs.ctx, cs.callTimeout)
 		defer cancel()
-		if v, err = s.hub.Connect(ctx, w.who.user); err != nil {
+		if v, err = cs.hub.Connect(ctx, w.who.user); err != nil {
 			return
 		}
 		w.out.onRoom(v.Resume)
-		if s.keep(w) {
+		if cs.keep(w) {
 			v.Start(w)
 		}
 	})
@@ -267,7 +267,7 @@ func (w *socket) tend(now time.Time) {
 			w.out.cut() // the peer is gone
 		}
 	case w.late.IsZero() && !behind && now.After(w.nextPing):
-		w.nextPing, w.pinged = now.Add(w.server.opt.Heartbeat), sent
+		w.nextPing, w.pinged = now.Add(w.conns.heartbeat), sent
 		w.ping++
 		w.late = now.Add(pingTimeout + min(patienceMax, time.Duration((sent-w.read)/slowest)*time.Second))
 		_ = w.out.write([]byte{0x89, 1, w.ping}) // what there is no room for waits
@@ -291,7 +291,7 @@ func (w *socket) takeCommands(v *hub.Viewer) {
 	defer w.commands.working.Wait()
 	defer w.commands.close(false)
 	pace := rate.NewLimiter(100, 400)
-	in := &inbox{conn: w.conn, share: w.server.messages.of("user "+string(w.identity().user), "network "+w.network)}
+	in := &inbox{conn: w.conn, share: w.conns.messages.of("user "+string(w.identity().user), "network "+w.network)}
 	defer in.close()
 	for {
 		kind, data, err := in.next()
@@ -310,7 +310,7 @@ func (w *socket) takeCommands(v *hub.Viewer) {
 			v.Refuse(0, &hub.Error{Code: hub.CodeInvalid, Msg: "commands are text messages"})
 			continue
 		}
-		if !w.server.aside(func() { w.take(v, data) }) {
+		if !w.conns.aside(func() { w.take(v, data) }) {
 			return
 		}
 	}
@@ -319,8 +319,8 @@ func (w *socket) takeCommands(v *hub.Viewer) {
 // command carries out a command.
 func (w *socket) command(v *hub.Viewer, cmd command) {
 	err := errLoggedOut
-	if !w.server.logins.revoked(w.identity().family) {
-		ctx, cancel := context.WithTimeout(w.server.ctx, w.server.opt.CallTimeout)
+	if !w.conns.logins.revoked(w.identity().family) {
+		ctx, cancel := context.WithTimeout(w.conns.ctx, w.conns.callTimeout)
 		err = w.do(ctx, v, cmd)
 		cancel()
 	}
@@ -338,7 +338,7 @@ func (w *socket) refuse(v *hub.Viewer, cmd command, err error) {
 		return
 	}
 	if hub.CodeOf(err) == hub.CodeInternal {
-		w.server.log.Error("WebSocket command failed", "type", cmd.Type, "err", err)
+		w.conns.logger.Error("WebSocket command failed", "type", cmd.Type, "err", err)
 	}
 	_, told := problemOf(err)
 	v.Refuse(cmd.Ref, told)
@@ -346,7 +346,7 @@ func (w *socket) refuse(v *hub.Viewer, cmd command, err error) {
 
 // parse reads a client's message within the limit.
 func (w *socket) parse(data []byte) (command, error) {
-	if limit := w.server.opt.BodyLimit; int64(len(data)) > limit {
+	if limit := w.conns.bodyLimit; int64(len(data)) > limit {
 		return command{Ref: refOf(data)}, &hub.Error{Code: hub.CodeTooLarge, Msg: fmt.Sprintf("the message is over %d bytes", limit)}
 	}
 	return parseCommand(data)
@@ -425,7 +425,7 @@ func required[T ~string](field string, v *string) (T, error) {
 func (w *socket) do(ctx context.Context, v *hub.Viewer, cmd command) error {
 	switch cmd.Type {
 	case "auth":
-		who, err := w.server.logins.verify(ctx, cmd.Token)
+		who, err := w.conns.logins.verify(ctx, cmd.Token)
 		if err != nil && hub.CodeOf(err) != hub.CodeUnauthenticated {
 			return err
 		}
@@ -435,7 +435,7 @@ func (w *socket) do(ctx context.Context, v *hub.Viewer, cmd command) error {
 		w.mu.Lock()
 		w.who = who
 		w.mu.Unlock()
-		w.server.recheckOne(w)
+		w.conns.recheckOne(w)
 		return v.Ready(ctx)
 	case "subscribe":
 		id, err := required[hub.SessionID]("session_id", cmd.SessionID)
