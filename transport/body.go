@@ -72,7 +72,7 @@ func (ik *intake) readBody(c echo.Context, media string, most int64) ([]byte, er
 // bodyRead is called when a body has been read, with the error of that.
 func bodyRead(c echo.Context, err error) error {
 	setReadDeadline(c, time.Time{}) // net/http watches the connection by reading on
-	renewCalls(c)
+	renewDeadline(c)
 	var refused *hub.Error
 	switch {
 	case err == nil:

@@ -98,8 +98,8 @@ type chats struct {
 	hub       *hub.Hub
 	intake    *intake
 	conns     *connections
-	heavy     *line // of calls that read much
-	pages     *line // of what they read bit by bit, for which whoever has begun waits as long as the others
+	heavy     *queue // of calls that read much
+	pages     *queue // of what they read bit by bit, for which whoever has begun waits as long as the others
 	heartbeat time.Duration
 	logger    *slog.Logger
 }

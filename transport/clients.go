@@ -2,11 +2,7 @@ package transport
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
-	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/omnichat/omnichat/hub"
@@ -129,97 +125,6 @@ func (s *clients) unclaim(user hub.UserID) {
 	if s.users[user]--; s.users[user] == 0 {
 		delete(s.users, user)
 	}
-}
-
-// connections is the WebSockets and event streams, and whether the logins hold that they
-// came by. It is safe for concurrent use.
-type connections struct {
-	ctx         context.Context // of WebSockets; the server's end ends it
-	hub         *hub.Hub
-	accounts    Accounts
-	logins      *logins
-	edge        *edge
-	clients     *clients
-	messages    *budget       // of WebSocket messages
-	bell        chan struct{} // holds one: a login was revoked
-	doubt       atomic.Bool   // some may have been that this replica was not told of
-	bodyLimit   int64
-	maxSockets  int
-	heartbeat   time.Duration
-	authTimeout time.Duration
-	recheck     time.Duration
-	callTimeout time.Duration
-	logger      *slog.Logger
-}
-
-// tendClients looks after all clients until ctx ends: one goroutine instead of
-// some for each.
-func (cs *connections) tend(ctx context.Context) {
-	every := time.NewTicker(max(10*time.Millisecond, min(cs.heartbeat, cs.recheck, 4*time.Second)/4))
-	defer every.Stop()
-	var workers sync.WaitGroup
-	defer workers.Wait()
-	asking := make(chan struct{}, 1) // the database is asked which logins hold
-	asked := time.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-cs.bell:
-			cs.endRevoked(&workers)
-		case now := <-every.C:
-			for _, c := range cs.clients.all() {
-				cs.guard(func() { c.tend(now) })
-				if k := c.check(); !k.over && now.After(c.identity().expires.Add(leeway)) {
-					k.over = true
-					workers.Go(func() { cs.guard(c.expire) })
-				}
-			}
-		}
-		if !cs.doubt.Load() && time.Since(asked) < cs.recheck {
-			continue
-		}
-		select {
-		case asking <- struct{}{}:
-			asked = time.Now()
-			cs.doubt.Store(false)
-			workers.Go(func() {
-				defer func() { <-asking }()
-				cs.guard(func() {
-					if cs.lookForRevoked(ctx) {
-						cs.ring()
-					}
-				})
-			})
-		default: // the database is slow
-		}
-	}
-}
-
-// aside runs f on a goroutine of its own and waits for it: one that waits for
-// its client most of the time does not keep the stack that f has needed. It
-// returns false if f did not come to its end.
-func (cs *connections) aside(f func()) (done bool) {
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		cs.guard(func() {
-			f()
-			done = true
-		})
-	}()
-	<-over
-	return done
-}
-
-// guard keeps a panic from ending more than the connection it happened for.
-func (cs *connections) guard(f func()) {
-	defer func() {
-		if r := recover(); r != nil {
-			cs.logger.Error("connection failed", "err", fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
-		}
-	}()
-	f()
 }
 
 // sendElsewhere tells every WebSocket client to go elsewhere, and waits for them

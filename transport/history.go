@@ -57,7 +57,7 @@ type history struct {
 
 // changes looks through the whole session, which counts as much.
 func (h *history) changes(after int64) (hub.MessageChanges, error) {
-	leave, err := takeTurn(h.c, h.chats.heavy, h.user)
+	leave, err := waitInQueue(h.c, h.chats.heavy, h.user)
 	if err != nil {
 		return hub.MessageChanges{}, err
 	}
@@ -67,7 +67,7 @@ func (h *history) changes(after int64) (hub.MessageChanges, error) {
 
 // read appends the messages of a page.
 func (h *history) read(p hub.MessagePage) error {
-	leave, err := takeTurn(h.c, h.chats.pages, h.user)
+	leave, err := waitInQueue(h.c, h.chats.pages, h.user)
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func New(h *hub.Hub, accounts Accounts, opt Options) *Server {
 			refreshTTL: opt.RefreshTTL, loginLifetime: opt.LoginLifetime, grace: opt.Grace,
 		},
 		chats: &chats{
-			ctx: ctx, hub: h, intake: intake, conns: conns, heavy: newLine(heavyAll, heavyWaits), pages: newLine(heavyAll, math.MaxInt),
+			ctx: ctx, hub: h, intake: intake, conns: conns, heavy: newQueue(heavyAll, heavyWaits), pages: newQueue(heavyAll, math.MaxInt),
 			heartbeat: opt.Heartbeat, logger: opt.Logger,
 		},
 		files: &files{
@@ -165,7 +165,7 @@ func (s *Server) common(next echo.HandlerFunc) echo.HandlerFunc {
 			}
 			s.opt.Logger.Debug("request", "method", c.Request().Method, "path", c.Path(), "took", time.Since(began), "failed", err != nil)
 		}()
-		c.Response().Writer = patiently(c.Response().Writer)
+		c.Response().Writer = waitForSlow(c.Response().Writer)
 		h := c.Response().Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
@@ -184,7 +184,7 @@ func (s *Server) common(next echo.HandlerFunc) echo.HandlerFunc {
 		if s.edge.cors(c) {
 			return c.NoContent(http.StatusNoContent)
 		}
-		done := boundCalls(c, s.opt.CallTimeout)
+		done := withDeadline(c, s.opt.CallTimeout)
 		defer done()
 		return next(c)
 	}

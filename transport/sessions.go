@@ -90,7 +90,7 @@ func (ch *chats) listSessions(c echo.Context, who identity) error {
 	}
 	leave := func() {}
 	if q != "" { // all that was ever said may be read for it
-		if leave, err = takeTurn(c, ch.heavy, who.user); err != nil {
+		if leave, err = waitInQueue(c, ch.heavy, who.user); err != nil {
 			return err
 		}
 	}

@@ -119,10 +119,10 @@ func (e *eventStream) expire() { e.out.finish() }
 // take: the handler waits for what the hub has.
 func (ch *chats) streamBehind(c echo.Context, who identity, v *hub.Viewer) error {
 	defer v.Close()
-	c.Response().Writer = impatient(c.Response().Writer)
+	c.Response().Writer = withoutWaiting(c.Response().Writer)
 	eventHeaders(c)
 	c.Response().WriteHeader(http.StatusOK)
-	ctx, cancel := context.WithCancel(unbound(c))
+	ctx, cancel := context.WithCancel(withoutDeadline(c))
 	defer cancel()
 	defer context.AfterFunc(ch.ctx, cancel)()
 	// echo's writer locates the flusher by unwrapping, for each write: once is enough.
