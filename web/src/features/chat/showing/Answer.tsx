@@ -29,6 +29,7 @@ export function Answer({ message, model }: { message: Message; model: string }) 
   const again = (parent: string, other = model) =>
     dispatch(ask({ session, content: null, parent_id: parent, model: other }));
   const whole = status === 'complete' && message.finish_reason !== 'length';
+  const brokeOff = !whole || message.finish_reason === 'content_filter';
   const goOn = !streaming && !whole && content !== '' && (
     <Button size="xs" variant="default" leftSection={<IconPlayerPlay size={14} />} onClick={() => again(id)}>
       Continue
@@ -62,7 +63,7 @@ export function Answer({ message, model }: { message: Message; model: string }) 
               </div>
             }
           >
-            <Markdown text={content} streaming={streaming} />
+            <Markdown text={content} growth={streaming ? 'growing' : brokeOff ? 'broken off' : 'whole'} />
           </Suspense>
         </ErrorBoundary>
       ) : (

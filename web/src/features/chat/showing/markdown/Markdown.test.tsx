@@ -7,16 +7,16 @@ import { Markdown } from './Markdown';
 const render = (ui: ReactNode) => renderBare(ui, { wrapper: MantineProvider });
 
 it('shows prices as text and formulas as formulas', () => {
-  const { container } = render(<Markdown text="It costs $5 and $6, and $x^2$ or \(y\)." streaming={false} />);
+  const { container } = render(<Markdown text="It costs $5 and $6, and $x^2$ or \(y\)." growth="whole" />);
   expect(container.querySelectorAll('.katex')).toHaveLength(2);
   expect(container.textContent).toContain('It costs $5 and $6, and');
 });
 
 it('grows with neither raw formulas nor repeated lines', () => {
   const text = 'One line.\r\n\r\nSo \\(\\frac{a}{b}\\) and\r\n\r\n\\[\r\n\\sum x\r\n\\]\r\n\r\nthe last.\r\n\r\nEnd';
-  const { container, rerender } = render(<Markdown text="" streaming />);
+  const { container, rerender } = render(<Markdown text="" growth="growing" />);
   for (let i = 1; i <= text.length; i++) {
-    rerender(<Markdown text={text.slice(0, i)} streaming />);
+    rerender(<Markdown text={text.slice(0, i)} growth="growing" />);
     const shown = [...container.querySelectorAll('p')].map((p) => p.cloneNode(true) as Element);
     for (const p of shown) for (const formula of p.querySelectorAll('.katex')) formula.remove();
     const words = shown.map((p) => p.textContent).join(' ');
@@ -73,7 +73,7 @@ it.each([
 ])(
   'shows only what stays, whatever has half arrived: %s',
   (_, text, want) => {
-    const { container, rerender } = render(<Markdown text={text} streaming={false} />);
+    const { container, rerender } = render(<Markdown text={text} growth="whole" />);
     const shown = () => {
       const all = container.querySelector('[class*=markdown]')?.cloneNode(true) as Element;
       for (const caption of all.querySelectorAll('figcaption')) caption.remove();
@@ -82,7 +82,7 @@ it.each([
     const end = shown();
     expect(end).toBe(want);
     for (let i = 1; i <= text.length; i++) {
-      rerender(<Markdown text={text.slice(0, i)} streaming />);
+      rerender(<Markdown text={text.slice(0, i)} growth="growing" />);
       expect(end.startsWith(shown()), `${JSON.stringify(text.slice(0, i))} shows ${shown()}`).toBe(true);
     }
   },
@@ -96,7 +96,7 @@ it.each([
   ['1. so\n   \\[ x = 1 \\]\n\n> $$y$$', ['somath', 'math']],
   ['$x$\n\\(y\\)', ['xxyy']],
 ])('sets a displayed formula that has a line of its own as one: %j', (text, want) => {
-  const { container } = render(<Markdown text={text} streaming={false} />);
+  const { container } = render(<Markdown text={text} growth="whole" />);
   for (const formula of container.querySelectorAll('.katex-display')) formula.textContent = 'math';
   for (const source of container.querySelectorAll('annotation')) source.remove();
   const parts = [...container.querySelectorAll('[class*=markdown] > *')].flatMap((e) =>
@@ -106,7 +106,7 @@ it.each([
 });
 
 const html = (text: string) => {
-  const { container } = render(<Markdown text={text} streaming={false} />);
+  const { container } = render(<Markdown text={text} growth="whole" />);
   return (container.querySelector('[class*=markdown]')?.innerHTML ?? '')
     .replace(/ (?:class|data-[\w-]+|tabindex|rel|target|aria-\w+)="[^"]*"/g, '')
     .replace(/<figcaption>.*?<\/figcaption>|<span>|<\/span>/g, '');
@@ -151,7 +151,7 @@ it.each([
   `${'x^{'.repeat(1200)}a${'}'.repeat(1200)}`,
   `${'x'.repeat(10_000)}^2`,
 ])('draws no formula that would fill the page (%#)', (formula) => {
-  const { container } = render(<Markdown text={`so $${formula}$ it is`} streaming={false} />);
+  const { container } = render(<Markdown text={`so $${formula}$ it is`} growth="whole" />);
   const drawn = [...container.querySelectorAll<HTMLElement>('.katex-html [style]')];
   const sizes = drawn.flatMap(({ style }) => [
     style.width,
@@ -168,22 +168,22 @@ it.each([
 
 it('colours a code block only once its fence has closed', () => {
   const open = 'So:\n\n```go\nfunc main() {}\n';
-  const { container, rerender } = render(<Markdown text={open} streaming />);
+  const { container, rerender } = render(<Markdown text={open} growth="growing" />);
   const code = container.querySelector('pre code');
   expect(code?.textContent).toBe('func main() {}');
   expect(container.querySelector('.hljs')).toBeNull();
-  rerender(<Markdown text={`${open}// more\n`} streaming />);
+  rerender(<Markdown text={`${open}// more\n`} growth="growing" />);
   expect(container.querySelector('pre code')).toBe(code); // what is selected stays so
   expect(container.querySelector('.hljs')).toBeNull();
-  rerender(<Markdown text={`${open}\`\`\`\n`} streaming />);
+  rerender(<Markdown text={`${open}\`\`\`\n`} growth="growing" />);
   expect(container.querySelector('.hljs-keyword')?.textContent).toBe('func');
 });
 
 it('colours a code block whose fence never closes', () => {
-  const { container, rerender } = render(<Markdown text={'```go\nfunc main() {}'} streaming />);
+  const { container, rerender } = render(<Markdown text={'```go\nfunc main() {}'} growth="growing" />);
   const outer = container.querySelector('[class*=markdown]') as HTMLElement;
   const before = { className: outer.className, style: outer.style.cssText };
-  rerender(<Markdown text={'```go\nfunc main() {}'} streaming={false} />);
+  rerender(<Markdown text={'```go\nfunc main() {}'} growth="whole" />);
   expect(container.querySelector('.hljs')).not.toBeNull();
   // Streaming adds no caret and no animation.
   expect({ className: outer.className, style: outer.style.cssText }).toEqual(before);
@@ -198,7 +198,7 @@ it('fetches no image, but links to it', () => {
     '<table background="https://evil.test/back.png"><tr><td style="background: url(https://evil.test/s.png)">x</td></tr></table>',
     'half ![way](https://evil.te',
   ].join('\n\n');
-  const { container } = render(<Markdown text={text} streaming />);
+  const { container } = render(<Markdown text={text} growth="growing" />);
   const links = [...container.querySelectorAll('a')].map((a) => [a.textContent, a.getAttribute('href')]);
   expect(links).toEqual([
     ['a cat', 'https://evil.test/cat.png?q=1'],

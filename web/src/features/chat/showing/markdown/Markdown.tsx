@@ -14,7 +14,7 @@ import type { Plugin } from 'unified';
 import { useCopy } from '../../../../shared/useCopy';
 import { realTags, remarkTags } from './htmlTags';
 import styles from './Markdown.module.css';
-import { makeSplitter } from './makeSplitter';
+import { type Growth, makeSplitter } from './makeSplitter';
 import { rehypeBounds, rehypeDirection, remarkCjk, remarkCjkStruck, remarkDisplays, remarkLines } from './plugins';
 import { reachable } from './reachableFormulas';
 
@@ -130,9 +130,9 @@ const plugins = {
 };
 const linkSafety = { enabled: false };
 
-/** Markdown, which grows while it streams. */
-export const Markdown = memo(function Markdown({ text, streaming }: { text: string; streaming: boolean }) {
-  const split = useMemo(() => makeSplitter(streaming), [streaming]);
+/** Markdown, which may grow. */
+export const Markdown = memo(function Markdown({ text, growth }: { text: string; growth: Growth }) {
+  const split = useMemo(() => makeSplitter(growth), [growth]);
   return (
     <Streamdown
       className={styles.markdown}
@@ -144,7 +144,7 @@ export const Markdown = memo(function Markdown({ text, streaming }: { text: stri
       controls={false}
       parseIncompleteMarkdown={false}
       parseMarkdownIntoBlocksFn={split}
-      isAnimating={streaming}
+      isAnimating={growth === 'growing'}
     >
       {text}
     </Streamdown>

@@ -27,13 +27,14 @@ const prefixes = function* (of: string) {
 const formulas = /\$\$[^$]+\$\$|(?<!\\)\$[^$]+(?<!\\)\$|```[\s\S]*?(?:```|$)|`[^`]*`|\]\([^)]*\)/g;
 
 it.each(['\n', '\r\n'])('splits a growing text as it splits the whole, lines end with %j', (end) => {
-  const grown = makeSplitter(true);
-  for (const prefix of prefixes(text.replaceAll('\n', end))) expect(grown(prefix)).toEqual(makeSplitter(true)(prefix));
-  expect(makeSplitter(false)(text.replaceAll('\n', end))).toEqual(makeSplitter(false)(text));
+  const grown = makeSplitter('growing');
+  for (const prefix of prefixes(text.replaceAll('\n', end)))
+    expect(grown(prefix)).toEqual(makeSplitter('growing')(prefix));
+  expect(makeSplitter('whole')(text.replaceAll('\n', end))).toEqual(makeSplitter('whole')(text));
 });
 
 it('shows no half formula of any prefix', () => {
-  const grown = makeSplitter(true);
+  const grown = makeSplitter('growing');
   for (const prefix of prefixes(text)) {
     const rest = grown(prefix).join('').replace(formulas, '');
     expect(rest).not.toMatch(/\\frac|\\sum|\\\[|(?<!\\)\$|\\\((?!of\n\n)|\\$/);
@@ -41,7 +42,7 @@ it('shows no half formula of any prefix', () => {
 });
 
 it('shows a number that is all there is', () => {
-  expect(makeSplitter(true)('42').join('')).toBe('42');
+  expect(makeSplitter('growing')('42').join('')).toBe('42');
 });
 
 it.each([
@@ -50,7 +51,7 @@ it.each([
   ['code has code in it', '```md\n```sh\nx\n```\n```\n<T>\n\n<details>\n\nx\n\n</details>\n'],
 ])('parses only the last blocks again when %s', (_, part) => {
   const parse = vi.mocked(split).mockClear();
-  const grown = makeSplitter(true);
+  const grown = makeSplitter('growing');
   for (const prefix of prefixes(part.repeat(20))) grown(prefix);
   expect(Math.max(...parse.mock.calls.map(([text]) => text.length))).toBeLessThan(2.5 * part.length);
 });
@@ -83,13 +84,13 @@ it('closes no fence of Markdown that may be one in it', () => {
 });
 
 it('starts over when the text is another one', () => {
-  const split = makeSplitter(true);
+  const split = makeSplitter('growing');
   split(text);
   expect(split('Something else').join('')).toBe('Something else');
 });
 
 it('heals what has half arrived', () => {
-  expect(makeSplitter(true)('some **bold').join('')).toBe('some **bold**');
+  expect(makeSplitter('growing')('some **bold').join('')).toBe('some **bold**');
 });
 
 it.each([
@@ -134,4 +135,19 @@ it.each([
   ['"$@', '"\\$@'],
 ])('leaves out what may become a formula: %j', (given, want) => {
   expect(withDollars(given, true)).toBe(want);
+});
+
+it.each([
+  ['That is **important', 'That is **important**'],
+  ['That is **important*', 'That is **important**'],
+  ['That is **', 'That is'],
+  ['One.\n\n- two\n- *three', 'One.\n\n- two\n- *three*'],
+  ['Run `make', 'Run `make`'],
+  ['See [the page](https://exa', 'See [the page](https://exa'],
+  ['| a | b', '| a | b'],
+  ['It is 2 * 3 = 6.', 'It is 2 * 3 = 6.'],
+  ['snake_case and 5 \\*', 'snake_case and 5 \\*'],
+  ['```js\nlet a = "**', '```js\nlet a = "**'],
+])('shows no raw emphasis at the end of what broke off, and all of its words: %j', (text, shown) => {
+  expect(makeSplitter('broken off')(text).join('')).toBe(shown);
 });

@@ -16,11 +16,25 @@ function growing(block: Block, only: boolean): string {
   return remend(words, healing) + written.slice(words.length);
 }
 
+/** Whether a text still grows; broken off, it ends somewhere in the middle, and is as it is. */
+export type Growth = 'growing' | 'whole' | 'broken off';
+
+const emphasis = { ...healing, links: false, images: false, katex: false };
+
+/** The last block of a text that has broken off: emphasis and code are closed where it ends, all words are shown. */
+function brokenOff(block: Block): string {
+  const text = withDollars(block.text, false);
+  if (block.open) return text;
+  const words = text.trimEnd().replace(/(?<=^|\s)[*_~`]+$/, '');
+  return remend(words.trimEnd(), emphasis);
+}
+
 /**
  * Splits a growing text into blocks, and parses only what may have changed: all but the last two blocks of the text
  * before are kept. The last block is healed, so that half-arrived syntax never shows raw.
  */
-export function makeSplitter(live: boolean): (text: string) => string[] {
+export function makeSplitter(growth: Growth): (text: string) => string[] {
+  const live = growth === 'growing';
   let before = '';
   let blocks: Block[] = [];
   let shown: string[] = [];
@@ -34,7 +48,8 @@ export function makeSplitter(live: boolean): (text: string) => string[] {
     const last = blocks.length - 1;
     shown = blocks.map((block, i) => {
       if (i < keep) return shown[i];
-      return live && i === last ? growing(block, i === 0) : withDollars(block.text, false);
+      if (i < last || growth === 'whole') return withDollars(block.text, false);
+      return live ? growing(block, i === 0) : brokenOff(block);
     });
     return shown;
   };
