@@ -13,6 +13,8 @@ https://example.com/${'bare-address-'.repeat(20)} bare.
   - [ ] below it
 
 1. One
+   - Below
+     - Deeper
 2. Two
    - Three
 
