@@ -6,6 +6,7 @@ import { useChatSelector } from '../hooks';
 import { siblingsOf } from '../streaming/branches';
 import { branchChosen } from '../streaming/chatSlice';
 import { HoldPlace } from '../streaming/useFollowEnd';
+import styles from './Siblings.module.css';
 
 /** Goes through the versions of a message. */
 export function Siblings({ id }: { id: string }) {
@@ -20,10 +21,10 @@ export function Siblings({ id }: { id: string }) {
     dispatch(branchChosen(siblings[to]));
   };
   // A button that is disabled outright would lose the focus.
-  const offAt = (end: number) => ({ 'aria-disabled': at === end, 'data-disabled': at === end || undefined });
+  const step = (end: number) => ({ className: styles.step, 'aria-disabled': at === end });
   return (
     <Group gap={2} role="group" aria-label="Versions">
-      <ActionIcon variant="subtle" color="gray" aria-label="Previous version" {...offAt(0)} onClick={() => go(at - 1)}>
+      <ActionIcon variant="subtle" color="gray" aria-label="Previous version" {...step(0)} onClick={() => go(at - 1)}>
         <IconChevronLeft size={16} />
       </ActionIcon>
       <Text size="sm">
@@ -33,7 +34,7 @@ export function Siblings({ id }: { id: string }) {
         variant="subtle"
         color="gray"
         aria-label="Next version"
-        {...offAt(siblings.length - 1)}
+        {...step(siblings.length - 1)}
         onClick={() => go(at + 1)}
       >
         <IconChevronRight size={16} />
