@@ -1,5 +1,5 @@
 import { Button, Group, Textarea } from '@mantine/core';
-import { useRef, useState } from 'react';
+import { useLayoutEffect, useRef, useState } from 'react';
 import { flushSync } from 'react-dom';
 import { composing } from '../../../shared/composing';
 import type { Attachment, Message } from '../../../shared/protocol';
@@ -14,6 +14,9 @@ export function EditMessage(props: {
 }) {
   const { message, onSend } = props;
   const place = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    place.current?.scrollIntoView({ block: 'nearest' });
+  }, []);
   const cancel = () => {
     const row = place.current?.parentElement;
     flushSync(props.onCancel);

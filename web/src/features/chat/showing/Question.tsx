@@ -1,11 +1,12 @@
 import { ActionIcon, Group } from '@mantine/core';
 import { IconPencil } from '@tabler/icons-react';
-import { useState } from 'react';
+import { useContext, useState } from 'react';
 import { useAppDispatch } from '../../../shared/hooks';
 import type { Message } from '../../../shared/protocol';
 import { ask } from '../asking/ask';
 import { EditMessage } from '../asking/EditMessage';
 import styles from '../Chat.module.css';
+import { HoldPlace } from '../streaming/useFollowEnd';
 import { CopyMessage } from './CopyMessage';
 import { SentFiles } from './files/SentFiles';
 import { Siblings } from './Siblings';
@@ -14,6 +15,11 @@ import { Siblings } from './Siblings';
 export function Question({ message, model }: { message: Message; model: string }) {
   const dispatch = useAppDispatch();
   const [editing, setEditing] = useState(false);
+  const hold = useContext(HoldPlace);
+  const edit = () => {
+    hold();
+    setEditing(true);
+  };
   const { id, session_id: session, parent_id, content } = message;
   if (editing) {
     return (
@@ -38,7 +44,7 @@ export function Question({ message, model }: { message: Message; model: string }
       <Group gap={4} className={styles.actions} justify="flex-end">
         <Siblings id={id} />
         <CopyMessage text={content} />
-        <ActionIcon variant="subtle" color="gray" aria-label="Edit" onClick={() => setEditing(true)}>
+        <ActionIcon variant="subtle" color="gray" aria-label="Edit" onClick={edit}>
           <IconPencil size={16} />
         </ActionIcon>
       </Group>
