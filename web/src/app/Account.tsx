@@ -5,7 +5,7 @@ import { logOut } from '../shared/authSlice';
 import { useAppDispatch } from '../shared/hooks';
 import { useAppSelector } from './hooks';
 
-/** Who is logged in, and what is theirs. */
+/** The menu of the person who is logged in. */
 export function Account() {
   const dispatch = useAppDispatch();
   const navigate = useNavigate();

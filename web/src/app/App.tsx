@@ -17,16 +17,16 @@ const theme = createTheme({
   defaultRadius: 'md',
   respectReducedMotion: true,
   components: {
-    // Its placeholder is no child that a menu may have; the first item gets the focus instead.
+    // A menu may only have items as children, and Mantine's focus placeholder is none; the first item gets the focus.
     Menu: Menu.extend({ defaultProps: { withInitialFocusPlaceholder: false } }),
-    // The page has one banner, and a dialog's header is none.
+    // The page has one banner landmark; a dialog's header must not be another.
     Modal: Modal.extend({
       defaultProps: { attributes: { header: { role: 'none' } }, closeButtonProps: { 'aria-label': 'Close' } },
     }),
   },
 });
 
-/** Puts the page's parts together: its addresses, its state, and what the one hears of the other. */
+/** Creates the router and the store, connects them, and takes up the login that the browser keeps. */
 export function makeApp(api: Api) {
   const router = makeRouter();
   const store = makeStore(api, {

@@ -1,7 +1,7 @@
 import { Button, Stack, Text, Title } from '@mantine/core';
 import { Screen } from '../shared/ui/Screen';
 
-/** Stands in for the page when it fails. */
+/** Shown in place of the page when it fails. */
 export function Broken() {
   return (
     <Screen centred>

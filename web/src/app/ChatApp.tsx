@@ -19,7 +19,7 @@ import { Notice } from './Notice';
 import { Offline } from './Offline';
 import { useModelPicking } from './useModelPicking';
 
-/** The sessions, and the one that is open. */
+/** The list of chats and the open chat. */
 export function ChatApp() {
   const dispatch = useAppDispatch();
   const attempt = useAttempt();
@@ -31,7 +31,7 @@ export function ChatApp() {
   const missing = useAppSelector((state) => id !== null && state.chat.missing[id] === true);
   const newChatSettings = useAppSelector((state) => state.sessions.newChatSettings);
   useEffect(() => {
-    // The first answer never waits for it.
+    // The Markdown script is loaded early, so that the first answer does not wait for it.
     const idle = setTimeout(() => import('../features/chat/showing/markdown/Markdown'), 500);
     return () => clearTimeout(idle);
   }, []);
@@ -39,11 +39,11 @@ export function ChatApp() {
   useEffect(() => {
     document.title = session?.title ? `${isolated(session.title)} · OmniChat` : 'OmniChat';
     return () => {
-      document.title = 'OmniChat'; // nobody else reads it after a logout
+      document.title = 'OmniChat'; // after a logout nobody else should read it
     };
   }, [session?.title]);
 
-  // On a phone the list of chats covers the page, or is out of it.
+  // On a phone the list of chats either covers the page or is hidden.
   const wide = useMediaQuery('(min-width: 48em)', true, { getInitialValueInEffect: false });
   const covered = menu && !wide;
   const away = !menu && !wide;
@@ -56,7 +56,8 @@ export function ChatApp() {
     return () => back?.focus();
   }, [covered]);
   const onNavbarKey = (e: KeyboardEvent) => {
-    const own = e.target instanceof Node && e.currentTarget.contains(e.target); // not a dialog that it opened
+    // Keys that are pressed in a dialog arrive here, too.
+    const own = e.target instanceof Node && e.currentTarget.contains(e.target);
     if (e.key !== 'Escape' || !covered || !own || composing(e.nativeEvent)) return;
     e.stopPropagation();
     close();

@@ -2,7 +2,7 @@ import { Group, Loader, Text, VisuallyHidden } from '@mantine/core';
 import { useEffect, useState } from 'react';
 import { Screen } from '../shared/ui/Screen';
 
-/** Stands where the page will be, and says so once that takes a while. */
+/** Shown until it is known whether somebody is logged in. After a while it says why that takes long. */
 export function Connecting() {
   const [late, setLate] = useState(false);
   useEffect(() => {

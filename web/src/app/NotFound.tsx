@@ -3,7 +3,7 @@ import { useEffect } from 'react';
 import { Link } from 'react-router';
 import { Screen } from '../shared/ui/Screen';
 
-/** Stands where there is no page. */
+/** Shown at an address that has no page. */
 export function NotFound() {
   useEffect(() => {
     document.title = 'Not found · OmniChat';

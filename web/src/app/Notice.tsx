@@ -12,7 +12,7 @@ function wordsOf(why: Failure | string): string {
   return detail || `${title}. ${text}`;
 }
 
-/** Says what did not happen, over whatever is open, until it is closed or something else succeeds. */
+/** Says what failed, above everything else, until it is closed or another action succeeds. */
 export function Notice() {
   const dispatch = useAppDispatch();
   const notice = useAppSelector((state) => state.notice.last);

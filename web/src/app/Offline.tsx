@@ -2,7 +2,7 @@ import { Alert } from '@mantine/core';
 import { useEffect, useState } from 'react';
 import { useAppSelector } from './hooks';
 
-/** Says that the connection is lost, once that has lasted. */
+/** Says that the connection is lost, if it has been for two seconds. */
 export function Offline() {
   const online = useAppSelector((state) => state.chat.online);
   const [late, setLate] = useState(false);

@@ -12,7 +12,7 @@ import { Screen } from '../shared/ui/Screen';
 import { useAppSelector } from './hooks';
 import { settingsTab, settingsTabs } from './settingsTabs';
 
-/** What a user, and the admin, may set, and what was used. */
+/** The settings of a user and of the admin, and the usage. */
 export function SettingsPage() {
   const navigate = useNavigate();
   const [params, setParams] = useSearchParams();

@@ -8,7 +8,7 @@ import { useAppSelector } from './hooks';
 import { NotFound } from './NotFound';
 import { settingsTab } from './settingsTabs';
 
-/** Shows what is a user's, or the login. */
+/** Shows the pages to those who are logged in, and the login to others. */
 function Gate() {
   const { known, user } = useAppSelector((state) => state.auth);
   if (!known && !user) return <Connecting />;
@@ -29,7 +29,7 @@ export function makeRouter() {
       children: [
         { path: '/', element: <ChatApp /> },
         { path: CHAT, element: <ChatApp /> },
-        // What was there stays until it has come.
+        // The page before stays until this one's script has loaded.
         { path: SETTINGS, lazy: { Component: async () => (await import('./SettingsPage')).SettingsPage } },
         { path: '/login', element: <Navigate to="/" replace /> },
       ],
@@ -38,7 +38,7 @@ export function makeRouter() {
   ]);
 }
 
-/** Where the person is, by the address. */
+/** The place that the address names. */
 function placeOf({ location, matches }: Router['state']): Place {
   const match = matches.at(-1);
   const path = match?.route.path;
@@ -47,7 +47,7 @@ function placeOf({ location, matches }: Router['state']): Place {
   return { page, session: null, tab: settingsTab(new URLSearchParams(location.search)) };
 }
 
-/** Tells of each place at which the person arrives, and of the first one at once. */
+/** Calls arrived with the present place, and with each that follows. */
 export function watchPlace(router: Router, arrived: (place: Place) => void): void {
   let at: Router['state']['location'] | undefined;
   const look = (state: Router['state']) => {

@@ -1,7 +1,7 @@
 import { useMemo, useRef, useState } from 'react';
 import type { ModelPicking } from '../shared/pickModel';
 
-/** The model picker, opened by the person or by what wants another model. */
+/** The state of the model picker, which a person or a failed answer may open. */
 export function useModelPicking(choose: (model: string) => void) {
   const [picking, setPicking] = useState(false);
   const then = useRef<(model: string) => void>(undefined);

@@ -7,11 +7,11 @@ const REFRESH_KEY = 'omnichat-refresh';
 const SILENT_MS = 45_000;
 const FIRST_MS = 15_000;
 const SUSPECT_MS = 5000;
-/** A browser may send a request on a connection that has died, and wait for ever. */
+/** A browser may send a request on a connection that has died, and would wait for ever. */
 const GRANT_MS = 15_000;
 const CALL_MS = 60_000;
 
-/** An event stream was given up because the WebSocket, which is new, can bring the rest. */
+/** An event stream was given up because the WebSocket has reconnected, and brings the rest of the answer. */
 export class Superseded extends Error {}
 
 /** What the server said of a refused request. */
@@ -51,7 +51,7 @@ export class Api {
   private token = '';
   /** When the token is to be renewed: a minute before its end, or sooner if it is short-lived. */
   private renewAt = 0;
-  /** For each event stream that is read: how much silence to bear from now on, and why it is given up then. */
+  /** For each event stream that is read: how long it may stay silent from now on, and why it is given up after that. */
   private readonly reads = new Set<(ms: number, why?: Error) => void>();
   private refreshing: Promise<boolean> | undefined;
   /** Aborted when the login ends: what was asked for one person is not answered to the next. */
@@ -97,7 +97,7 @@ export class Api {
     const token = sessionStorage.getItem(REFRESH_KEY);
     const body = new URLSearchParams(token ? { token } : {});
     const res = await fetch(`${this.base}/token/revoke`, { method: 'POST', body });
-    if (!res.ok) throw await problem(res); // the cookie is still good: this is no log-out
+    if (!res.ok) throw await problem(res); // the cookie is still good, so the person is not logged out
     this.channel.postMessage('logout');
     this.forget();
   }
@@ -131,7 +131,7 @@ export class Api {
     return ok;
   }
 
-  /** A token that is good for a while yet. */
+  /** An access token that will not run out soon; it is renewed if need be. */
   async freshToken(): Promise<string> {
     if (!this.token || Date.now() >= this.renewAt) await this.refresh();
     return this.token;
@@ -161,9 +161,9 @@ export class Api {
     this.renewAt = 0;
   }
 
-  /** The WebSocket was lost and is back: event streams that stay silent now are left to it. */
+  /** The WebSocket was lost and is back. What broke it may have broken event streams: they must say something soon. */
   suspect(): void {
-    for (const bear of this.reads) bear(SUSPECT_MS, new Superseded());
+    for (const allowSilence of this.reads) allowSilence(SUSPECT_MS, new Superseded());
   }
 
   async fetch(path: string, init: RequestInit = {}): Promise<Response> {
@@ -190,7 +190,7 @@ export class Api {
     return (res.status === 204 || res.status === 202 ? undefined : await res.json()) as T;
   }
 
-  /** Sends a file, and says how far it got: fetch cannot. */
+  /** Uploads a file and reports its progress, which fetch cannot. */
   async upload<T>(path: string, file: Blob, progress: (part: number) => void, removed: AbortSignal): Promise<T> {
     const signal = AbortSignal.any([removed, this.login]);
     for (let tried = false; ; tried = true) {
@@ -210,22 +210,22 @@ export class Api {
     if (!res.ok) throw await problem(res);
   }
 
-  /** The events of an event stream's response. It fails when nothing comes any more, not even heartbeats. */
+  /** Reads the events of an event stream. It fails when nothing arrives any more, not even heartbeats. */
   async *events(path: string, init: RequestInit): AsyncGenerator<ServerEvent> {
     const dead = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const bear = (ms: number, why?: Error) => {
+    const allowSilence = (ms: number, why?: Error) => {
       clearTimeout(timer);
       timer = setTimeout(() => dead.abort(why), ms);
     };
-    bear(FIRST_MS);
-    this.reads.add(bear);
+    allowSilence(FIRST_MS);
+    this.reads.add(allowSilence);
     try {
       const res = await this.fetch(path, { ...init, signal: dead.signal });
       if (res.status === 204 || !res.body) return;
       const heard = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
         transform(bytes, out) {
-          bear(SILENT_MS);
+          allowSilence(SILENT_MS);
           out.enqueue(bytes);
         },
       });
@@ -245,7 +245,7 @@ export class Api {
       }
     } finally {
       clearTimeout(timer);
-      this.reads.delete(bear);
+      this.reads.delete(allowSilence);
     }
   }
 

@@ -4,6 +4,7 @@ import { Batcher } from './batcher';
 import { patiently } from './patiently';
 import { parseLines, type ServerEvent } from './protocol';
 
+/** What the socket reads of the page's state and tells it. */
 export interface LiveState {
   /** Where the page stands in the streams of a session that are under way. */
   positions(session: string): Record<string, number>;
@@ -15,10 +16,10 @@ export interface LiveState {
   online(yes: boolean): void;
 }
 
-/** How long the server may be silent before it is asked whether it is there, and how long it may take to say so. */
+/** If the server is silent for SILENT_MS, it is asked whether it is there; it has ANSWER_MS to say so. */
 const SILENT_MS = 20_000;
 const ANSWER_MS = 10_000;
-const AGAIN_MS = 1000;
+const RETRY_MS = 1000;
 const UNAUTHENTICATED = 4401;
 
 /** The one WebSocket of a tab. It follows the user's own feed and one session. */
@@ -33,10 +34,10 @@ export class Live {
   private ready = false;
   private lost = false;
   private closed = false;
-  private opened = 0;
-  private renew: ReturnType<typeof setTimeout> | undefined;
-  private again: ReturnType<typeof setTimeout> | undefined;
-  private silence: ReturnType<typeof setTimeout> | undefined;
+  private connection = 0;
+  private renewTimer: ReturnType<typeof setTimeout> | undefined;
+  private retryTimer: ReturnType<typeof setTimeout> | undefined;
+  private silenceTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(api: Api, state: LiveState) {
     this.api = api;
@@ -48,57 +49,57 @@ export class Live {
       maxEnqueuedMessages: 0,
     });
     this.ws.onopen = () => {
-      this.opened++;
+      this.connection++;
       this.authenticate();
     };
     this.ws.onclose = (e) => {
-      this.rest();
+      this.endConnection();
       this.lost = true;
       if (e.code === UNAUTHENTICATED) api.distrust();
       state.online(false);
     };
     this.ws.onmessage = (e) => {
-      this.listen();
-      for (const event of parseLines(String(e.data))) this.take(event);
+      this.expectMessages();
+      for (const event of parseLines(String(e.data))) this.handle(event);
     };
-    window.addEventListener('online', this.check);
-    document.addEventListener('visibilitychange', this.check);
+    window.addEventListener('online', this.askWhetherThere);
+    document.addEventListener('visibilitychange', this.askWhetherThere);
   }
 
-  /** Stops what is of one connection. */
-  private rest(): void {
+  /** A connection has ended: its timers stop, and what it was asked will not be answered. */
+  private endConnection(): void {
     this.ready = false;
-    this.opened++;
+    this.connection++;
     this.subscribes.clear();
-    for (const timer of [this.renew, this.again, this.silence]) clearTimeout(timer);
-    this.again = undefined;
+    for (const timer of [this.renewTimer, this.retryTimer, this.silenceTimer]) clearTimeout(timer);
+    this.retryTimer = undefined;
     this.batcher.flush();
   }
 
-  /** Says who this is: on each connection first of all, and before a token runs out. */
+  /** Sends the access token: as the first message of each connection, and anew before the token runs out. */
   private async authenticate(): Promise<void> {
-    const connection = this.opened;
-    const current = () => !this.closed && this.opened === connection;
+    const connection = this.connection;
+    const current = () => !this.closed && this.connection === connection;
     const token = await patiently(async () => (current() ? this.api.freshToken() : ''));
-    if (!token || !current()) return; // without a token the login is over, and the page goes
+    if (!token || !current()) return; // without a token the login is over, and this socket is about to be closed
     this.send({ type: 'auth', token });
-    this.renew = setTimeout(() => this.authenticate(), this.api.renewIn);
+    this.renewTimer = setTimeout(() => this.authenticate(), this.api.renewIn);
   }
 
-  /** A connection can die without a word: one that stays silent is asked, and then given up. */
-  private listen(): void {
-    clearTimeout(this.silence);
-    this.silence = setTimeout(this.check, SILENT_MS);
+  /** A connection can die without notice, so one that stays silent is asked whether it lives, and then given up. */
+  private expectMessages(): void {
+    clearTimeout(this.silenceTimer);
+    this.silenceTimer = setTimeout(this.askWhetherThere, SILENT_MS);
   }
 
-  private readonly check = (): void => {
+  private readonly askWhetherThere = (): void => {
     if (!this.ready) return;
     this.send({ type: 'ping' });
-    clearTimeout(this.silence);
-    this.silence = setTimeout(() => this.ws.reconnect(), ANSWER_MS);
+    clearTimeout(this.silenceTimer);
+    this.silenceTimer = setTimeout(() => this.ws.reconnect(), ANSWER_MS);
   };
 
-  private take(event: ServerEvent): void {
+  private handle(event: ServerEvent): void {
     switch (event.type) {
       case 'ready':
         this.batcher.push(event);
@@ -112,7 +113,7 @@ export class Live {
       case 'ack': {
         const session = this.subscribes.get(event.ref);
         this.subscribes.delete(event.ref);
-        this.batcher.flush(); // what comes before it is not what was asked for
+        this.batcher.flush(); // events that came before the acknowledgement are no answer to the subscribe
         if (session && event.version) this.state.subscribed(session, event.version);
         return;
       }
@@ -121,7 +122,7 @@ export class Live {
         this.subscribes.delete(event.ref);
         if (!session || session !== this.session) return;
         if (event.code === 'not_found') this.state.missing(session);
-        else this.again = setTimeout(() => this.follow(this.session), AGAIN_MS);
+        else this.retryTimer = setTimeout(() => this.follow(this.session), RETRY_MS);
         return;
       }
       case 'pong':
@@ -137,8 +138,8 @@ export class Live {
 
   /** Follows a session, and no other; again from where the page stands if it is followed already. */
   follow(session: string | undefined): void {
-    clearTimeout(this.again);
-    this.again = undefined;
+    clearTimeout(this.retryTimer);
+    this.retryTimer = undefined;
     if (this.session && this.session !== session && this.ready) {
       this.send({ type: 'unsubscribe', ref: ++this.ref, session_id: this.session });
     }
@@ -147,22 +148,22 @@ export class Live {
   }
 
   private subscribe(session: string): void {
-    this.batcher.flush(); // before it is said where the page stands
+    this.batcher.flush(); // the positions that are sent must include what has arrived
     this.subscribes.set(++this.ref, session);
     this.send({ type: 'subscribe', ref: this.ref, session_id: session, positions: this.state.positions(session) });
   }
 
   /** Asks again from where the page stands, unless that has been asked and not been answered yet. */
   catchUp(): void {
-    const asked = this.again !== undefined || [...this.subscribes.values()].some((s) => s === this.session);
+    const asked = this.retryTimer !== undefined || [...this.subscribes.values()].some((s) => s === this.session);
     if (!asked) this.follow(this.session);
   }
 
   close(): void {
     this.closed = true;
-    this.rest();
-    window.removeEventListener('online', this.check);
-    document.removeEventListener('visibilitychange', this.check);
+    this.endConnection();
+    window.removeEventListener('online', this.askWhetherThere);
+    document.removeEventListener('visibilitychange', this.askWhetherThere);
     this.ws.close();
   }
 }

@@ -21,9 +21,9 @@ import { HoldPlace, useFollowEnd } from './streaming/useFollowEnd';
 interface Props {
   session: string | null;
   model: string;
-  /** Of a new session. */
+  /** What is set for the session that a question in a new chat opens. */
   settings: Partial<SessionSettings>;
-  /** Whether it leaves the focus where it is. */
+  /** Whether the composer leaves the focus where it is. */
   quiet?: boolean;
 }
 
@@ -40,14 +40,14 @@ export function ChatArea({ session, model, settings, quiet = false }: Props) {
   const running = status === 'streaming' ? last : sending?.answer_id;
   const { scroller, content, following, toEnd, hold } = useFollowEnd();
 
-  // The button that asked or stopped goes away, and the focus from it.
+  // The button that sent or stopped disappears; the focus goes to where the person goes on.
   const input = useRef<HTMLTextAreaElement>(null);
   const goOn = useCallback(() => {
     if (hasFinePointer()) input.current?.focus();
     else if (document.activeElement !== input.current) scroller.current?.focus({ preventScroll: true });
   }, [scroller]);
 
-  // A new place or a new question of one's own is always shown.
+  // A chat that is opened, and a question that is sent, are shown at their end.
   const asked = sending?.message_id;
   // biome-ignore lint/correctness/useExhaustiveDependencies: it waits for the session
   useLayoutEffect(toEnd, [session, toEnd]);
@@ -68,12 +68,12 @@ export function ChatArea({ session, model, settings, quiet = false }: Props) {
   const ran = useRef(running);
   useEffect(() => {
     if (ran.current === running) return;
-    const finished = ran.current === last; // else something else is shown
+    const finished = ran.current === last; // otherwise another chat is shown
     ran.current = running;
     setAnnounced(running ? 'Generating' : finished ? 'Answer finished' : '');
   }, [running, last]);
 
-  // Each session has a composer of its own, but a new chat keeps its when it gets its id.
+  // Each session has a composer of its own, but a new chat keeps its composer when it becomes a session.
   const opened = useChatSelector((state) => state.chat.opened);
   const [seat, setSeat] = useState({ session, n: 0 });
   if (seat.session !== session) {
@@ -87,7 +87,7 @@ export function ChatArea({ session, model, settings, quiet = false }: Props) {
     if (hasFinePointer()) input.current?.focus();
   }, [seat.n]);
 
-  // What was not sent goes back to where it was written, behind what is there by now.
+  // A question that was not sent goes back into the composer, after what is written there by now.
   const edit = (p: Pending) => {
     keepDraft(session, [draftText(session), p.content].filter(Boolean).join('\n\n'));
     dispatch(filesGivenBack({ draft: draftOf(session), files: p.attachments ?? [] }));
@@ -115,7 +115,7 @@ export function ChatArea({ session, model, settings, quiet = false }: Props) {
           )}
           <HoldPlace value={hold}>
             {ids.map((id, i) => (
-              // The versions of a message share a row: its place, its size and the focus in it stay.
+              // The versions of a message share a row, so that its place, its size and the focus in it stay.
               <MessageRow key={ids[i - 1] ?? session} id={id} model={model} />
             ))}
           </HoldPlace>

@@ -136,7 +136,7 @@ function Form({ session, newChatSettings, reasoning, onClose }: Props) {
 
 /** What is set for one chat. */
 export function SessionSettings({ opened, ...props }: Props & { opened: boolean }) {
-  const [shown, setShown] = useState(false); // a dialog that is born open gives the focus back to nobody
+  const [shown, setShown] = useState(false); // Mantine returns the focus only if the dialog was rendered closed before it was opened
   useEffect(() => setShown(opened), [opened]);
   return (
     <Modal opened={shown} onClose={props.onClose} title="Chat settings" size="lg">

@@ -61,11 +61,11 @@ const Row = memo(function Row(props: {
         onKeyDown={(e) => {
           if (composing(e.nativeEvent)) return;
           if (e.key === 'Enter') {
-            e.preventDefault(); // it would press the button that gets the focus
+            e.preventDefault(); // otherwise the key would press the button that gets the focus
             leave(save);
           }
           if (e.key !== 'Escape') return;
-          e.stopPropagation(); // it stops no answer
+          e.stopPropagation(); // elsewhere Esc stops the answer
           leave(() => setTitle(undefined));
         }}
       />
@@ -106,7 +106,7 @@ const Row = memo(function Row(props: {
   );
 });
 
-/** The user's sessions, the last used first. */
+/** The user's chats, the last used first. */
 export function Sidebar({
   onOpen,
   onNew,
@@ -119,11 +119,11 @@ export function Sidebar({
   const sessions = useSessionsSelector(selectSessions);
   const current = useSessionsSelector(selectOpenSession);
   const attempt = useAttempt();
-  const [doomed, setDoomed] = useState<Session>(); // it stays while the dialog fades
+  const [toDelete, setToDelete] = useState<Session>(); // kept while the dialog fades out
   const [asking, { open, close }] = useDisclosure(false);
   const onDelete = useCallback(
     (session: Session) => {
-      setDoomed(session);
+      setToDelete(session);
       open();
     },
     [open],
@@ -131,20 +131,20 @@ export function Sidebar({
   const [query, setQuery] = useState('');
   const shown = sessions.filter((s) => searchForm(s.title).includes(searchForm(query)));
   const groups = Map.groupBy(shown, groupOf);
-  // The menu that opened the dialog is gone, and so may be its row.
+  // The menu that opened the dialog is closed and the row may be deleted, so the focus is moved by hand.
   const list = useRef<HTMLDivElement>(null);
   const fresh = useRef<HTMLButtonElement>(null);
   const focus = (s: Session | undefined, part: string) =>
     ((s && list.current?.querySelector<HTMLElement>(`[data-session="${s.id}"] ${part}`)) ?? fresh.current)?.focus();
   const cancel = () => {
     close();
-    focus(doomed, '[aria-haspopup]');
+    focus(toDelete, '[aria-haspopup]');
   };
   const remove = () => {
-    if (!doomed) return;
-    const at = shown.findIndex((s) => s.id === doomed.id);
+    if (!toDelete) return;
+    const at = shown.findIndex((s) => s.id === toDelete.id);
     focus(shown[at + 1] ?? shown[at - 1], 'button');
-    attempt(deleteSession(doomed.id), `“${nameOf(doomed)}” was not deleted`);
+    attempt(deleteSession(toDelete.id), `“${nameOf(toDelete)}” was not deleted`);
   };
   return (
     <Stack gap="xs" p="sm" className={styles.sidebar}>
@@ -179,7 +179,7 @@ export function Sidebar({
       <Confirm
         opened={asking}
         title="Delete this chat?"
-        text={`“${doomed && isolated(nameOf(doomed))}” and all its messages are deleted for good.`}
+        text={`“${toDelete && isolated(nameOf(toDelete))}” and all its messages are deleted for good.`}
         action="Delete"
         returnFocus={false}
         onClose={cancel}

@@ -85,7 +85,8 @@ export function Composer(props: {
             onChange={(e) => change(e.currentTarget.value)}
             onPaste={(e) => {
               const pasted = [...e.clipboardData.files];
-              if (pasted.length === 0 || e.clipboardData.types.includes('text/plain')) return; // a cell is no picture
+              // A table's cells are copied as text and as a picture: then the text is wanted.
+              if (pasted.length === 0 || e.clipboardData.types.includes('text/plain')) return;
               e.preventDefault();
               attach(pasted);
             }}

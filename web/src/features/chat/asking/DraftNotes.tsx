@@ -6,7 +6,7 @@ import { useChatSelector } from '../hooks';
 import { isImage } from './files/fileRules';
 import type { DraftFile } from './files/filesSlice';
 
-/** What stands between a draft with files and its being sent. */
+/** Why a draft with files cannot be sent yet, and what to do about it. */
 export function DraftNotes({ files, model }: { files: DraftFile[]; model: string }) {
   const pick = useContext(PickModel);
   const models = useChatSelector((state) => state.models.items);

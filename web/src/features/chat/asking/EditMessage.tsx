@@ -6,7 +6,7 @@ import type { Attachment, Message } from '../../../shared/protocol';
 import styles from '../Chat.module.css';
 import { FileChips } from './files/FileChips';
 
-/** A question put in other words; its files come along. */
+/** Edits a question. Sending it makes a sibling, which keeps its files. */
 export function EditMessage(props: {
   message: Message;
   onSend: (text: string, files: Attachment[]) => void;

@@ -30,7 +30,7 @@ export const ask = createAsyncThunk<void, Question, Config>('chat/ask', async (q
   await readAnswer(pending, extra.api, dispatch);
 });
 
-/** Asks once more what could not be sent, perhaps another model. */
+/** Sends a question again that could not be sent, perhaps to another model. */
 export const retryPending = createAsyncThunk<void, { answer_id: string; model?: string }, Config>(
   'chat/retry',
   async ({ answer_id, model }, { extra, dispatch, getState }) => {
@@ -42,7 +42,7 @@ export const retryPending = createAsyncThunk<void, { answer_id: string; model?: 
   },
 );
 
-/** Stops an answer, also one that the server has only just been asked for. */
+/** Stops an answer. If the server does not know it yet, the question may still be on its way: it is tried again. */
 export const stopAnswer = createAsyncThunk<void, string, Config & { rejectValue: Failure }>(
   'chat/stop',
   async (id, { extra, getState, rejectWithValue }) => {
@@ -52,17 +52,17 @@ export const stopAnswer = createAsyncThunk<void, string, Config & { rejectValue:
       } catch (e) {
         if (!(e instanceof ApiError) || e.status !== 404) return rejectWithValue(failureOf(e));
         const sending = getState().chat.pending.some((p) => p.answer_id === id && !p.failure);
-        if (!sending && wait > 100) return; // deleted, or never asked
+        if (!sending && wait > 100) return; // the answer was deleted, or was never asked for
       }
       await sleep(Math.min(1000, wait));
     }
   },
 );
 
-/** What a session is called by until it has a better title. */
+/** A session's title until it has a better one. */
 const firstWords = (text: string) => text.trim().split(/\s+/).slice(0, 8).join(' ').slice(0, 60);
 
-/** The session to ask in: one with settings of its own is made before its first question. */
+/** The session to ask in. A new one with settings of its own is created before its first question. */
 async function sessionFor(p: Pending, api: Api, dispatch: Dispatch): Promise<string | null> {
   if (p.session ?? p.made) return p.session ?? p.made ?? null;
   if (!p.settings || Object.keys(p.settings).length === 0) return null;
@@ -104,11 +104,11 @@ async function readAnswer(pending: Pending, api: Api, dispatch: Dispatch): Promi
           if (isStreamEvent(event)) seq = event.seq;
           if (event.type === 'finish') return;
         }
-        if (seq >= 0) continue; // ended without a finish: take it up again
+        if (seq >= 0) continue; // the stream ended without a finish: attach to it again
       } catch (e) {
         if (e instanceof Superseded && seq >= 0) return;
         if (!isAway(e)) throw e;
-        // A replica that goes away says 503, the proxy before one that is gone 502: another may answer.
+        // A replica that shuts down says 503, and a proxy 502 for one that is gone: another replica may answer.
         const elsewhere = !(e instanceof ApiError) || e.status >= 502;
         if (seq < 0 && (!elsewhere || broken >= 3)) throw e;
       }
@@ -118,6 +118,6 @@ async function readAnswer(pending: Pending, api: Api, dispatch: Dispatch): Promi
     if (seq < 0) dispatch(askFailed({ answer_id: id, failure: failureOf(e) }));
   } finally {
     batcher.flush();
-    dispatch(ownReadEnded(id)); // the socket follows it from here, if it goes on
+    dispatch(ownReadEnded(id)); // if the answer goes on, the socket brings the rest
   }
 }

@@ -9,7 +9,7 @@ import {
 import { blankMessage, type ChatState, chooseVersion, loseSession, messages, removeMessage } from './chatState';
 import { type ReceivedEvents, versionTold } from './missed';
 
-/** The time of what is new in a session: after all that is there, however wrong the clock of this device. */
+/** The time of a new message: later than all others of its session, even if this device's clock is slow. */
 function now(state: ChatState, session: string): string {
   let at = Date.now();
   for (const m of Object.values(state.messages.entities)) {
@@ -18,7 +18,7 @@ function now(state: ChatState, session: string): string {
   return new Date(at).toISOString();
 }
 
-/** A question of this tab has become a stream. */
+/** The server has a question of this tab: it becomes a message, and is no longer pending. */
 function acceptQuestion(
   state: ChatState,
   e: { message_id: string; session_id: string; parent_id: string | null },
@@ -81,9 +81,9 @@ function applyStream(state: ChatState, e: StreamEvent): void {
     return;
   }
   const m = state.messages.entities[e.message_id];
-  if (m?.status !== 'streaming' || e.seq <= m.seq) return; // a reconnect replays: once is enough
+  if (m?.status !== 'streaming' || e.seq <= m.seq) return; // a reconnect sends events again, and each is applied once
   const from = e.type === 'delta' ? (e.from ?? e.seq - 1) : e.seq - 1;
-  if (from !== m.seq) return; // something was missed, and comes again with what follows it
+  if (from !== m.seq) return; // something before this event was missed; both will be sent again
   m.seq = e.seq;
   if (e.type === 'finish') {
     finishMessage(m, e);
@@ -99,7 +99,7 @@ function applyStream(state: ChatState, e: StreamEvent): void {
   }
 }
 
-/** Takes note of a change's version if it is the next one, and says whether it is newer than what the page has. */
+/** Advances a session's version if the change is the next one, and returns whether the change is new to the page. */
 function noteVersion(state: ChatState, told: { session: string; version: number } | undefined): boolean {
   if (!told) return false;
   const known = state.versions[told.session];
@@ -108,7 +108,7 @@ function noteVersion(state: ChatState, told: { session: string; version: number 
   return true;
 }
 
-/** Changes the state by one event. What was missed before it is for those to ask who listen. */
+/** Applies one event. An event that leaves a hole changes nothing; a listener finds the hole and asks again. */
 export function applyEvent(state: ChatState, e: ServerEvent, via: ReceivedEvents['via']): void {
   const newer = e.type !== 'version' && noteVersion(state, versionTold(state, e, via));
   if (isStreamEvent(e)) {

@@ -3,12 +3,12 @@ import type { Message } from '../../../shared/protocol';
 import type { ChatState } from './chatState';
 
 type Entities = Record<string, Message>;
-/** The ids of a parent's children, in the order they were added; what has no parent stands under its session. */
+/** For each parent, the ids of its children in the order they were added. Roots are children of their session. */
 type Index = Map<string, string[]>;
 
 const parentOf = (m: Message) => m.parent_id ?? m.session_id;
 
-/** Not as text: a time may have fewer digits than another. */
+/** Compares times as numbers, since as text one may have fewer digits than another. */
 const byTime = (a: Message, b: Message) =>
   Date.parse(a.created_at) - Date.parse(b.created_at) || a.created_at.localeCompare(b.created_at);
 
@@ -21,7 +21,7 @@ const samePlace = (a: Message, b: Message) => a === b || (parentOf(a) === parent
 
 let known: { ids: string[]; entities: Entities; index: Index } | undefined;
 
-/** A delta moves no message: the index stays the same one. */
+/** The index of all messages. A delta moves no message, so the index of before is kept. */
 function indexOf({ ids, entities }: ChatState['messages']): Index {
   if (known?.entities !== entities) {
     const old = known;
@@ -33,7 +33,7 @@ function indexOf({ ids, entities }: ChatState['messages']): Index {
 
 const none: string[] = [];
 
-/** The ids of the versions of a message. */
+/** The ids of a message and its siblings. */
 export function siblingsOf(chat: ChatState, id: string): string[] {
   const m = chat.messages.entities[id];
   return (m && indexOf(chat.messages).get(parentOf(m))) ?? none;
@@ -57,7 +57,7 @@ export const branchOf = createSelector(
   },
 );
 
-/** Where the page stands in a session's streams, for a subscribe. */
+/** The last seq that the page has of each stream of a session, as a subscribe needs them. */
 export function positionsOf(chat: ChatState, session: string): Record<string, number> {
   const out: Record<string, number> = {};
   for (const id of chat.messages.ids) {

@@ -5,23 +5,26 @@ import { loadPending, type Pending } from './pendingQuestion';
 const CHOICES_KEY = 'omnichat-branches';
 export const messages = createEntityAdapter<Message>();
 
+/** What the page knows of the sessions that were opened. */
 export interface ChatState {
   messages: ReturnType<typeof messages.getInitialState>;
   /** The version of each loaded session. */
   versions: Record<string, number>;
-  /** Messages that were deleted: nothing that is late brings them back. */
+  /** Messages that were deleted. A late event or answer must not bring them back. */
   deleted: Record<string, boolean>;
   /** Sessions that are not there, or not any more. */
   missing: Record<string, boolean>;
-  /** Streams that this tab reads as the answer to its own question: the socket's events of them are left aside. */
+  /** Streams that this tab reads itself, as the answer to its own question. The socket's events of them are ignored. */
   own: Record<string, boolean>;
+  /** How many connections follow each session. */
   viewers: Record<string, number>;
-  /** Which of several siblings is shown, by their parent. */
+  /** For each parent of several messages: the one that is shown. */
   choices: Record<string, string>;
-  /** What this tab asks, until the server has it. */
+  /** The questions of this tab that the server does not have yet. */
   pending: Pending[];
   /** The session that a question opened, until the page has gone there and left it again. */
   opened: string | null;
+  /** Whether the WebSocket is connected. */
   online: boolean;
 }
 
@@ -62,7 +65,7 @@ export const blankMessage = (fields: Partial<Message> & Pick<Message, 'id' | 'se
   ...fields,
 });
 
-/** Shows a message among its siblings. */
+/** Makes a message the one of its siblings that is shown. */
 export function chooseVersion(state: ChatState, m: Pick<Message, 'id' | 'session_id' | 'parent_id'>): void {
   state.choices[m.parent_id ?? m.session_id] = m.id;
 }
@@ -81,7 +84,7 @@ export function keepChoices(choices: ChatState['choices'], before: ChatState['ch
   }
 }
 
-/** Drops what is known of a session, which is read anew when it is opened. */
+/** Drops what is known of a session. It is read again when it is opened. */
 export function forgetSession(state: ChatState, session: string): void {
   const ids = state.messages.ids.filter((id) => state.messages.entities[id].session_id === session);
   messages.removeMany(state.messages, ids);

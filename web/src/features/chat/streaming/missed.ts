@@ -1,13 +1,13 @@
 import { isStreamEvent, type ServerEvent } from '../../../shared/protocol';
 import type { ChatState } from './chatState';
 
-/** Events as they arrived, and how. */
+/** A batch of events and the connection that brought it. */
 export interface ReceivedEvents {
   events: ServerEvent[];
   via: 'socket' | 'sse';
 }
 
-/** A version of a session that an event tells of, if it is one that the page should have. */
+/** The version that an event says a session has; undefined if it says none, or one that does not concern the page. */
 export function versionTold(
   chat: ChatState,
   e: ServerEvent,
@@ -32,7 +32,7 @@ export function versionTold(
   }
 }
 
-/** Whether events told of a version of a session that the page does not have after them: a change was missed. */
+/** Whether the page, after applying these events, has an older version of a session than they say: it missed a change. */
 export function missesChange(chat: ChatState, { events, via }: ReceivedEvents, session: string): boolean {
   const has = chat.versions[session];
   if (has === undefined) return false;
@@ -42,7 +42,7 @@ export function missesChange(chat: ChatState, { events, via }: ReceivedEvents, s
   });
 }
 
-/** Whether a stream of a session stands before an event that arrived for it: what lies between was missed. */
+/** Whether, after these events were applied, a stream of a session is behind one of them: the page missed some tokens. */
 export function missesTokens(chat: ChatState, { events, via }: ReceivedEvents, session: string): boolean {
   return events.some((e) => {
     if (!isStreamEvent(e) || (via === 'socket' && chat.own[e.message_id])) return false;

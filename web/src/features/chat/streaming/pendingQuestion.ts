@@ -15,7 +15,7 @@ export interface Question {
   settings?: Partial<SessionSettings>;
 }
 
-/** A question that this tab asks, until the server has it. Its ids make it safe to ask again. */
+/** A question of this tab that the server does not have yet. Its ids make it safe to send it again. */
 export interface Pending extends Question {
   message_id: string;
   answer_id: string;
@@ -24,7 +24,7 @@ export interface Pending extends Question {
   made?: string;
 }
 
-/** What was not sent when the page was left: it is kept until the person retries or drops it. */
+/** The questions that were not sent when the page was left. They are kept until the person retries or discards them. */
 export function loadPending(): Pending[] {
   try {
     const kept = JSON.parse(sessionStorage.getItem(KEY) ?? '[]') as Pending[];

@@ -1,13 +1,15 @@
 import { createContext, useCallback, useLayoutEffect, useRef, useState } from 'react';
 
-const NEAR = 4; // px from the end that still count as at the end
+/** How many pixels above its end the view still counts as being there. */
+const NEAR = 4;
 
-/** Lets what is about to change be read where it stands, instead of following the end. */
+/** Called before something in the middle changes its size: the view then stays where it is instead of following the end. */
 export const HoldPlace = createContext(() => {});
 
+/** How far an element can be scrolled. */
 const roomOf = (s: HTMLElement) => s.scrollHeight - s.clientHeight;
 
-/** Follows the end of what grows, until the reader scrolls up. */
+/** Keeps a view at the end of content that grows, until the reader scrolls up. */
 export function useFollowEnd() {
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
@@ -39,8 +41,8 @@ export function useFollowEnd() {
     resized.observe(s);
     const onScroll = () => {
       const room = roomOf(s);
-      const top = Math.min(s.scrollTop, room); // a finger may pull it over the end
-      // Where there is less to scroll than before, the browser may have moved it.
+      const top = Math.min(s.scrollTop, room); // a finger may pull the view beyond its end
+      // Only a reader scrolls up while there is as much to scroll as before; otherwise the browser may have moved the view.
       if (top < seen.current.top && room >= seen.current.room) now.current = false;
       else if (room - top <= NEAR) now.current = true;
       seen.current = { top, room };
@@ -49,7 +51,7 @@ export function useFollowEnd() {
     const onWheel = (e: WheelEvent) => {
       if (e.deltaY < 0 && s.scrollTop > 0) set(false);
     };
-    // The end goes on growing while the browser scrolls to where it was.
+    // The browser scrolls to where the end was when the key was pressed, but the end moves on meanwhile.
     const onKey = (e: KeyboardEvent) => {
       if (e.key === 'End' && e.target === s) toEnd();
     };
