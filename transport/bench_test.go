@@ -53,3 +53,14 @@ func BenchmarkDelivery(b *testing.B) {
 	s.conns.clients.remove(o.w)
 	s.conns.clients.exit()
 }
+
+func BenchmarkParseCommand(b *testing.B) {
+	in := []byte(`{"type":"send","ref":3,"session_id":"0198f1c2-0000-7000-8000-000000000000","message_id":"0198f1c2-0000-7000-8000-000000000001","answer_id":"0198f1c2-0000-7000-8000-000000000002","parent_id":null,"content":"Please tell me all that you know of the city of Rome, and of its fountains.","model":"openai/gpt-5-mini","temperature":0.7}`)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(in)))
+	for b.Loop() {
+		if _, err := parseCommand(in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

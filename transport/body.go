@@ -10,19 +10,18 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	strict "github.com/go-json-experiment/json" // it refuses what encoding/json lets pass
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
 
 	"github.com/omnichat/omnichat/hub"
 )
-
-// depthMax bounds how deep JSON may be nested.
-const depthMax = 32
 
 // What reading a request's body may cost.
 const (
@@ -132,33 +131,74 @@ func (ik *intake) readOptionalJSON(c echo.Context, into any) error {
 	return decode(body, into)
 }
 
-// decode reads one JSON object. What is wrong names its field.
+// decode reads one JSON object into a struct, strictly (RFC 8259 and RFC 7493): names are
+// exactly those of the struct's fields, and each is given once. What is wrong names its
+// field.
 func decode(body []byte, into any) error {
 	bad := func(msg string) error { return &hub.Error{Code: hub.CodeInvalid, Msg: msg} }
 	if !utf8.Valid(body) {
 		return bad("the body is not valid UTF-8")
 	}
-	if err := checkTokens(body, reflect.TypeOf(into).Elem()); err != nil {
-		return err
-	}
-	if b := bytes.TrimSpace(body); len(b) == 0 || b[0] != '{' {
+	if b := bytes.TrimSpace(body); len(b) == 0 || b[0] != '{' && json.Valid(b) {
 		return bad("the body must be a JSON object")
 	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	err := d.Decode(into)
-	var wrong *json.UnmarshalTypeError
+	// Half a surrogate pair, as of an emoji that was cut, becomes U+FFFD.
+	d := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowInvalidUTF8(true))
+	err := strict.UnmarshalDecode(d, into, strict.RejectUnknownMembers(true))
+	var wrong *strict.SemanticError
+	var broken *jsontext.SyntacticError
 	switch {
+	case err == nil && len(bytes.TrimSpace(body[d.InputOffset():])) > 0:
+		return bad("there is more after the JSON object")
 	case err == nil:
-		return nil
-	case errors.As(err, &wrong):
-		field := strings.TrimPrefix(wrong.Field, "askBody.") // a command embeds it
-		return hub.Invalid(field, "must be "+kindOf(wrong.Type.Kind().String())+", not "+wrong.Value)
-	case strings.HasPrefix(err.Error(), "json: unknown field "):
-		field := strings.Trim(strings.TrimPrefix(err.Error(), "json: unknown field "), `"`)
-		return hub.Invalid(field, "is not a field of this request")
+		return noNull(body)
+	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &broken):
+		return hub.Invalid(fieldAt(broken.JSONPointer), "is given twice")
+	case errors.As(err, &wrong) && errors.Is(wrong.Err, strict.ErrUnknownName):
+		return hub.Invalid(fieldAt(wrong.JSONPointer), "is not a field of this request")
+	case wrong != nil && wrong.GoType != nil:
+		field, _, _ := strings.Cut(fieldAt(wrong.JSONPointer), ".") // of what is in a list or a map, the field has
+		return hub.Invalid(field, "must be "+kindOf(wrong.GoType.Kind().String())+", not "+valueOf(wrong))
 	}
 	return bad("the body is not valid JSON")
+}
+
+// noNull refuses U+0000 in a string, which PostgreSQL cannot store.
+func noNull(body []byte) error {
+	if !bytes.Contains(body, []byte(`\u0000`)) {
+		return nil
+	}
+	d := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowInvalidUTF8(true))
+	for {
+		token, err := d.ReadToken()
+		if err != nil { // the end: the body is valid
+			return nil
+		}
+		if token.Kind() == '"' && strings.ContainsRune(token.String(), 0) {
+			field, _, _ := strings.Cut(fieldAt(d.StackPointer()), ".")
+			return hub.Invalid(field, "must not contain U+0000")
+		}
+	}
+}
+
+// fieldAt names a value by the names that it is in, as positions.x.
+func fieldAt(at jsontext.Pointer) string { return strings.Join(slices.Collect(at.Tokens()), ".") }
+
+// valueOf names a value of a wrong type as JSON does.
+func valueOf(wrong *strict.SemanticError) string {
+	switch wrong.JSONKind {
+	case 'n':
+		return "null"
+	case 't', 'f':
+		return "bool"
+	case '"':
+		return "string"
+	case '0':
+		return strings.TrimSpace("number " + cut(string(wrong.JSONValue), 30))
+	case '{':
+		return "object"
+	}
+	return "array"
 }
 
 // kindOf names a Go kind as JSON does.
@@ -208,10 +248,10 @@ type optional[T any] struct {
 	value *T // nil for null
 }
 
-// UnmarshalJSON is json.Unmarshaler's.
-func (o *optional[T]) UnmarshalJSON(b []byte) error {
+// UnmarshalJSONFrom is json.UnmarshalerFrom's.
+func (o *optional[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	o.given = true
-	return json.Unmarshal(b, &o.value)
+	return strict.UnmarshalDecode(d, &o.value)
 }
 
 // change is what a patch has for the field: nil leaves it as it is, a pointer

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	strict "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
 	"golang.org/x/time/rate"
 
@@ -385,9 +387,9 @@ func parseCommand(data []byte) (command, error) {
 	if !ok {
 		return command{Ref: cmd.Ref}, hub.Invalid("type", "is not one of auth, subscribe, unsubscribe, send, stop and ping")
 	}
-	var given map[string]json.RawMessage
-	if err := json.Unmarshal(data, &given); err != nil {
-		return command{Ref: cmd.Ref}, hub.Invalid("type", "is missing")
+	var given map[string]jsontext.Value
+	if err := strict.Unmarshal(data, &given, jsontext.AllowInvalidUTF8(true)); err != nil {
+		return command{Ref: cmd.Ref}, err
 	}
 	delete(given, "type")
 	delete(given, "ref")
