@@ -44,7 +44,7 @@ func (sh *sharing) start(ctx context.Context) error {
 	sh.bg.Go(func() { sh.listenToBus(sh.bg.Context()) })
 	sh.bg.Go(func() { sh.keepLease(sh.bg.Context()) })
 	sh.bg.Go(func() { sh.reap(sh.bg.Context()) })
-	sh.bg.Go(func() { sh.outbox.run(sh.bg.Context()) })
+	sh.bg.Go(func() { sh.run(sh.bg.Context()) })
 	sh.bg.Go(func() { sh.watchSilence(sh.bg.Context()) })
 	return nil
 }
@@ -139,7 +139,7 @@ func (sh *sharing) Joined(t Topic) {
 		sh.revoked.tell(nil)
 		return
 	}
-	if f := sh.mirror.feeds.of(t); f != nil {
+	if f := sh.feeds.of(t); f != nil {
 		sh.sync(f)
 	}
 }
@@ -156,7 +156,7 @@ func (sh *sharing) Receive(t Topic, payload []byte) {
 		sh.bg.Guard("message from the bus", func() { sh.control(payload) })
 		return
 	}
-	f := sh.mirror.feeds.of(t)
+	f := sh.feeds.of(t)
 	if f == nil {
 		return
 	}

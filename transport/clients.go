@@ -139,7 +139,7 @@ func (s *clients) sendElsewhere(ctx context.Context) {
 	s.mu.Unlock()
 	var closing sync.WaitGroup
 	for _, w := range all {
-		cut := time.AfterFunc(2*time.Second, func() { w.out.cut() })
+		cut := time.AfterFunc(2*time.Second, func() { w.out.Cut() })
 		closing.Go(func() {
 			defer cut.Stop()
 			w.end(closeServiceRestart, "the server goes away")
@@ -147,7 +147,7 @@ func (s *clients) sendElsewhere(ctx context.Context) {
 	}
 	stop := context.AfterFunc(ctx, func() {
 		for _, w := range all {
-			w.out.cut()
+			w.out.Cut()
 		}
 	})
 	defer stop()
@@ -168,11 +168,11 @@ func (s *clients) finish(ctx context.Context) {
 	s.mu.Unlock()
 	for _, e := range all {
 		e.viewer.Flush()
-		e.out.finish()
+		e.out.Finish()
 	}
 	stop := context.AfterFunc(ctx, func() {
 		for _, e := range all {
-			e.out.cut()
+			e.out.Cut()
 		}
 	})
 	defer stop()

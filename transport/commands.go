@@ -199,7 +199,7 @@ func (w *socket) work(v *hub.Viewer, j *job) {
 	})
 	w.commands.remove(j)
 	if !done {
-		w.out.cut()
+		w.out.Cut()
 		w.commands.close(true)
 	}
 	w.begin(v)

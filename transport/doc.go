@@ -26,7 +26,10 @@
 //	intake   intake.go, body.go, uploads.go, budget.go: what requests bring, within bounds
 //
 // deadline.go bounds what a request may call, slowclient.go waits for those who read
-// slowly, queue.go has the calls that read much run one after the other, outlet.go writes
-// to sockets without waiting, audit.go has the lines about security, and errors.go makes
-// problems (RFC 9457) of errors.
+// slowly, queue.go has the calls that read much run one after the other, audit.go has the
+// lines about security, and errors.go makes problems (RFC 9457) of errors.
+//
+// Package outlet writes to the connections of viewers without waiting for them. What else
+// is here is one package, as every call speaks of requests that the door has let in, of
+// bodies that the intake has read, and of problems.
 package transport

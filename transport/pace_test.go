@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/omnichat/omnichat/transport/outlet"
 )
 
 // large is a snapshot of 4 MB.
@@ -36,19 +37,17 @@ func accept(s *Server, rw http.ResponseWriter, r *http.Request) (w *socket, room
 	s.conns.clients.enter()
 	w = &socket{conns: s.conns, nextPing: time.Now().Add(s.opt.Heartbeat)}
 	w.who.expires = time.Now().Add(time.Hour)
-	w.conn, err = websocket.Accept(takeover{rw, &w.out, stuckAfter, &s.conns.clients.wg}, r, &websocket.AcceptOptions{OnPongReceived: w.pong})
+	w.conn, err = websocket.Accept(outlet.Takeover{ResponseWriter: rw, Out: &w.out, Patience: stuckAfter, Workers: &s.conns.clients.wg}, r, &websocket.AcceptOptions{OnPongReceived: w.pong})
 	if err != nil {
 		return nil, nil, err
 	}
 	room = make(chan struct{}, 1)
-	w.out.mu.Lock()
-	w.out.resume = func() {
+	w.out.OnRoom(func() {
 		select {
 		case room <- struct{}{}:
 		default: // nobody has looked since the last time
 		}
-	}
-	w.out.mu.Unlock()
+	})
 	s.conns.clients.keep(w)
 	return w, room, nil
 }
@@ -191,9 +190,7 @@ func TestPeerThatOnlyPingsIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn, ended := peer(t, quiet(time.Hour), func(w *socket) error {
 			_ = read(w)
-			w.out.mu.Lock()
-			defer w.out.mu.Unlock()
-			return w.out.err
+			return w.out.Err()
 		})
 		if _, err := http.ReadResponse(bufio.NewReaderSize(conn, 16), nil); err != nil {
 			t.Fatal(err)
@@ -206,7 +203,7 @@ func TestPeerThatOnlyPingsIsCut(t *testing.T) {
 				break
 			}
 		}
-		if err := <-ended; !errors.Is(err, errOwed) || sent > 2*owedMax || time.Since(began) > 0 {
+		if err := <-ended; !errors.Is(err, outlet.ErrOwed) || sent > 2*outlet.OwedMax || time.Since(began) > 0 {
 			t.Errorf("after %s and %d bytes of pings: %v", time.Since(began), sent, err)
 		}
 	})
@@ -259,10 +256,10 @@ func TestSlowEventStreamGetsALargeWrite(t *testing.T) {
 						return
 					}
 					e := &eventStream{}
-					if _, _, err := (takeover{w, &e.out, writeTimeout, &workers}).Hijack(); err != nil {
+					if _, _, err := (outlet.Takeover{ResponseWriter: w, Out: &e.out, Patience: writeTimeout, Workers: &workers}).Hijack(); err != nil {
 						t.Error(err)
 					}
-					e.out.write([]byte("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"))
+					e.out.Write([]byte("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"))
 					e.Write(large)
 					e.End()
 				})

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/omnichat/omnichat/transport/outlet"
 )
 
 // replyTimeout is how long a client may take to receive a chunk of a response. It is long,
@@ -50,7 +52,7 @@ func (p patientWriter) WriteHeader(status int) {
 
 // Write is http.ResponseWriter's.
 func (p patientWriter) Write(b []byte) (n int, err error) {
-	for part := range slices.Chunk(b, chunk) {
+	for part := range slices.Chunk(b, outlet.Chunk) {
 		p.renew()
 		m, err := p.ResponseWriter.Write(part)
 		n += m

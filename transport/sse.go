@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/transport/outlet"
 )
 
 // writeTimeout is how long a chunk of a write to a client may take.
@@ -30,7 +31,7 @@ func (ch *chats) stream(c echo.Context, who identity, v *hub.Viewer) error {
 		return &hub.Error{Code: hub.CodeUnavailable, Msg: "this server is going away; connect again", RetryAfter: time.Second}
 	}
 	e := &eventStream{viewer: v, who: who, every: ch.heartbeat, heard: time.Now()}
-	_, _, err := takeover{c.Response().Writer, &e.out, writeTimeout, &ch.conns.clients.wg}.Hijack()
+	_, _, err := outlet.Takeover{ResponseWriter: c.Response().Writer, Out: &e.out, Patience: writeTimeout, Workers: &ch.conns.clients.wg}.Hijack()
 	if errors.Is(err, http.ErrNotSupported) {
 		ch.conns.clients.exit()
 		return ch.streamBehind(c, who, v)
@@ -42,12 +43,12 @@ func (ch *chats) stream(c echo.Context, who identity, v *hub.Viewer) error {
 	}
 	c.Response().Committed = true
 	// The handler returns, which frees what net/http needs for a request.
-	e.out.onRoom(v.Resume)
-	e.out.closed = func() {
+	e.out.OnRoom(v.Resume)
+	e.out.OnEnd(func() {
 		v.Close()
 		ch.conns.clients.drop(e)
 		ch.conns.clients.exit()
-	}
+	})
 	h := eventHeaders(c)
 	h.Set("Connection", "close") // the end of the answer is that of the connection
 	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
@@ -55,12 +56,12 @@ func (ch *chats) stream(c echo.Context, who identity, v *hub.Viewer) error {
 	head.WriteString("HTTP/1.1 200 OK\r\n")
 	_ = h.Write(&head) // a buffer takes all
 	head.WriteString("\r\n")
-	e.out.write(head.Bytes()) // at once: the client knows that it was heard
+	e.out.Write(head.Bytes()) // at once: the client knows that it was heard
 	if !ch.conns.keep(e) {
-		e.out.finish()
+		e.out.Finish()
 		return nil
 	}
-	if e.out.over() { // perhaps before it was kept
+	if e.out.Err() != nil { // perhaps before it was kept
 		ch.conns.clients.drop(e)
 		return nil
 	}
@@ -82,7 +83,7 @@ func eventHeaders(c echo.Context) http.Header {
 type eventStream struct {
 	viewer *hub.Viewer
 	who    identity
-	out    outlet
+	out    outlet.Outlet
 	checks checks
 	every  time.Duration // heartbeats
 
@@ -91,29 +92,31 @@ type eventStream struct {
 	heard time.Time // when sent was seen to have grown
 }
 
+var _ hub.Sink = (*eventStream)(nil)
+
 // Write is hub.Sink's.
-func (e *eventStream) Write(batch []byte) bool { return e.out.write(batch) }
+func (e *eventStream) Write(batch []byte) bool { return e.out.Write(batch) }
 
 // End is hub.Sink's.
-func (e *eventStream) End() { e.out.finish() }
+func (e *eventStream) End() { e.out.Finish() }
 
 func (e *eventStream) identity() identity { return e.who }
 
 func (e *eventStream) check() *checks { return &e.checks }
 
 func (e *eventStream) tend(now time.Time) {
-	sent, behind := e.out.state()
+	sent, behind := e.out.State()
 	if sent != e.sent || behind {
 		e.sent, e.heard = sent, now
 		return
 	}
-	e.out.probe()
+	e.out.Probe()
 	if now.Sub(e.heard) >= e.every {
-		e.out.write(heartbeat)
+		e.out.Write(heartbeat)
 	}
 }
 
-func (e *eventStream) expire() { e.out.finish() }
+func (e *eventStream) expire() { e.out.Finish() }
 
 // streamBehind answers through net/http, where there is no bare connection to
 // take: the handler waits for what the hub has.
@@ -142,6 +145,8 @@ type handoff struct {
 	next chan []byte // holds one; the hub waits for Resume before the next
 }
 
+var _ hub.Sink = handoff{}
+
 func (h handoff) Write(batch []byte) bool {
 	h.next <- slices.Clone(batch)
 	return false
@@ -163,9 +168,15 @@ func (c *handled) check() *checks     { return &c.checks }
 func (c *handled) tend(time.Time)     {} // the handler does
 func (c *handled) expire()            { c.cancel(errLoggedOut) }
 
+// viewer is a [hub.Viewer], as a handler needs it.
+type viewer interface {
+	Start(sink hub.Sink)
+	Resume()
+}
+
 // pump writes a viewer's batches until the stream or ctx ends, or the login does
 // not hold any more.
-func (ch *chats) pump(ctx context.Context, who identity, v *hub.Viewer, w flushed) error {
+func (ch *chats) pump(ctx context.Context, who identity, v viewer, w flushed) error {
 	sink := handoff{make(chan []byte, 1)}
 	v.Start(sink)
 	silence := time.NewTicker(ch.heartbeat)
@@ -212,7 +223,7 @@ type flushed struct {
 }
 
 func (w flushed) write(batch []byte) error {
-	for part := range slices.Chunk(batch, chunk) {
+	for part := range slices.Chunk(batch, outlet.Chunk) {
 		if err := w.rc.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 			return err
 		}

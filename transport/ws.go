@@ -19,6 +19,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/transport/outlet"
 )
 
 const (
@@ -29,6 +30,7 @@ const (
 	slowest         = 16 << 10 // bytes a second that a peer reads at least, or its pong is late
 	patienceMax     = 2 * time.Minute
 	positionsMax    = 10_000
+	repliesMax      = 64 << 10 // bytes of answers to commands that may wait for the client to read
 )
 
 // socket is one WebSocket connection. The library does the handshake, reads, and
@@ -36,7 +38,7 @@ const (
 type socket struct {
 	conns  *connections
 	conn   *websocket.Conn
-	out    outlet
+	out    outlet.Outlet
 	checks checks
 
 	commands commands // under way
@@ -51,6 +53,8 @@ type socket struct {
 	read     int64     // of these, as far as a pong has said
 }
 
+var _ hub.Sink = (*socket)(nil)
+
 // frames has buffers for a frame's header and its payload.
 var frames = sync.Pool{New: func() any { return new([]byte) }}
 
@@ -60,15 +64,15 @@ func (w *socket) Write(batch []byte) bool {
 	buf := frames.Get().(*[]byte)
 	defer frames.Put(buf)
 	*buf = appendHeader((*buf)[:0], len(batch))
-	if len(batch) > chunk {
-		return w.out.writeBoth(*buf, batch)
+	if len(batch) > outlet.Chunk {
+		return w.out.WriteBoth(*buf, batch)
 	}
 	*buf = append(*buf, batch...)
-	return w.out.write(*buf)
+	return w.out.Write(*buf)
 }
 
 // End is hub.Sink's. A socket's viewer has no end of its own: it has failed.
-func (w *socket) End() { w.out.cut() }
+func (w *socket) End() { w.out.Cut() }
 
 // appendHeader adds the header of a server's text message of one frame (RFC 6455,
 // section 5.2).
@@ -118,7 +122,7 @@ func (cs *connections) ws(c echo.Context) error {
 		return &hub.Error{Code: hub.CodeUnavailable, Msg: "this server is going away; connect again", RetryAfter: time.Second}
 	}
 	w := &socket{conns: cs, who: who, network: cs.edge.networkOf(c), nextPing: time.Now().Add(cs.heartbeat)}
-	response := &handshake{takeover: takeover{c.Response().Writer, &w.out, stuckAfter, &cs.clients.wg}}
+	response := &handshake{Takeover: outlet.Takeover{ResponseWriter: c.Response().Writer, Out: &w.out, Patience: stuckAfter, Workers: &cs.clients.wg}}
 	conn, err := websocket.Accept(response, r,
 		&websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled, OnPongReceived: w.pong})
 	if err != nil {
@@ -137,7 +141,7 @@ func (cs *connections) ws(c echo.Context) error {
 	// The handler returns, which frees what net/http needs for a request.
 	go func() {
 		defer cs.clients.exit()
-		defer w.out.cut()
+		defer w.out.Cut()
 		defer conn.CloseNow()
 		cs.guard(w.run)
 	}()
@@ -147,13 +151,13 @@ func (cs *connections) ws(c echo.Context) error {
 // handshake is the response to one. It keeps what the library says when it
 // refuses: that is told as a problem.
 type handshake struct {
-	takeover
+	outlet.Takeover
 	refused int // the library's status, 0 if it refuses nothing
 }
 
 func (h *handshake) WriteHeader(status int) {
 	if status == http.StatusSwitchingProtocols {
-		h.takeover.WriteHeader(status)
+		h.Takeover.WriteHeader(status)
 	} else {
 		h.refused = status
 	}
@@ -240,7 +244,7 @@ func (w *socket) serve() {
 		if v, err = cs.hub.Connect(ctx, w.who.user); err != nil {
 			return
 		}
-		w.out.onRoom(v.Resume)
+		w.out.OnRoom(v.Resume)
 		if cs.keep(w) {
 			v.Start(w)
 		}
@@ -259,20 +263,20 @@ func (w *socket) serve() {
 // under way finds that out by itself; and what was written before a ping is
 // read before it is answered, for which a slow peer gets its time.
 func (w *socket) tend(now time.Time) {
-	sent, behind := w.out.state()
+	sent, behind := w.out.State()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
 	case !w.late.IsZero() && now.After(w.late):
 		w.late = time.Time{}
 		if !behind {
-			w.out.cut() // the peer is gone
+			w.out.Cut() // the peer is gone
 		}
 	case w.late.IsZero() && !behind && now.After(w.nextPing):
 		w.nextPing, w.pinged = now.Add(w.conns.heartbeat), sent
 		w.ping++
 		w.late = now.Add(pingTimeout + min(patienceMax, time.Duration((sent-w.read)/slowest)*time.Second))
-		_ = w.out.write([]byte{0x89, 1, w.ping}) // what there is no room for waits
+		_ = w.out.Write([]byte{0x89, 1, w.ping}) // what there is no room for waits
 	}
 }
 
@@ -304,7 +308,7 @@ func (w *socket) takeCommands(v *hub.Viewer) {
 			w.end(closeTooMany, "too many commands")
 			return
 		}
-		if v.Owed() > owedMax {
+		if v.Owed() > repliesMax {
 			w.end(closeTooMany, "the answers to commands are not read")
 			return
 		}

@@ -62,7 +62,7 @@ func Guarded(log *slog.Logger, what string, f func() error) (err error) {
 	return f()
 }
 
-// panicked logs what was recovered.
+// Panicked logs what was recovered.
 func Panicked(log *slog.Logger, what string, r any) error {
 	log.Error(what+" panicked", "panic", r, "stack", string(debug.Stack()))
 	return fmt.Errorf("%s: panic: %v", what, r)

@@ -43,7 +43,7 @@ func TestAPanicIsAnError(t *testing.T) {
 		t.Errorf("a panic is %v", err)
 	}
 	want := errors.New("an error")
-	if err := Guarded(logger, "a test", func() error { return want }); err != want {
+	if err := Guarded(logger, "a test", func() error { return want }); !errors.Is(err, want) {
 		t.Errorf("an error is %v", err)
 	}
 }
@@ -58,7 +58,7 @@ func TestAGroupEndsWhatItRuns(t *testing.T) {
 		cause := errors.New("enough")
 		g.End(cause)
 		g.Wait()
-		if ticks != 3 || !g.Ended() || context.Cause(g.Context()) != cause {
+		if ticks != 3 || !g.Ended() || !errors.Is(context.Cause(g.Context()), cause) {
 			t.Errorf("%d ticks, ended %t by %v", ticks, g.Ended(), context.Cause(g.Context()))
 		}
 	})

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package transport
+package outlet
 
 // writeNow leaves all to a goroutine, which may wait.
 func writeNow(int, []byte) (n int, err error) { return 0, nil }

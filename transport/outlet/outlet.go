@@ -1,4 +1,10 @@
-package transport
+// Package outlet writes to the connections of viewers without waiting for them.
+//
+// A connection is taken from net/http ([Takeover]). What the system has room for is
+// written at once, on the goroutine of whoever has something to say; the rest is kept
+// and sent at the client's pace, by a goroutine that lives for as long as that takes.
+// So many thousand viewers that keep up cost no goroutine and no buffer.
+package outlet
 
 import (
 	"bufio"
@@ -12,39 +18,40 @@ import (
 	"time"
 )
 
-// chunk is the bytes of a write that go out at a time: a slow client may take
-// long for a large write as long as it takes something. What a viewer writes
-// token by token is smaller.
-const chunk = 32 << 10
+// Chunk is how many bytes of a large write are sent at a time. Each has a deadline of its
+// own, so that a slow client may take long for all of them as long as it reads something.
+const Chunk = 32 << 10
 
-// sendBuffer is what the system holds for a client: what lies in a larger one
-// hides how slow a peer is.
+// sendBuffer is the size of the system's buffer for a client. A larger one would hide for
+// longer how slow the client is.
 const sendBuffer = 128 << 10
 
-// An outlet is the write side of a connection that was taken from net/http. A
-// write never waits: what the system has no room for is left to a goroutine
-// that lives as long as it takes the peer to read it.
-type outlet struct {
+// An Outlet is the write side of a connection. Its methods may be called concurrently, and
+// none of them waits for the client. A [Takeover] fills it.
+type Outlet struct {
 	conn     net.Conn
 	fd       int             // of a bare socket, which is open until err is set; else -1
-	patience time.Duration   // for a peer that takes nothing
-	resume   func()          // called when all is sent that there was no room for
-	closed   func()          // called once, from a goroutine of its own, after the end; may be nil
-	workers  *sync.WaitGroup // of whoever owns the connection, who is one of them until closed
+	patience time.Duration   // with a client that reads nothing
+	workers  *sync.WaitGroup // counts the goroutines that the outlet starts
 
 	mu       sync.Mutex
+	resume   func() // called when all is sent that there was no room for
+	closed   func() // called once, on a goroutine of its own, after the end; may be nil
 	rest     []byte // what there was no room for; it ends where a frame does
-	draining bool   // a goroutine sends it
-	owed     int    // bytes of control frames in it
-	last     bool   // nothing follows: the end is when all is sent
-	muted    bool   // a close frame was sent: no other may follow
-	err      error  // set at the end
+	draining bool   // a goroutine sends the rest
+	owed     int    // bytes of control frames in the rest
+	last     bool   // nothing follows: the connection ends when all is sent
+	muted    bool   // a close frame was sent: no other frame may follow
+	err      error  // why the connection has ended; nil if it has not
 	sent     int64  // bytes given to the system
 }
 
 // init makes the outlet of a connection.
-func (o *outlet) init(conn net.Conn, patience time.Duration, workers *sync.WaitGroup) {
-	o.conn, o.patience, o.workers, o.resume, o.fd = conn, patience, workers, func() {}, -1
+func (o *Outlet) init(conn net.Conn, patience time.Duration, workers *sync.WaitGroup) {
+	o.conn, o.patience, o.workers, o.fd = conn, patience, workers, -1
+	if o.resume == nil {
+		o.resume = func() {}
+	}
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return
@@ -55,16 +62,16 @@ func (o *outlet) init(conn net.Conn, patience time.Duration, workers *sync.WaitG
 	}
 }
 
-// write sends p, or what the system takes of it at once. It returns false if
+// Write sends p, or what the system takes of it at once. It returns false if
 // there was no room for all.
-func (o *outlet) write(p []byte) bool {
+func (o *Outlet) Write(p []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return !o.muted && o.send(p)
 }
 
-// writeBoth sends two parts that nothing may come between.
-func (o *outlet) writeBoth(head, body []byte) bool {
+// WriteBoth sends two parts that nothing may come between.
+func (o *Outlet) WriteBoth(head, body []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.muted {
@@ -74,8 +81,8 @@ func (o *outlet) writeBoth(head, body []byte) bool {
 	return o.send(body)
 }
 
-// send is write for who holds o.mu.
-func (o *outlet) send(p []byte) bool {
+// send is Write for who holds o.mu.
+func (o *Outlet) send(p []byte) bool {
 	switch {
 	case o.err != nil || o.last:
 		return false
@@ -103,7 +110,7 @@ func (o *outlet) send(p []byte) bool {
 }
 
 // drain sends the rest at the peer's pace.
-func (o *outlet) drain() {
+func (o *Outlet) drain() {
 	for {
 		o.mu.Lock()
 		rest := o.rest
@@ -122,7 +129,7 @@ func (o *outlet) drain() {
 			return
 		}
 		o.mu.Unlock()
-		for part := range slices.Chunk(rest, chunk) {
+		for part := range slices.Chunk(rest, Chunk) {
 			err := o.conn.SetWriteDeadline(time.Now().Add(o.patience))
 			if err == nil {
 				_, err = o.conn.Write(part)
@@ -142,7 +149,7 @@ func (o *outlet) drain() {
 }
 
 // end closes the connection, once. The caller holds o.mu.
-func (o *outlet) end(err error) {
+func (o *Outlet) end(err error) {
 	if o.err != nil {
 		return
 	}
@@ -153,8 +160,8 @@ func (o *outlet) end(err error) {
 	}
 }
 
-// finish closes the connection when all is sent.
-func (o *outlet) finish() {
+// Finish closes the connection when all is sent.
+func (o *Outlet) Finish() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.last = true
@@ -164,29 +171,37 @@ func (o *outlet) finish() {
 	}
 }
 
-// cut ends the connection now.
-func (o *outlet) cut() {
+// Cut ends the connection now.
+func (o *Outlet) Cut() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.end(net.ErrClosed)
 }
 
-// onRoom sets what is called when there is room again.
-func (o *outlet) onRoom(resume func()) {
+// OnRoom sets what is called when there is room again.
+func (o *Outlet) OnRoom(resume func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.resume = resume
 }
 
-// over says that the connection has ended.
-func (o *outlet) over() bool {
+// Err returns why the connection has ended, nil if it has not.
+func (o *Outlet) Err() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.err != nil
+	return o.err
 }
 
-// state is the bytes sent, and whether the peer is behind.
-func (o *outlet) state() (sent int64, behind bool) {
+// OnEnd sets what is called once after the connection has ended, on a goroutine of its
+// own. It is set before anything is written.
+func (o *Outlet) OnEnd(closed func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = closed
+}
+
+// State returns the bytes sent, and whether the peer is behind.
+func (o *Outlet) State() (sent int64, behind bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.sent, o.draining
@@ -195,12 +210,12 @@ func (o *outlet) state() (sent int64, behind bool) {
 // discard reads what a peer sent that nobody wants: a connection that is closed
 // on it is reset, and what was sent may be lost. It returns false if the peer is
 // gone. The caller holds o.mu.
-func (o *outlet) discard() bool {
+func (o *Outlet) discard() bool {
 	return o.fd < 0 || o.err != nil || readNow(o.fd)
 }
 
-// probe ends the connection if the peer has hung up.
-func (o *outlet) probe() {
+// Probe ends the connection if the peer has hung up.
+func (o *Outlet) Probe() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.discard() {
@@ -213,7 +228,7 @@ func (o *outlet) probe() {
 type hijacked struct {
 	net.Conn
 	from io.Reader
-	out  *outlet
+	out  *Outlet
 }
 
 func (h hijacked) Read(p []byte) (int, error) { return h.from.Read(p) }
@@ -223,8 +238,8 @@ func (h hijacked) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.draining {
-		if o.owed += len(p); o.owed > owedMax {
-			o.end(errOwed)
+		if o.owed += len(p); o.owed > OwedMax {
+			o.end(ErrOwed)
 		}
 	}
 	_ = o.send(p) // what there is no room for is sent later
@@ -236,34 +251,37 @@ func (h hijacked) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// owedMax is the bytes of control frames, or of answers to commands, that may wait
-// for a peer which makes us send them and reads nothing.
-const owedMax = 64 << 10
+// OwedMax is how many bytes of control frames may wait for a client that makes us send
+// them and reads nothing.
+const OwedMax = 64 << 10
 
-var errOwed = errors.New("the peer pings and does not read")
+// ErrOwed is why a connection ends that has more of them wait.
+var ErrOwed = errors.New("the peer pings and does not read")
 
 func (h hijacked) Close() error {
-	h.out.cut()
+	h.out.Cut()
 	return nil
 }
 
-// takeover is a response whose connection is taken from net/http. Its buffers
-// are small, since data does not pass them.
-type takeover struct {
+// A Takeover is a response whose connection is taken from net/http. Its buffers are small,
+// since what viewers are sent does not pass through them.
+type Takeover struct {
 	http.ResponseWriter
-	out      *outlet
-	patience time.Duration
-	workers  *sync.WaitGroup
+	Out      *Outlet         // becomes the write side of the connection
+	Patience time.Duration   // with a client that reads nothing
+	Workers  *sync.WaitGroup // counts the goroutines that the outlet starts
 }
 
+var _ http.Hijacker = Takeover{}
+
 // Hijack is http.Hijacker's.
-func (t takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (t Takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(t.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
-	t.out.init(conn, t.patience, t.workers)
-	mine := hijacked{Conn: conn, from: conn, out: t.out}
+	t.Out.init(conn, t.Patience, t.Workers)
+	mine := hijacked{Conn: conn, from: conn, out: t.Out}
 	if n := rw.Reader.Buffered(); n > 0 {
 		early, _ := rw.Peek(n) // it has them
 		mine.from = io.MultiReader(bytes.NewReader(slices.Clone(early)), conn)

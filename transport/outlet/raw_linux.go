@@ -1,4 +1,4 @@
-package transport
+package outlet
 
 import (
 	"syscall"
