@@ -1,5 +1,9 @@
 // Command omnichat is the OmniChat server: chat with many AI providers whose
 // answers are live objects.
+//
+// config.go reads the settings, run.go wires hub, repo, providers and transport and shuts
+// them down again, vendors.go makes the providers, secret.go and trim.go keep the secret
+// and the memory, healthcheck.go asks a running server. Its tests run the whole program.
 package main
 
 import (
