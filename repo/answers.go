@@ -206,7 +206,7 @@ func (r *Repo) ask(ctx context.Context, tx bun.Tx, q hub.StoredQuestion, session
 		Provider: providerOf(q.Model), Model: q.Model, Version: session.Version, Added: session.Version, Epoch: 1, Owner: q.Owner, CreatedAt: at,
 	})
 	if q.NewSession {
-		_, err = r.bound.addSession.exec(ctx, tx, r.bound.addSession.args(nil, &session)...)
+		_, err = r.bound.addSession.exec(ctx, tx, addedSession(&session)...)
 	} else {
 		_, err = tx.NewUpdate().Model(&session).Column("version", "list_version", "updated_at").WherePK().Exec(ctx)
 	}
@@ -222,7 +222,7 @@ func (r *Repo) ask(ctx context.Context, tx bun.Tx, q hub.StoredQuestion, session
 	}
 	var args []any
 	for i := range rows {
-		args = add.args(args, &rows[i])
+		args = addedMessage(args, &rows[i])
 	}
 	if _, err := add.exec(ctx, tx, args...); err != nil {
 		return out, err
@@ -356,8 +356,7 @@ func (r *Repo) EndAnswer(ctx context.Context, e hub.AnswerEnd) (version int64, e
 		}
 		row := messageRow{Version: version}
 		row.end(e)
-		end := &r.bound.endMessage
-		err = end.row(ctx, tx, append(end.args(nil, &row), e.ID, e.Epoch)...).Scan(&row.Model)
+		err = r.bound.endMessage.row(ctx, tx, endedMessage(&row, e.ID, e.Epoch)...).Scan(&row.Model)
 		if errors.Is(err, sql.ErrNoRows) {
 			return hub.ErrFenced
 		}

@@ -4,22 +4,18 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"reflect"
-	"slices"
-	"strings"
 	"time"
 
+	"github.com/omnichat/omnichat/hub"
 	"github.com/uptrace/bun"
-	"github.com/uptrace/bun/schema"
 )
 
-// bound is a statement that every answer needs. Its arguments are bound, so that
-// SQLite compiles it once; what bun writes, with the arguments in the text, it
-// compiles anew each time, which was half of what a question cost.
+// bound is a statement that every answer needs. Its arguments are bound, so that SQLite
+// compiles it once. What bun writes, with the arguments in the text, it compiles anew each
+// time, which was half of what a question cost.
 type bound struct {
 	text     string
-	columns  []*schema.Field // of rows that are its arguments
-	compiled *sql.Stmt       // nil on PostgreSQL
+	compiled *sql.Stmt // nil on PostgreSQL
 }
 
 // boundStatements are all there are.
@@ -27,41 +23,51 @@ type boundStatements struct {
 	isKnown, raiseAsker, addSession, addMessage, addMessages, raiseSession, endMessage, keepForm, book, journal bound
 }
 
-// newMessage is what a message has from the start, and endOfMessage what the end
-// of an answer sets.
-var (
-	newMessage = []string{
-		"id", "session_id", "parent_id", "role", "content", "reasoning", "status", "provider", "model", "attachments",
-		"seq", "version", "added", "epoch", "owner", "created_at", "finished_at",
-	}
-	endOfMessage = []string{
-		"content", "reasoning", "status", "finish_reason", "provider", "model", "input_tokens", "output_tokens", "cached_tokens",
-		"reasoning_tokens", "cost", "usage_estimated", "error_code", "error_detail", "error_retry_after", "tool_calls", "notices",
-		"thinking_ms", "opaque", "seq", "version", "finished_at",
-	}
+// The columns that are written, in the order of the arguments that addedSession,
+// addedMessage, endedMessage and bookedSpending return.
+const (
+	sessionColumns = `id, user_id, title, model, system_prompt, temperature, max_tokens, reasoning_effort, version, list_version,
+		created_at, updated_at`
+	messageColumns = `id, session_id, parent_id, role, content, reasoning, status, provider, model, attachments, seq, version, added,
+		epoch, owner, created_at, finished_at`
+	spendingColumns = `id, user_id, session_id, model, input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost, estimated,
+		title, at`
+	messageValues = "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17"
 )
 
-// prepare makes the bound statements. It is called before anything is written.
-func (r *Repo) prepare(ctx context.Context) error {
-	r.bound = boundStatements{
+// newBound returns the statements, not compiled yet.
+func newBound() boundStatements {
+	return boundStatements{
 		isKnown: bound{text: `SELECT EXISTS (SELECT 1 FROM messages WHERE id IN ($1, $2))
 			OR EXISTS (SELECT 1 FROM message_tombstones WHERE message_id IN ($1, $2))`},
 		raiseAsker: bound{text: `UPDATE users SET version = version + 1 WHERE id = $1 RETURNING version,
 			(SELECT system_prompt FROM user_settings WHERE user_id = $1), (SELECT fallback_model FROM user_settings WHERE user_id = $1)`},
-		addSession:   r.insertion((*sessionRow)(nil), 1, nil),
-		addMessage:   r.insertion((*messageRow)(nil), 1, newMessage),
-		addMessages:  r.insertion((*messageRow)(nil), 2, newMessage),
+		addSession: bound{text: "INSERT INTO sessions (" + sessionColumns + `)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`},
+		addMessage: bound{text: "INSERT INTO messages (" + messageColumns + ") VALUES (" + messageValues + ")"},
+		addMessages: bound{text: "INSERT INTO messages (" + messageColumns + ") VALUES (" + messageValues + `),
+			($18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)`},
 		raiseSession: bound{text: "UPDATE sessions SET version = version + 1 WHERE id = $1 RETURNING version"},
-		endMessage:   r.ending(),
-		keepForm:     bound{text: "INSERT INTO search_forms (session_id, message_id, form) VALUES ($1, $2, $3)"},
-		book:         r.insertion((*spendingRow)(nil), 1, nil),
-		journal:      bound{text: "INSERT INTO journal (entries, created_at) VALUES ($1, $2) RETURNING id"},
+		endMessage: bound{text: `UPDATE messages SET content = $1, reasoning = $2, status = $3, finish_reason = $4,
+			provider = coalesce(nullif($5, ''), provider), model = coalesce(nullif($6, ''), model), input_tokens = $7, output_tokens = $8,
+			cached_tokens = $9, reasoning_tokens = $10, cost = $11, usage_estimated = $12, error_code = $13, error_detail = $14,
+			error_retry_after = $15, tool_calls = $16, notices = $17, thinking_ms = $18, opaque = $19, seq = $20, version = $21,
+			finished_at = $22
+			WHERE id = $23 AND epoch = $24 AND status = 'streaming' RETURNING model`},
+		keepForm: bound{text: "INSERT INTO search_forms (session_id, message_id, form) VALUES ($1, $2, $3)"},
+		book: bound{text: "INSERT INTO spendings (" + spendingColumns + `)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (id) DO NOTHING`},
+		journal: bound{text: "INSERT INTO journal (entries, created_at) VALUES ($1, $2) RETURNING id"},
 	}
-	b := &r.bound
-	b.book.text += " ON CONFLICT (id) DO NOTHING"
+}
+
+// prepare makes the bound statements. It is called before anything is written.
+func (r *Repo) prepare(ctx context.Context) error {
+	r.bound = newBound()
 	if r.gate == nil {
 		return nil
 	}
+	b := &r.bound
 	for _, s := range []*bound{
 		&b.isKnown, &b.raiseAsker, &b.addSession, &b.addMessage, &b.addMessages, &b.raiseSession, &b.endMessage, &b.keepForm, &b.book, &b.journal,
 	} {
@@ -73,75 +79,41 @@ func (r *Repo) prepare(ctx context.Context) error {
 	return nil
 }
 
-// ending ends a message that streams still, of an id and an epoch, which come
-// after its columns. Without a model it keeps that it has.
-func (r *Repo) ending() bound {
-	b := bound{columns: columnsOf(r.db, (*messageRow)(nil), endOfMessage)}
-	var sets []string
-	for i, f := range b.columns {
-		value := fmt.Sprintf("$%d", i+1)
-		if f.Name == "provider" || f.Name == "model" {
-			value = fmt.Sprintf("coalesce(nullif(%s, ''), %s)", value, f.Name)
-		}
-		sets = append(sets, fmt.Sprintf("%s = %s", f.Name, value))
+// addedSession is the arguments of addSession.
+func addedSession(s *sessionRow) []any {
+	return []any{
+		s.ID, s.UserID, s.Title, s.Model, s.SystemPrompt, s.Temperature, s.MaxTokens, s.ReasoningEffort, s.Version, s.ListVersion,
+		s.CreatedAt.UTC(), s.UpdatedAt.UTC(),
 	}
-	b.text = fmt.Sprintf("UPDATE messages SET %s WHERE id = $%d AND epoch = $%d AND status = 'streaming' RETURNING model",
-		strings.Join(sets, ", "), len(sets)+1, len(sets)+2)
-	return b
 }
 
-// columnsOf is the columns of a model that are named, or all.
-func columnsOf(db *bun.DB, model any, names []string) []*schema.Field {
-	var out []*schema.Field
-	for _, f := range db.Table(reflect.TypeOf(model).Elem()).Fields {
-		if names == nil || slices.Contains(names, f.Name) {
-			out = append(out, f)
-		}
-	}
-	return out
+// addedMessage appends the arguments of addMessage, or of one message of addMessages.
+func addedMessage(args []any, m *messageRow) []any {
+	return append(args,
+		m.ID, m.SessionID, m.ParentID, m.Role, m.Content, m.Reasoning, m.Status, m.Provider, m.Model, m.Attachments, m.Seq, m.Version, m.Added,
+		m.Epoch, m.Owner, m.CreatedAt.UTC(), utc(m.FinishedAt))
 }
 
-// insertion inserts so many rows of a model, with the columns that are named, or
-// all.
-func (r *Repo) insertion(model any, rows int, columns []string) bound {
-	b := bound{columns: columnsOf(r.db, model, columns)}
-	names := make([]string, len(b.columns))
-	for i, f := range b.columns {
-		names[i] = f.Name
+// endedMessage is the arguments of endMessage, which ends the message of an id if it has
+// that epoch and streams still. Without a model it keeps the one that it has.
+func endedMessage(m *messageRow, id hub.MessageID, epoch int64) []any {
+	return []any{
+		m.Content, m.Reasoning, m.Status, m.FinishReason, m.Provider, m.Model, m.InputTokens, m.OutputTokens, m.CachedTokens,
+		m.ReasoningTokens, m.Cost, m.UsageEstimated, m.ErrorCode, m.ErrorDetail, m.ErrorRetryAfter, m.ToolCalls, m.Notices, m.ThinkingMS,
+		m.Opaque, m.Seq, m.Version, utc(m.FinishedAt), id, epoch,
 	}
-	values, n := make([]string, rows), 0
-	for i := range values {
-		args := make([]string, len(names))
-		for j := range args {
-			n++
-			args[j] = fmt.Sprintf("$%d", n)
-		}
-		values[i] = "(" + strings.Join(args, ", ") + ")"
-	}
-	b.text = fmt.Sprintf("INSERT INTO %s (%s) VALUES %s", r.db.Table(reflect.TypeOf(model).Elem()).Name, strings.Join(names, ", "), strings.Join(values, ", "))
-	return b
 }
 
-// args adds the columns of a row to a statement's arguments. SQLite compares times
-// as text: they are all of one zone.
-func (b *bound) args(args []any, row any) []any {
-	v := reflect.ValueOf(row).Elem()
-	for _, f := range b.columns {
-		switch value := f.Value(v).Interface().(type) {
-		case time.Time:
-			args = append(args, value.UTC())
-		case *time.Time:
-			args = append(args, utc(value))
-		default:
-			if f.NullZero && f.HasZeroValue(v) {
-				value = nil
-			}
-			args = append(args, value)
-		}
+// bookedSpending is the arguments of book.
+func bookedSpending(s *spendingRow) []any {
+	session := sql.NullString{String: string(s.SessionID), Valid: s.SessionID != ""}
+	return []any{
+		s.ID, s.UserID, session, s.Model, s.InputTokens, s.OutputTokens, s.CachedTokens, s.ReasoningTokens, s.Cost, s.Estimated, s.Title,
+		s.At.UTC(),
 	}
-	return args
 }
 
+// utc is a time in UTC. SQLite compares times as text: all of them are of one zone.
 func utc(at *time.Time) *time.Time {
 	if at != nil {
 		at = new(at.UTC())

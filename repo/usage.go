@@ -36,7 +36,7 @@ func spendingOf(s hub.Spending) *spendingRow {
 
 // book stores a spending and says whether its id was free.
 func (r *Repo) book(ctx context.Context, tx bun.Tx, row *spendingRow) (bool, error) {
-	res, err := r.bound.book.exec(ctx, tx, r.bound.book.args(nil, row)...)
+	res, err := r.bound.book.exec(ctx, tx, bookedSpending(row)...)
 	if err != nil {
 		return false, err
 	}
