@@ -22,6 +22,8 @@ import (
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
+
+	"github.com/omnichat/omnichat/hub"
 )
 
 //go:embed migrations
@@ -37,7 +39,7 @@ type Options struct {
 	Logger      *slog.Logger // slog.Default() if nil
 }
 
-// Repo is an open database.
+// Repo is an open database. All methods may be called concurrently.
 type Repo struct {
 	db        *bun.DB // reads
 	writer    *bun.DB // one connection on SQLite, db itself on PostgreSQL
@@ -55,6 +57,12 @@ type Repo struct {
 	damaged   sync.Map    // rows of the journal that cannot be read, as the log knows
 	log       *slog.Logger
 }
+
+var (
+	_ hub.Store   = (*Repo)(nil)
+	_ hub.Journal = (*Repo)(nil)
+	_ hub.Leases  = (*Repo)(nil)
+)
 
 // Open opens and migrates the database, and makes sure that no other process
 // runs on it.

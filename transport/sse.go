@@ -92,7 +92,10 @@ type eventStream struct {
 	heard time.Time // when sent was seen to have grown
 }
 
-var _ hub.Sink = (*eventStream)(nil)
+var (
+	_ hub.Sink = (*eventStream)(nil)
+	_ client   = (*eventStream)(nil)
+)
 
 // Write is hub.Sink's.
 func (e *eventStream) Write(batch []byte) bool { return e.out.Write(batch) }
@@ -162,6 +165,8 @@ type handled struct {
 	checks checks
 	cancel context.CancelCauseFunc
 }
+
+var _ client = (*handled)(nil)
 
 func (c *handled) identity() identity { return c.who }
 func (c *handled) check() *checks     { return &c.checks }

@@ -53,7 +53,10 @@ type socket struct {
 	read     int64     // of these, as far as a pong has said
 }
 
-var _ hub.Sink = (*socket)(nil)
+var (
+	_ hub.Sink = (*socket)(nil)
+	_ client   = (*socket)(nil)
+)
 
 // frames has buffers for a frame's header and its payload.
 var frames = sync.Pool{New: func() any { return new([]byte) }}

@@ -36,6 +36,8 @@ type vendors struct {
 	made map[hub.UserID]map[string]made // of the endpoints there are, by owner and name
 }
 
+var _ hub.Vendors = (*vendors)(nil)
+
 type made struct {
 	at       time.Time // the endpoint's UpdatedAt
 	provider hub.Provider

@@ -37,6 +37,11 @@ type Provider struct {
 	header http.Header
 }
 
+var (
+	_ hub.Provider     = (*Provider)(nil)
+	_ hub.ImageLimiter = (*Provider)(nil)
+)
+
 // New returns a provider. It makes no connection yet.
 func New(opt Options) *Provider {
 	opt.BaseURL = strings.TrimSuffix(strings.TrimRight(cmp.Or(opt.BaseURL, "https://api.anthropic.com"), "/"), "/v1")

@@ -28,6 +28,8 @@ func New(opt Options) *Provider {
 	return &Provider{pace: opt.Pace}
 }
 
+var _ hub.Provider = (*Provider)(nil)
+
 // Models lists the one model there is.
 func (p *Provider) Models(context.Context) ([]hub.Model, error) {
 	return []hub.Model{{ID: "markdown", Name: "Demo (no AI, canned text)"}}, nil

@@ -34,6 +34,11 @@ type Provider struct {
 	header http.Header
 }
 
+var (
+	_ hub.Provider     = (*Provider)(nil)
+	_ hub.ImageLimiter = (*Provider)(nil)
+)
+
 // New returns a provider. It makes no connection yet.
 func New(opt Options) *Provider {
 	opt.BaseURL = base(opt.BaseURL)

@@ -37,6 +37,12 @@ type Provider struct {
 	cold map[string]bool // models that were not loaded when they were described last
 }
 
+var (
+	_ hub.Provider     = (*Provider)(nil)
+	_ hub.ImageLimiter = (*Provider)(nil)
+	_ hub.Describer    = (*Provider)(nil)
+)
+
 // New returns a provider. It makes no connection yet.
 func New(opt Options) *Provider {
 	opt.BaseURL = base(opt.BaseURL)

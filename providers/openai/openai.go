@@ -39,6 +39,11 @@ type Provider struct {
 	root   *wire.Client // of a server at home, which has more than the API
 }
 
+var (
+	_ hub.Provider     = (*Provider)(nil)
+	_ hub.ImageLimiter = (*Provider)(nil)
+)
+
 // New returns a provider. It makes no connection yet.
 func New(opt Options) *Provider {
 	opt.BaseURL = cmp.Or(opt.BaseURL, baseURL)

@@ -108,7 +108,7 @@ redis.call('PEXPIRE', KEYS[2], ARGV[1])
 return redis.call('SPUBLISH', KEYS[3], ARGV[2])
 `)
 
-// Bus is a hub.Bus on Redis.
+// Bus is a hub.Bus on Redis. All methods may be called concurrently.
 type Bus struct {
 	url      string
 	servers  atomic.Pointer[servers]
@@ -122,6 +122,8 @@ type Bus struct {
 	listens uint64
 	bell    chan struct{} // holds one: wanted has changed, or a listener has begun or ended
 }
+
+var _ hub.Bus = (*Bus)(nil)
 
 // servers is a single server or a cluster.
 type servers struct {
