@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// entriesMax bounds the changes that a feed keeps for viewers that are behind;
-// who is further behind is told the version and fetches.
+// entriesMax is how many changes a feed keeps for viewers that are behind. A viewer that
+// is further behind is told the feed's version instead, and its client fetches the rest.
 const entriesMax = 1024
 
-// A feed is a topic that clients subscribe to: a session's, or a user's own.
-// The streams of a session live in its feed and share its lock, so that what a
-// viewer takes is always a cut of one moment.
+// A feed is what happens in one topic, a session or a user, in the order in which its
+// subscribers are told. The streams of a session are in its feed and share its lock, so
+// that everything which a viewer is sent at a time is of one moment.
 type feed struct {
 	flusher *flusher
 	session SessionID // empty in a user's feed
@@ -20,42 +20,42 @@ type feed struct {
 
 	mu        sync.Mutex // guards everything below, and the logs and subs of the feed
 	entries   []entry
-	base      int   // index of entries[0] since the feed began
-	forgotten int   // index of the first entry that is kept whole
-	version   int64 // the highest that was sent
+	base      int   // the index of entries[0], counted from the feed's first entry
+	forgotten int   // the index of the first entry that still has its event
+	version   int64 // the highest version that was sent
 	streams   map[MessageID]*liveLog
 	subs      []*sub
-	lent      bool // the flusher reads subs: nothing that is in it is changed in place
-	queued    bool // the flusher has the feed still to take
-	shown     int  // viewers told by the last presence event
+	lent      bool // the flusher reads subs without the lock: it may only be replaced
+	queued    bool // the feed waits in the flusher's queue
+	shown     int  // the number of viewers in the last presence event
 
-	// With a bus only.
-	listening bool
-	synced    chan struct{} // closed once what was there before the first Joined is known
+	// The rest is the mirror's, and used with a bus only.
+	listening bool          // the feed is subscribed to its topic on the bus
+	synced    chan struct{} // closed once the feed has what was in flight when it began to listen
 	joined    bool          // synced is closed
-	syncing   bool          // a goroutine reads logs; what comes meanwhile is held in backlog
-	again     bool          // it is to do so once more
-	stale     bool          // the last sync failed
+	syncing   bool          // a goroutine reads what was missed; other messages wait in backlog
+	again     bool          // that goroutine is to read once more
+	stale     bool          // the last reading failed
 	backlog   [][]byte
-	told      time.Time // of the last presence note
-	sent      int       // the viewers in it
+	told      time.Time // when this replica last told the others its number of viewers
+	sent      int       // that number
 	others    map[string]present
 }
 
-// present is another replica's viewers.
+// present is how many viewers another replica has, and when it said so.
 type present struct {
 	viewers int
 	at      time.Time
 }
 
-// entry is one change: a JSON event, or the mark that a log's event belongs
-// here in the order of versions.
+// An entry is one change in a feed: a JSON event, or the place that an event of a stream
+// has among the changes.
 type entry struct {
-	event   []byte
-	version int64 // 0 for what has none
-	log     *liveLog
-	seq     int64
-	about   *liveLog // the stream that the event is about, for those who follow that alone
+	event   []byte   // nil if log is set
+	version int64    // 0 if the change has none
+	log     *liveLog // of the stream
+	seq     int64    // of the stream's event
+	about   *liveLog // the stream that an event without seq is about, for its own followers
 }
 
 func newFeed(of Topic, by *flusher) *feed {
@@ -64,8 +64,8 @@ func newFeed(of Topic, by *flusher) *feed {
 
 func (f *feed) topic() Topic { return Topic{Session: f.session, User: f.user} }
 
-// settle ends a log as the stored message has ended. Who has seen all of it
-// before gets the finish alone. The caller holds f.mu.
+// settle ends a stream's log as its stored message has ended. Viewers that have seen all
+// of the text are sent the finish alone. The caller holds f.mu.
 func (f *feed) settle(l *liveLog, m Message) {
 	if l.Ended() {
 		return
@@ -81,13 +81,13 @@ func (f *feed) settle(l *liveLog, m Message) {
 	f.wake()
 }
 
-// add appends changes and wakes the viewers. The caller holds f.mu.
+// add appends changes, and has the viewers sent them. The caller holds f.mu.
 func (f *feed) add(entries ...entry) {
 	for _, e := range entries {
 		f.version = max(f.version, e.version)
 	}
 	if len(f.subs) == 0 {
-		return // whoever joins later begins with the version
+		return // a viewer that joins later begins at the version
 	}
 	if len(f.entries) > entriesMax {
 		half := len(f.entries) / 2
@@ -98,9 +98,9 @@ func (f *feed) add(entries ...entry) {
 	f.wake()
 }
 
-// letGo keeps nothing of a log that is forgotten. Who follows it has it still;
-// who has not come to its entries yet is told the versions, and fetches. The
-// caller holds f.mu.
+// letGo drops a log that is forgotten from the entries. Viewers that follow the stream
+// keep its log; a viewer that has not reached those entries is told their versions, and
+// its client fetches. The caller holds f.mu.
 func (f *feed) letGo(l *liveLog) {
 	for i, e := range f.entries {
 		if e.log == l {
@@ -112,8 +112,8 @@ func (f *feed) letGo(l *liveLog) {
 	}
 }
 
-// forgetSeen keeps of the changes that every viewer has taken the versions alone,
-// by which one that comes twice is known. The caller holds f.mu.
+// forgetSeen drops the events that every viewer has been sent. Their versions stay, by
+// which a change that arrives twice is recognised. The caller holds f.mu.
 func (f *feed) forgetSeen() {
 	if f.forgotten == f.head() {
 		return
@@ -129,14 +129,15 @@ func (f *feed) forgetSeen() {
 	f.forgotten = max(f.forgotten, seen)
 }
 
-// publish is add for who does not hold the lock.
+// publish is add for a caller that does not hold the lock.
 func (f *feed) publish(e entry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.add(e)
 }
 
-// wake has every viewer sent what is new. The caller holds f.mu.
+// wake has every viewer sent what is new. It does not wait for that. The caller holds
+// f.mu.
 func (f *feed) wake() {
 	if len(f.subs) > 0 && !f.queued {
 		f.queued = true
@@ -144,7 +145,7 @@ func (f *feed) wake() {
 	}
 }
 
-// lend returns the subs for reading without the lock.
+// lend returns the subs, to be read without the lock.
 func (f *feed) lend() []*sub {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -169,14 +170,14 @@ func (f *feed) exit(s *sub) {
 	f.subs[last] = nil
 	f.subs = f.subs[:last]
 	s.at = -1
-	if last == 0 { // nobody comes back to what has been
+	if last == 0 { // nobody needs the entries any more
 		f.base, f.entries = f.head(), nil
 	}
 }
 
 func (f *feed) head() int { return f.base + len(f.entries) }
 
-// viewers counts the connections whose subscribe was granted. The caller holds f.mu.
+// viewers counts the subscriptions that were granted. The caller holds f.mu.
 func (f *feed) viewers() int {
 	n := 0
 	for _, s := range f.subs {
@@ -187,12 +188,12 @@ func (f *feed) viewers() int {
 	return n
 }
 
-// versionEvent says where the feed stands.
+// versionEvent tells a version of the feed.
 func (f *feed) versionEvent(v int64) []byte {
 	return encode(versionEvent{Type: "version", SessionID: f.session, UserID: f.user, Version: v})
 }
 
-// catchUp tells the viewers a version that is ahead of what they were sent.
+// catchUp tells the viewers a version, if it is higher than what they were sent.
 func (f *feed) catchUp(v int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

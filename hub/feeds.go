@@ -8,9 +8,9 @@ import (
 	"github.com/omnichat/omnichat/hub/background"
 )
 
-// feeds is the feeds of one replica, by their topics. A feed is there for as long
-// as a viewer or a stream is in it. Feeds is safe for concurrent use; its lock is
-// taken before that of a feed.
+// feeds is the feeds of this replica. A feed exists for as long as a viewer or a stream is
+// in it. All methods may be called concurrently. The lock of feeds is taken before that of
+// a feed.
 type feeds struct {
 	replica string
 	store   Store
@@ -20,7 +20,7 @@ type feeds struct {
 
 	mu      sync.Mutex // guards the rest
 	byTopic map[Topic]*feed
-	untold  map[*sub]bool // joined a session's feed and were not told who is present
+	untold  map[*sub]bool // subscriptions to sessions that were not told the number of viewers yet
 }
 
 // join subscribes s to a feed, which is made if there is none.
@@ -90,7 +90,7 @@ func (fs *feeds) of(key Topic) *feed {
 	return fs.byTopic[key]
 }
 
-// forget drops a feed that nobody and nothing is in. The caller holds fs.mu and
+// forget drops a feed that has neither viewers nor streams. The caller holds fs.mu and
 // the feed's lock.
 func (fs *feeds) forget(f *feed) {
 	key := f.topic()
@@ -99,7 +99,7 @@ func (fs *feeds) forget(f *feed) {
 	}
 }
 
-// publish adds a change to a feed, if anyone is in it, on all replicas.
+// publish tells a change to all who follow the topic, on all replicas.
 func (fs *feeds) publish(key Topic, e entry) {
 	fs.peers.tell(key, kindChange, changeNote{Version: e.version, Event: e.event})
 	if f := fs.of(key); f != nil {
@@ -107,8 +107,8 @@ func (fs *feeds) publish(key Topic, e entry) {
 	}
 }
 
-// publishSession tells a change of a session to the user's feed, and to the
-// session's own with of set.
+// publishSession tells a change of a session to those who follow its user, and, if of is
+// set, to those who follow the session.
 func (fs *feeds) publishSession(user UserID, s Session, userVersion int64, of bool) {
 	event := encode(sessionEvent{Type: "session", UserVersion: userVersion, Session: s})
 	if of {
@@ -123,7 +123,7 @@ func (fs *feeds) userVersion(ctx context.Context, user UserID) (int64, error) {
 	return users[user], err
 }
 
-// connected returns the viewers of all that one client of the user follows.
+// connected returns the viewers that follow the user's own feed.
 func (fs *feeds) connected(user UserID) []*Viewer {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -151,7 +151,7 @@ func (fs *feeds) all() []*feed {
 	return all
 }
 
-// newcomers are the feeds that have members who were not told of presence yet.
+// newcomers returns the feeds with viewers that were not told the number of viewers yet.
 // From here on they count as told.
 func (fs *feeds) newcomers() map[*feed]bool {
 	fs.mu.Lock()
@@ -182,7 +182,8 @@ func (fs *feeds) tellPresence(now time.Time) {
 	}
 }
 
-// tellPresenceIn tells the viewers of a session how many they are.
+// tellPresenceIn tells the viewers of a session how many they are, on all replicas
+// together, if that has changed or newcomers is set.
 func (fs *feeds) tellPresenceIn(f *feed, now time.Time, newcomers bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -6,32 +6,33 @@ import (
 	"sync"
 )
 
-// flushEach is how many viewers of one feed a worker writes to before others
-// may help with the rest.
+// flushEach is how many viewers of one feed a worker writes to at a time. The others go
+// back into the queue, so that another worker can help.
 const flushEach = 64
 
-// queueKept bounds the memory of the queue that is kept while it is empty.
+// queueKept is the largest queue, in items, whose memory is kept while it is empty.
 const queueKept = 1 << 13
 
-// A flusher writes to the viewers what is new for them. Whoever adds something
-// to a feed leaves the feed here and goes on; a worker for each core takes it,
-// and all that was added meanwhile, to every viewer that has room. So no viewer
-// has a goroutine that waits for news, a viewer is written to without being
-// waited for, and what cannot be written as fast as it comes gathers in the log
-// and goes out in fewer, larger writes.
+// A flusher writes what is new to the viewers, on one goroutine for each core. Whoever
+// adds something to a feed puts the feed into the flusher's queue and goes on. A worker
+// takes the feed and writes to each viewer that has room, including what was added since.
+// So a viewer needs no goroutine of its own, nobody waits for a viewer, and what comes
+// faster than it can be written is sent later in fewer, larger writes.
+//
+// All methods may be called concurrently.
 type flusher struct {
 	mu     sync.Mutex
-	some   sync.Cond // the queue has something, or is closed
+	some   sync.Cond // signals that the queue has something, or that it is closed
 	queue  []flush
-	next   int // the first in queue that nobody has taken
+	next   int // the index of the first item that no worker has taken
 	closed bool
 }
 
-// flush is what a worker takes: one of the three.
+// A flush is what a worker writes. One of the fields is set.
 type flush struct {
-	feed   *feed   // all that follow it
-	subs   []*sub  // a part of these
-	viewer *Viewer // in all that it follows
+	feed   *feed   // what is new in it, to all of its viewers
+	subs   []*sub  // the same, to some of them
+	viewer *Viewer // all that is new for one viewer
 }
 
 func newFlusher() *flusher {
@@ -40,7 +41,7 @@ func newFlusher() *flusher {
 	return f
 }
 
-// add leaves something to be written. It may be called under a feed's lock.
+// add puts something into the queue. The caller may hold a feed's lock.
 func (f *flusher) add(x flush) {
 	f.mu.Lock()
 	f.queue = append(f.queue, x)
@@ -53,7 +54,7 @@ func (f *flusher) pop() (x flush, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for f.next == len(f.queue) && !f.closed {
-		if f.queue, f.next = f.queue[:0], 0; cap(f.queue) > queueKept { // after a burst
+		if f.queue, f.next = f.queue[:0], 0; cap(f.queue) > queueKept { // it was needed for a burst
 			f.queue = nil
 		}
 		f.some.Wait()
@@ -77,11 +78,11 @@ func (f *flusher) close() {
 	f.some.Broadcast()
 }
 
-// run starts the workers, which end when the flusher is closed.
+// run starts the workers. They end when the flusher is closed.
 func (f *flusher) run(start func(func())) {
 	for range runtime.GOMAXPROCS(0) {
 		start(func() {
-			for x, ok := f.pop(); ok; x, ok = f.pop() { // a panic ends the viewer, in its flush
+			for x, ok := f.pop(); ok; x, ok = f.pop() { // a panic ends the viewer alone: see Viewer.fail
 				f.write(x)
 			}
 		})

@@ -32,8 +32,9 @@ type queue interface {
 	mark(st *stream)
 }
 
-// A stream is an answer that this replica owns, from before its question is
-// stored until a while after its end.
+// A stream is an answer that this replica owns, from before its question is stored until a
+// while after its end. All methods may be called concurrently, but for those that the
+// committer alone calls: drain, show and join.
 type stream struct {
 	id      MessageID
 	ctx     context.Context // of the provider's call
@@ -51,32 +52,32 @@ type stream struct {
 	epoch   int64
 	feed    *feed
 	log     *liveLog
-	head    []byte      // of a batch that begins its log; nil if nothing does
-	saved   int64       // seq up to which checkpoints are stored; the saver's
-	ending  atomic.Bool // its end is being stored
-	over    atomic.Bool // it is stored, or somebody else's
+	head    []byte      // begins the stream's log on the bus; nil without a bus
+	saved   int64       // the seq up to which checkpoints are stored; ledger.keep's alone
+	ending  atomic.Bool // the answer's end is being stored
+	over    atomic.Bool // the end is stored, or another replica owns the answer
 
 	refs    int       // guarded by Hub.mu: the asks that have reserved the id
 	endedAt time.Time // guarded by Hub.mu
 
 	mu       sync.Mutex
-	pending  []eventlog.Run // pushed, not yet taken by the committer
-	usual    int            // how many were lately, when they were taken
-	unopened bool           // its log is not begun yet
-	recheck  bool           // its log may be lost
-	fenced   bool           // somebody else owns the answer: nothing more is shown
-	inflight int            // chunks taken and not yet shown
-	pushed   int64          // seq of the newest delta that was taken
+	pending  []eventlog.Run // deltas that were pushed and that the committer has not taken
+	usual    int            // how many there were the last time it took them
+	unopened bool           // the stream's log is to be begun
+	recheck  bool           // the log may be lost: the committer is to look
+	fenced   bool           // another replica owns the answer: nothing more is shown
+	inflight int            // chunks that were taken and not shown yet
+	pushed   int64          // the seq of the newest delta that was taken
 	size     int            // bytes of text that were pushed
-	beside   int            // bytes that the answer has beside it
-	lent     int64          // of held
+	beside   int            // bytes of what the answer has beside its text
+	lent     int64          // bytes reserved of held
 	input    int64          // about how many tokens the prompt has
-	price    *Price         // of what is asked; nil if unknown
-	closed   bool           // nothing more is pushed
+	price    *Price         // of the model that is asked; nil if it is not known
+	closed   bool           // no more deltas are taken
 	quiet    chan struct{}  // closed when nothing is pending or in flight; nil if nobody waits
 }
 
-// push adds a delta. It never waits. It returns false when no more is wanted.
+// push adds a delta. It never waits. It returns false if the answer may not grow further.
 func (st *stream) push(text string, reasoning bool) bool {
 	text = plain.Clean(text)
 	if text == "" {
@@ -98,8 +99,8 @@ func (st *stream) push(text string, reasoning bool) bool {
 	return true
 }
 
-// keep counts bytes that an answer has beside its text, and says whether there is
-// room for them.
+// keep counts bytes that the answer has beside its text, such as calls of tools, and says
+// whether there is room for them.
 func (st *stream) keep(n int) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -110,9 +111,9 @@ func (st *stream) keep(n int) bool {
 	return true
 }
 
-// fits says whether an answer may have n bytes more: it is held for a while after
-// its end, and several times over. What it may not ends it with reason length. The
-// caller holds st.mu.
+// fits says whether the answer may have n bytes more. Answers are bounded since each is in
+// memory several times over, until a while after its end. The caller ends an answer that may
+// not with reason length, and holds st.mu.
 func (st *stream) fits(n int) bool {
 	size := int64(st.size + st.beside + n)
 	if size > st.limit {
@@ -127,7 +128,7 @@ func (st *stream) fits(n int) bool {
 	return true
 }
 
-// giveBack returns what the answer has taken of the user's room.
+// giveBack returns what the answer has reserved.
 func (st *stream) giveBack() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -135,22 +136,22 @@ func (st *stream) giveBack() {
 	st.lent = 0
 }
 
-// pristine says that nothing was pushed.
+// pristine says whether nothing was pushed yet.
 func (st *stream) pristine() bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	return st.size == 0
 }
 
-// asks notes the size of the prompt, in tokens, and what they cost, if that is
-// known.
+// asks notes the size of the prompt, in tokens, and the price of the model, nil if that is
+// not known.
 func (st *stream) asks(tokens int64, price *Price) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.input, st.price = tokens, price
 }
 
-// drain is the committer's: nil if there is nothing.
+// drain takes what is pending; nil if there is nothing.
 func (st *stream) drain() *chunk {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -166,8 +167,8 @@ func (st *stream) drain() *chunk {
 	return k
 }
 
-// show appends a chunk's deltas to the log, where viewers see them, unless the
-// stream is fenced.
+// show appends a chunk's deltas to the log, where viewers see them, unless another replica
+// owns the answer.
 func (st *stream) show(k *chunk) {
 	defer st.join()
 	st.mu.Lock()
@@ -189,8 +190,8 @@ func (st *stream) show(k *chunk) {
 	}
 }
 
-// join takes a chunk off the count, which was shown, or is a part of another one
-// from now on.
+// join takes a chunk off the count of those in flight: it was shown, or it has become a part
+// of another chunk.
 func (st *stream) join() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -198,7 +199,7 @@ func (st *stream) join() {
 	st.rest()
 }
 
-// fence ends a stream that somebody else owns now.
+// fence ends a stream whose answer another replica owns now.
 func (st *stream) fence() {
 	st.mu.Lock()
 	st.fenced, st.closed, st.pending, st.unopened, st.recheck = true, true, nil, false, false
@@ -207,7 +208,7 @@ func (st *stream) fence() {
 	st.cancel(errFencedOut)
 }
 
-// touch has the committer look whether the bus still has the log.
+// touch has the committer look whether the stream's log is still there.
 func (st *stream) touch() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -217,8 +218,8 @@ func (st *stream) touch() {
 	}
 }
 
-// whole is a batch that opens the log anew: all that was shown, and the chunks
-// that were not.
+// whole returns a batch that begins the stream's log anew: all that was shown, and what the
+// chunks add to it.
 func (st *stream) whole(chunks []*chunk) Batch {
 	st.feed.mu.Lock()
 	defer st.feed.mu.Unlock()
@@ -234,7 +235,7 @@ func (st *stream) whole(chunks []*chunk) Batch {
 	}
 }
 
-// rest wakes who waits for quiet. The caller holds st.mu.
+// rest closes quiet if nothing is pending or in flight. The caller holds st.mu.
 func (st *stream) rest() {
 	if st.inflight == 0 && len(st.pending) == 0 && !st.unopened && !st.recheck && st.quiet != nil {
 		close(st.quiet)
@@ -242,9 +243,9 @@ func (st *stream) rest() {
 	}
 }
 
-// close takes no more deltas and returns once all that the committer has are
-// shown; with drop those that it has not taken are forgotten. It returns false
-// if ctx ended before.
+// close takes no more deltas, and returns true once all that there are have been shown. With
+// drop set, those that the committer has not taken are forgotten. It returns false if ctx
+// ends first.
 func (st *stream) close(ctx context.Context, drop bool) bool {
 	st.mu.Lock()
 	st.closed = true
@@ -266,8 +267,8 @@ func (st *stream) close(ctx context.Context, drop bool) bool {
 	}
 }
 
-// answerLump is what an answer takes of the user's room at a time, in bytes. The
-// first one is everybody's.
+// answerLump is how many bytes an answer reserves at a time of what the user's answers may
+// hold. The first lump is not counted.
 const answerLump = 64 << 10
 
 // A chunk is what one stream says in one batch.

@@ -11,8 +11,8 @@ import (
 	"github.com/omnichat/omnichat/hub/room"
 )
 
-// streams is the answers that this replica runs, and those that it ran until a
-// while ago. It is safe for concurrent use; its lock is taken before those of the
+// streams is the answers that this replica runs, and those that ended here a short while
+// ago. All methods may be called concurrently. Its lock is taken before those of the
 // feeds.
 type streams struct {
 	feeds       *feeds
@@ -25,13 +25,13 @@ type streams struct {
 
 	mu       sync.Mutex // guards the rest
 	byID     map[MessageID]*stream
-	reserved uint64             // how many there have been
-	ended    []*stream          // in the order of their ends, until they are forgotten
+	reserved uint64             // how many were reserved since the start
+	ended    []*stream          // ended ones in the order of their ends, until they are forgotten
 	doubtful map[MessageID]bool // answers that may be stored, and that nobody runs
-	running  map[UserID]int
-	answers  int           // admitted, and not dismissed
-	draining bool          // no answer is admitted any more
-	idle     chan struct{} // closed once draining and answers is 0
+	running  map[UserID]int     // answers of each user that are admitted and not dismissed
+	answers  int                // their sum
+	draining bool               // no answer is admitted any more
+	idle     chan struct{}      // closed once draining is set and answers is 0
 }
 
 // of returns the stream of an answer, nil if there is none here.
@@ -41,7 +41,8 @@ func (ss *streams) of(id MessageID) *stream {
 	return ss.byID[id]
 }
 
-// admit counts an answer that is about to run, within the user's limit.
+// admit counts an answer that is about to run, or refuses it if the user has too many. The
+// caller dismisses what was admitted.
 func (ss *streams) admit(user UserID) error {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
@@ -81,10 +82,10 @@ func (ss *streams) unended() []*stream {
 	return out
 }
 
-// reserve holds a place for a stream before its question is stored, so that
-// whoever finds the stored answer finds its stream too. The place of a stream
-// that was opened is not given again: its answer is found in the store, or was
-// deleted.
+// reserve makes a stream before its question is stored, so that whoever finds the stored
+// answer finds its stream, too. If the id has a stream that was opened already, the new one
+// takes its place only when it is opened: the answer of the old one is found in the store,
+// or was deleted.
 func (ss *streams) reserve(id MessageID) *stream {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
@@ -102,7 +103,7 @@ func (ss *streams) reserve(id MessageID) *stream {
 	return st
 }
 
-// unreserve lets a place go that was not needed.
+// unreserve gives up a reserved stream that was not opened.
 func (ss *streams) unreserve(st *stream) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
@@ -116,7 +117,7 @@ func (ss *streams) unreserve(st *stream) {
 	}
 }
 
-// open makes a reserved stream live and tells its feed of question and answer.
+// open makes a reserved stream live, and tells its feed of the question and the answer.
 func (ss *streams) open(st *stream, user UserID, asked Asked, opened func(*feed, Asked)) error {
 	if err := ss.openFeed(st, user, asked, opened); err != nil {
 		return err
@@ -152,7 +153,7 @@ func (ss *streams) openFeed(st *stream, user UserID, asked Asked, opened func(*f
 	return nil
 }
 
-// refuse lets no new answer begin. The channel is closed once none is left.
+// refuse refuses new answers from here on. The channel is closed once none is left.
 func (ss *streams) refuse() <-chan struct{} {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
@@ -195,7 +196,7 @@ func (ss *streams) touchAll() {
 	}
 }
 
-// retire has the stream forgotten after a while.
+// retire notes that a stream has ended. It is forgotten after a while.
 func (ss *streams) retire(st *stream) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
@@ -204,8 +205,8 @@ func (ss *streams) retire(st *stream) {
 	ss.ended = append(ss.ended, st)
 }
 
-// drop forgets a stream whose message was deleted. Who follows it still gets its
-// end.
+// drop forgets a stream whose message was deleted. Viewers that follow it are sent its end
+// all the same.
 func (ss *streams) drop(st *stream) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
@@ -253,7 +254,7 @@ func (ss *streams) cancelDeleted(st *stream) {
 	}
 }
 
-// doubt notes an answer whose Ask failed without saying whether it is stored.
+// doubt notes an answer of which it is not known whether it was stored.
 func (ss *streams) doubt(id MessageID) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
@@ -267,7 +268,7 @@ func (ss *streams) doubts() bool {
 	return len(ss.doubtful) > 0
 }
 
-// certain ends a doubt.
+// certain says that these answers are in doubt no more.
 func (ss *streams) certain(ids []MessageID) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()

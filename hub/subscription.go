@@ -6,33 +6,34 @@ import (
 	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
-// A sub is one viewer's cursors into one feed. The feed's lock guards it.
+// A sub is one viewer's subscription to one feed: its cursors in the entries and in the
+// streams. The feed's lock guards it, but for the fields that say otherwise.
 type sub struct {
 	viewer *Viewer
 	feed   *feed
-	at     int    // its place in feed.subs; -1 once it has left
-	left   bool   // it follows the feed no more; guarded by viewer.mu
-	single bool   // follows one stream, as SSE does, and no changes
-	held   bool   // what is new waits until the answer to the subscribe is ready
-	member bool   // that was given once: the viewer counts
-	asks   int32  // commands that have joined and are not answered yet; guarded by viewer.mu
-	head   []byte // that answer
-	next   int    // the next entry
-	acked  int64  // changes up to this version are in the answer
-	owing  *owing // nil if it is owed nothing
-	places []place
-	first  [1]place // where places begins
+	at     int      // its index in feed.subs; -1 once it has left
+	left   bool     // it has left the feed; guarded by viewer.mu
+	single bool     // it follows one stream, as SSE does, and not the feed's changes
+	held   bool     // nothing is sent before the answer to the subscribe
+	member bool     // a subscribe was granted: the viewer counts for presence
+	asks   int32    // commands that have joined and are not answered yet; guarded by viewer.mu
+	head   []byte   // answers to commands, which are sent before all else
+	next   int      // the index of the next entry, counted as in the feed
+	acked  int64    // changes up to this version are not sent: the client fetches them
+	owing  *owing   // ended answers that it is still to be sent; nil if there are none
+	places []place  // its cursors in streams
+	first  [1]place // the memory where places begins
 }
 
-// place is a cursor into one stream.
+// A place is a cursor into one stream.
 type place struct {
 	log   *liveLog
-	pos   int64
-	fresh bool  // to be sent before any entry
-	until int64 // what is missing up to here is sent merged
+	pos   int64 // the seq of the last event that was sent
+	fresh bool  // the stream is to be sent before any entry of the feed
+	until int64 // events up to this seq are merged into one
 }
 
-// advance cuts what comes next, up to and with limit.
+// advance cuts what comes next out of the stream, up to and including the seq limit.
 func (p *place) advance(f eventlog.Framing, limit int64) (out eventlog.Piece) {
 	merge := p.pos < p.until
 	if merge && p.pos >= eventlog.FromStart {
@@ -42,11 +43,11 @@ func (p *place) advance(f eventlog.Framing, limit int64) (out eventlog.Piece) {
 	return out
 }
 
-// astray says that the place is beyond the stream's end.
+// astray says whether the place is beyond the stream's end.
 func (p *place) astray() bool { return p.log.Ended() && p.pos > p.log.Last() }
 
-// find returns the sub's place in a stream, made if there is none yet. A
-// viewer without a place has seen all that came before it: it stands at from.
+// find returns the sub's place in a stream. If there is none yet it makes one, at from: a
+// viewer without a place has seen all that came before.
 func (s *sub) find(l *liveLog, from int64) *place {
 	for i := range s.places {
 		if s.places[i].log == l {
@@ -63,8 +64,8 @@ func (s *sub) find(l *liveLog, from int64) *place {
 	return &s.places[len(s.places)-1]
 }
 
-// snapshotAll gives the sub a snapshot of every stream in flight that it has
-// no place in. The caller holds the feed's lock.
+// snapshotAll has the sub sent a snapshot of every stream in flight in which it has no
+// place. The caller holds the feed's lock.
 func (s *sub) snapshotAll() {
 	for _, l := range s.feed.streams {
 		if !l.Ended() {
@@ -75,9 +76,9 @@ func (s *sub) snapshotAll() {
 	}
 }
 
-// assemble cuts what the viewer is to be sent next; more says that there may be
-// something behind it. Small changes are joined in dst, which is empty; a
-// piece of a stream is given out by itself. The caller holds the feed's lock.
+// assemble returns what the viewer is to be sent next, and whether there may be more behind
+// it. Small changes are joined in dst, which is empty at first; a piece of a stream is
+// returned by itself. The caller holds the feed's lock.
 func (s *sub) assemble(dst []byte) (out []byte, p eventlog.Piece, more bool) {
 	if s.held {
 		return dst, eventlog.Piece{}, false
@@ -142,13 +143,13 @@ func (s *sub) assemble(dst []byte) (out []byte, p eventlog.Piece, more bool) {
 	return dst, eventlog.Piece{}, false
 }
 
-// done says that a single stream has been sent whole.
+// done says whether the viewer follows one stream alone and has been sent all of it.
 func (s *sub) done() bool {
 	return s.single && s.places[0].log.Ended() && s.places[0].pos == s.places[0].log.Last()
 }
 
-// nextBatch is assemble under the feed's lock, and whether a single stream has been sent
-// whole.
+// nextBatch is assemble for a caller that does not hold the feed's lock. It says as well
+// whether the sub is done.
 func (s *sub) nextBatch() (out []byte, p eventlog.Piece, more, done bool) {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
@@ -156,16 +157,16 @@ func (s *sub) nextBatch() (out []byte, p eventlog.Piece, more, done bool) {
 	return out, p, more, s.done()
 }
 
-// release gives the viewer the answer and then what was held back. The caller
-// holds the feed's lock.
+// release has the viewer sent the answer to a command, and then what was held back until
+// it. The caller holds the feed's lock.
 func (s *sub) release(answer []byte) {
 	s.head = eventlog.AppendFrame(s.head, s.viewer.framing, -1, answer)
 	s.held, s.member = false, true
 	s.viewer.signal()
 }
 
-// even says which of the positions are just what the viewer was sent: from these
-// on it is sent all that comes until the answer, and needs nothing again.
+// even returns those of a client's positions that are just what it was sent. In these
+// streams it is sent all that comes until the command is answered, and needs nothing again.
 func (s *sub) even(positions map[MessageID]int64) map[MessageID]bool {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
@@ -182,10 +183,10 @@ func (s *sub) even(positions map[MessageID]int64) map[MessageID]bool {
 	return out
 }
 
-// place sets the viewer's cursor in a stream to where it says it stands. The
+// place sets the viewer's cursor in a stream to the position that its client gives. The
 // caller holds the feed's lock.
 func (s *sub) place(l *liveLog, pos int64) {
-	// Who is ahead of what is known here waits for it, if it may come.
+	// A client that is ahead of what is known here waits for it, if it may come.
 	if pos < eventlog.FromStart || pos > l.Last() && (l.Ended() || !s.viewer.feeds.peers.othersMayBeAhead()) {
 		pos = eventlog.NoPosition
 	}
@@ -195,14 +196,15 @@ func (s *sub) place(l *liveLog, pos int64) {
 	if pos == eventlog.NoPosition {
 		p.until = 0
 	} else if sent > pos {
-		// It was sent more than it says it has, perhaps after it had said so. The
-		// merged delta ends there: who has it all drops it, who has a hole needs it.
+		// The client was sent more than it says it has, perhaps after it had said so. The
+		// merged delta ends where that ended: a client that has it all drops the delta, and
+		// one with a hole needs it.
 		p.until = min(sent, l.Last())
 	}
 }
 
-// tellAbout sends a single viewer of one stream what is told about that beside its
-// events. The caller holds the feed's lock.
+// tellAbout appends what is told about the stream beside its events, for a viewer that
+// follows it alone. The caller holds the feed's lock.
 func (s *sub) tellAbout(dst []byte) []byte {
 	for _, e := range s.feed.entries[max(0, s.next-s.feed.base):] {
 		if e.about != nil && slices.ContainsFunc(s.places, func(p place) bool { return p.log == e.about }) {

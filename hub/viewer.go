@@ -11,44 +11,45 @@ import (
 
 // A Sink is the write side of one client: a WebSocket or an event stream.
 type Sink interface {
-	// Write sends a batch of whole events in the viewer's framing, which is good
-	// until Write returns. It never waits for the client: false says that there is
-	// no room for more. The sink then keeps what is left of the batch and calls
-	// [Viewer.Resume] when that is sent, or never, if the connection is broken.
+	// Write sends a batch of whole events in the viewer's framing. The batch is the
+	// caller's again when Write returns. Write never waits for the client: it returns
+	// false if there is no room for more. The sink then keeps what it has not sent of
+	// the batch, and calls [Viewer.Resume] once that is sent, or never if the connection
+	// is broken.
 	Write(batch []byte) (room bool)
-	// End says that the stream has ended, or that the viewer failed, and that nothing
-	// follows: the connection is to end. Neither waits.
+	// End ends the connection: the stream has ended, or the viewer has failed, and nothing
+	// follows. It does not wait.
 	End()
 }
 
-// ErrUpToDate says that a stream has ended and the position is its end.
+// ErrUpToDate says that a stream has ended and that the client has all of it.
 var ErrUpToDate = errors.New("nothing after this position")
 
-// writesMax is how many writes to one viewer may follow each other.
+// writesMax is how many batches one viewer is written before the others get their turn.
 const writesMax = 16
 
-// A Viewer is one client's places in the feeds and streams it follows. It holds
-// no events and no goroutine: a slow client costs positions, not a buffer, and
-// gets what it missed in few large writes.
+// A Viewer is one client's subscriptions. It holds positions in feeds and streams, and
+// neither events nor a goroutine: a slow client costs no buffer, and is sent what it
+// missed in a few large writes. All methods may be called concurrently.
 type Viewer struct {
 	hub     *Hub // whose commands a client may give
 	feeds   *feeds
 	user    UserID
 	framing eventlog.Framing
 
-	mu      sync.Mutex // guards the rest; taken before the hub's and a feed's lock
+	mu      sync.Mutex // guards the rest; taken before the locks of the feeds and of a feed
 	sink    Sink       // nil before Start, and when nothing more is to be written
 	full    bool       // the sink has no room
-	replies []byte     // answers that no feed orders
+	replies []byte     // answers to commands that need no order among events
 	subs    []*sub
-	served  int // the sub that was served last
+	served  int // the index of the sub that was written last
 }
 
 func (h *Hub) newViewer(user UserID, f eventlog.Framing) *Viewer {
 	return &Viewer{hub: h, feeds: h.feeds, user: user, framing: f}
 }
 
-// Start writes to a sink what there is, and lets the hub write to it from now on
+// Start writes to a sink what there is for the client. From then on the hub writes to it,
 // until Close has returned.
 func (v *Viewer) Start(sink Sink) {
 	v.mu.Lock()
@@ -57,7 +58,7 @@ func (v *Viewer) Start(sink Sink) {
 	v.flush(nil)
 }
 
-// Resume says that the sink has room again, and writes to it what is new.
+// Resume says that the sink has room again, and writes what is new to it.
 func (v *Viewer) Resume() {
 	v.mu.Lock()
 	v.full = false
@@ -68,17 +69,17 @@ func (v *Viewer) Resume() {
 // Flush writes to the sink what is new, if it has room.
 func (v *Viewer) Flush() { v.flush(nil) }
 
-// signal has the viewer sent what is new. It may be called under a feed's lock.
+// signal has the viewer written what is new. The caller may hold a feed's lock.
 func (v *Viewer) signal() { v.feeds.flusher.add(flush{viewer: v}) }
 
-// flush writes what is new to the sink as long as that has room: what only has,
-// or all.
+// flush writes what is new to the sink for as long as the sink has room. It writes what is
+// new in one subscription, or in all of them if only is nil.
 func (v *Viewer) flush(only *sub) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	defer v.fail()
 	for writes := 0; v.sink != nil && !v.full; writes++ {
-		if writes == writesMax { // others have waited
+		if writes == writesMax { // other viewers wait
 			v.signal()
 			return
 		}
@@ -88,8 +89,8 @@ func (v *Viewer) flush(only *sub) {
 	}
 }
 
-// fail ends a viewer whose flush panics, and nothing else. It is deferred under
-// v.mu.
+// fail ends a viewer whose flush has panicked, and nothing else. It is deferred by a caller
+// that holds v.mu.
 func (v *Viewer) fail() {
 	r := recover()
 	if r == nil {
@@ -102,8 +103,7 @@ func (v *Viewer) fail() {
 	}
 }
 
-// step writes the next batch, and says whether there was one. The caller holds
-// v.mu.
+// step writes the next batch, and says whether there was one. The caller holds v.mu.
 func (v *Viewer) step(only *sub) bool {
 	if batch := v.replies; len(batch) > 0 {
 		v.replies = nil
@@ -113,7 +113,7 @@ func (v *Viewer) step(only *sub) bool {
 	if only != nil {
 		return !only.left && v.write(only)
 	}
-	for range v.subs { // the next one begins elsewhere: no feed starves another
+	for range v.subs { // it begins behind the one served last, so that no feed starves another
 		v.served = (v.served + 1) % len(v.subs)
 		if v.write(v.subs[v.served]) {
 			return true
@@ -122,10 +122,10 @@ func (v *Viewer) step(only *sub) bool {
 	return false
 }
 
-// large has buffers for batches that are made for one viewer.
+// large has buffers for batches that are made for one viewer alone.
 var large = sync.Pool{New: func() any { return new([]byte) }}
 
-// write writes what is next in a sub, and says whether there was something. The
+// write writes what is next in a subscription, and says whether there was something. The
 // caller holds v.mu.
 func (v *Viewer) write(s *sub) bool {
 	for {
@@ -157,7 +157,7 @@ func (v *Viewer) write(s *sub) bool {
 	}
 }
 
-// Owed is the bytes of answers to commands that wait for the client to read.
+// Owed returns how many bytes of answers to commands wait for the client to read.
 func (v *Viewer) Owed() int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -170,7 +170,7 @@ func (v *Viewer) Owed() int {
 	return n
 }
 
-// reply sends an event that no feed orders.
+// reply sends an event that needs no order among the others.
 func (v *Viewer) reply(event []byte) {
 	v.mu.Lock()
 	v.replies = eventlog.AppendFrame(v.replies, v.framing, -1, event)
@@ -178,9 +178,9 @@ func (v *Viewer) reply(event []byte) {
 	v.signal()
 }
 
-// join subscribes the viewer to a feed for a command, which ends that with grant
-// or done. A new subscription is held until the first grant; to one that the
-// viewer has, what is new goes on meanwhile.
+// join subscribes the viewer to a feed on behalf of a command. The command ends that with
+// grant or done. A new subscription is sent nothing before the first grant; one that the
+// viewer has already goes on meanwhile.
 func (v *Viewer) join(key Topic) *sub {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -196,9 +196,8 @@ func (v *Viewer) join(key Topic) *sub {
 	return s
 }
 
-// grant ends a command that has joined a feed with its answer. set is called
-// before, under the feed's lock. Who has left the feed meanwhile gets the answer
-// alone.
+// grant answers a command that has joined a feed. Before that it calls set, under the
+// feed's lock. A viewer that has left the feed meanwhile is sent the answer alone.
 func (v *Viewer) grant(s *sub, answer []byte, set func()) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -214,8 +213,8 @@ func (v *Viewer) grant(s *sub, answer []byte, set func()) {
 	s.release(answer)
 }
 
-// done ends a command that has joined a feed: the viewer leaves it, unless one
-// was granted or is under way.
+// done ends a command that has joined a feed and is not granted. The viewer leaves the
+// feed, unless another command was granted or is under way.
 func (v *Viewer) done(s *sub) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -8,28 +8,32 @@ import (
 	"github.com/omnichat/omnichat/hub"
 )
 
-// clients is all long connections there are.
+// clients is the long connections that are open: WebSockets and event streams. All methods
+// may be called concurrently.
 type clients struct {
-	mu      sync.Mutex
+	mu      sync.Mutex // guards the rest, but for wg
 	sockets map[*socket]struct{}
 	tended  map[client]struct{}
-	users   map[hub.UserID]int
-	closed  bool           // to WebSockets
-	ended   bool           // to event streams, too
-	wg      sync.WaitGroup // one for each connection, and what works for it
+	users   map[hub.UserID]int // WebSockets of each user
+	closed  bool               // no new WebSocket is taken
+	ended   bool               // no new event stream is taken either
+	wg      sync.WaitGroup     // counts the connections and their goroutines
 }
 
-// A client is what is looked after as long as it is connected.
+// A client is a connection that is tended for as long as it is open.
 type client interface {
+	// identity returns whose login the connection was opened with.
 	identity() identity
 	check() *checks
-	tend(now time.Time) // it is still there, and is shown that this server is
-	expire()            // its login does not hold any more
+	// tend finds out whether the peer is still there, and shows it that the server is.
+	tend(now time.Time)
+	// expire ends the connection, as its login does not hold any more.
+	expire()
 }
 
-// checks is of who tends a client.
+// checks is what the goroutine that tends clients notes of one of them.
 type checks struct {
-	over bool // its login does not hold, and it is told so
+	over bool // the client has been told that its login does not hold
 }
 
 func (w *socket) check() *checks { return &w.checks }
@@ -38,7 +42,8 @@ func newClients() *clients {
 	return &clients{sockets: map[*socket]struct{}{}, tended: map[client]struct{}{}, users: map[hub.UserID]int{}}
 }
 
-// enter counts a connection, unless the server goes away.
+// enter counts a connection, or returns false if the server is going away. The caller calls
+// exit when the connection has ended.
 func (s *clients) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,8 +56,8 @@ func (s *clients) enter() bool {
 
 func (s *clients) exit() { s.wg.Done() }
 
-// enterStream is enter for an event stream: it may begin while WebSockets are
-// sent elsewhere.
+// enterStream is enter for an event stream, which may begin while WebSockets are already
+// sent to another replica.
 func (s *clients) enterStream() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,7 +68,7 @@ func (s *clients) enterStream() bool {
 	return true
 }
 
-// add makes a WebSocket known, unless the server goes away.
+// add makes a WebSocket known, or returns false if the server is going away.
 func (s *clients) add(w *socket) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,7 +86,8 @@ func (s *clients) remove(w *socket) {
 	delete(s.tended, w)
 }
 
-// keep has a client tended until drop, unless all are ended.
+// keep has a client tended until drop. It returns false if the server has ended all
+// connections.
 func (s *clients) keep(c client) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,7 +114,8 @@ func (s *clients) all() []client {
 	return all
 }
 
-// claim counts a user's WebSocket, within the limit.
+// claim counts a WebSocket of a user, or returns false if the user has too many. The caller
+// calls unclaim when it has ended.
 func (s *clients) claim(user hub.UserID, limit int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,8 +134,8 @@ func (s *clients) unclaim(user hub.UserID) {
 	}
 }
 
-// sendElsewhere tells every WebSocket client to go elsewhere, and waits for them
-// until ctx ends; then it cuts the connections that are left and returns.
+// sendElsewhere tells every WebSocket's client to connect to another replica, and waits
+// until they have gone or ctx ends. Then it cuts the connections that are left.
 func (s *clients) sendElsewhere(ctx context.Context) {
 	s.mu.Lock()
 	s.closed = true
@@ -154,8 +161,8 @@ func (s *clients) sendElsewhere(ctx context.Context) {
 	closing.Wait()
 }
 
-// finish ends the event streams that are left, those whose answer has ended
-// when its end is sent, and waits for all connections until ctx ends.
+// finish ends the event streams that are left, each when all that there is has been sent,
+// and waits until all connections have ended or ctx ends.
 func (s *clients) finish(ctx context.Context) {
 	s.mu.Lock()
 	s.ended = true
@@ -177,7 +184,7 @@ func (s *clients) finish(ctx context.Context) {
 	})
 	defer stop()
 	done := make(chan struct{})
-	go func() { // it outlives the call only with connections that do
+	go func() { // it outlives this call only if connections do
 		s.wg.Wait()
 		close(done)
 	}()

@@ -14,8 +14,8 @@ import (
 	"github.com/omnichat/omnichat/hub"
 )
 
-// connections is the WebSockets and event streams, and whether the logins hold that they
-// came by. It is safe for concurrent use.
+// connections opens WebSockets, tends all long connections, and ends those whose login does
+// not hold any more. All methods may be called concurrently.
 type connections struct {
 	ctx         context.Context // of WebSockets; the server's end ends it
 	hub         *hub.Hub
@@ -24,8 +24,8 @@ type connections struct {
 	edge        *edge
 	clients     *clients
 	messages    *budget       // of WebSocket messages
-	bell        chan struct{} // holds one: a login was revoked
-	doubt       atomic.Bool   // some may have been that this replica was not told of
+	bell        chan struct{} // holds one item when a login was revoked
+	doubt       atomic.Bool   // logins may have been revoked of which this replica was not told
 	bodyLimit   int64
 	maxSockets  int
 	heartbeat   time.Duration
@@ -116,15 +116,16 @@ func (cs *connections) revoked(grants []string) {
 	cs.ring()
 }
 
-// ring has who tends the clients end those whose login is known to be revoked.
+// ring has the goroutine that tends clients end those whose login was revoked.
 func (cs *connections) ring() {
 	select {
 	case cs.bell <- struct{}{}:
-	default: // it rings already
+	default: // that is asked for already
 	}
 }
 
-// keep has a client tended until it is dropped, unless all are ended.
+// keep has a client tended until it is dropped. It returns false if the server has ended all
+// connections.
 func (cs *connections) keep(c client) bool {
 	if !cs.clients.keep(c) {
 		return false
@@ -133,15 +134,15 @@ func (cs *connections) keep(c client) bool {
 	return true
 }
 
-// recheckOne is for a client whose login may have been revoked before the client
-// was seen to have it.
+// recheckOne looks at a client whose login may have been revoked just before the client was
+// kept.
 func (cs *connections) recheckOne(c client) {
 	if cs.logins.revoked(c.identity().family) {
 		cs.ring()
 	}
 }
 
-// endRevoked ends those clients whose login is known to be revoked.
+// endRevoked ends the clients whose login is known to be revoked.
 func (cs *connections) endRevoked(workers *sync.WaitGroup) {
 	for _, c := range cs.clients.all() {
 		if k := c.check(); !k.over && cs.logins.revoked(c.identity().family) {

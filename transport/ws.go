@@ -27,30 +27,30 @@ const (
 	readLimitAfter  = 4       // times the body limit: what is over that is refused, over this it ends the connection
 	stuckAfter      = 10 * time.Second
 	pingTimeout     = 10 * time.Second
-	slowest         = 16 << 10 // bytes a second that a peer reads at least, or its pong is late
+	slowest         = 16 << 10 // bytes a second that a peer must read for its pong to be in time
 	patienceMax     = 2 * time.Minute
 	positionsMax    = 10_000
 	repliesMax      = 64 << 10 // bytes of answers to commands that may wait for the client to read
 )
 
-// socket is one WebSocket connection. The library does the handshake, reads, and
-// control frames; what the hub writes passes it by.
+// A socket is one WebSocket. The library does the handshake, reading and control frames.
+// What the hub writes does not pass through the library, which would wait for the client.
 type socket struct {
 	conns  *connections
 	conn   *websocket.Conn
 	out    outlet.Outlet
 	checks checks
 
-	commands commands // under way
-	network  string   // of the client
+	commands commands // those that are under way
+	network  string   // the client's; see edge.networkOf
 
 	mu       sync.Mutex
 	who      identity
 	nextPing time.Time
-	late     time.Time // when the answer to the last ping is; zero: it was answered
-	ping     byte      // the last ping's number
-	pinged   int64     // bytes sent before it
-	read     int64     // of these, as far as a pong has said
+	late     time.Time // when the pong to the last ping is late; zero if it has come
+	ping     byte      // the number of the last ping
+	pinged   int64     // bytes that were sent before that ping
+	read     int64     // bytes that the peer has read, as its last pong tells
 }
 
 var (
@@ -74,7 +74,8 @@ func (w *socket) Write(batch []byte) bool {
 	return w.out.Write(*buf)
 }
 
-// End is hub.Sink's. A socket's viewer has no end of its own: it has failed.
+// End is hub.Sink's. The hub calls it only if the viewer has failed, as a WebSocket's viewer
+// has no end of its own.
 func (w *socket) End() { w.out.Cut() }
 
 // appendHeader adds the header of a server's text message of one frame (RFC 6455,
@@ -96,8 +97,8 @@ func (w *socket) identity() identity {
 	return w.who
 }
 
-// end closes the connection with a code. What the peer answers is not waited
-// for beyond the library's limit.
+// end closes the connection with a code. It waits for the peer's answer no longer than the
+// library does.
 func (w *socket) end(code websocket.StatusCode, reason string) {
 	_ = w.conn.Close(code, reason) // it may be gone already
 }
@@ -151,11 +152,11 @@ func (cs *connections) ws(c echo.Context) error {
 	return nil
 }
 
-// handshake is the response to one. It keeps what the library says when it
-// refuses: that is told as a problem.
+// handshake is the response to a request for a WebSocket. It keeps the status with which the
+// library refuses one, so that the client is told a problem instead.
 type handshake struct {
 	outlet.Takeover
-	refused int // the library's status, 0 if it refuses nothing
+	refused int // the status with which the library refuses; 0 if it does not
 }
 
 func (h *handshake) WriteHeader(status int) {
@@ -168,11 +169,11 @@ func (h *handshake) WriteHeader(status int) {
 
 func (h *handshake) Write(b []byte) (int, error) { return len(b), nil } // the library writes a refusal alone
 
-// run is a connection from its handshake to its end.
+// run serves the connection from its handshake to its end.
 func (w *socket) run() {
 	cs := w.conns
 	if !cs.clients.add(w) {
-		return // closed without a word: it was opened while the others were told
+		return // it was opened while the others were told to go: it is closed without a word
 	}
 	defer cs.clients.remove(w)
 	if w.who.user == "" && !w.authenticate() {
@@ -186,7 +187,8 @@ func (w *socket) run() {
 	w.serve()
 }
 
-// authenticate waits for the first message.
+// authenticate waits for the first message, which must be auth, and says whether the login
+// holds.
 func (w *socket) authenticate() bool {
 	w.conn.SetReadLimit(readLimitBefore)
 	var late sync.WaitGroup
@@ -224,7 +226,7 @@ func (w *socket) authenticate() bool {
 	case hub.CodeOf(err) == hub.CodeUnauthenticated:
 		w.end(closeUnauthenticated, "not authenticated")
 		return false
-	case err != nil: // who it is cannot be said now, which logs nobody out
+	case err != nil: // the database is away, which logs nobody out
 		w.conns.logger.Warn("WebSocket auth", "err", err)
 		w.end(closeServiceRestart, "try again")
 		return false
@@ -235,7 +237,8 @@ func (w *socket) authenticate() bool {
 	return true
 }
 
-// serve runs an authenticated connection to its end.
+// serve connects an authenticated client to the hub and takes its commands until the
+// connection ends.
 func (w *socket) serve() {
 	cs := w.conns
 	w.conn.SetReadLimit(readLimitAfter * cs.bodyLimit)
@@ -262,9 +265,9 @@ func (w *socket) serve() {
 	w.takeCommands(v)
 }
 
-// tend finds out that a peer is gone although nobody says so. A write that is
-// under way finds that out by itself; and what was written before a ping is
-// read before it is answered, for which a slow peer gets its time.
+// tend is client's. It pings the peer, and cuts the connection if the pong does not come in
+// time. A write that is under way finds out by itself whether the peer is gone. A peer reads
+// what was written before a ping first, so the time allowed for the pong grows with that.
 func (w *socket) tend(now time.Time) {
 	sent, behind := w.out.State()
 	w.mu.Lock()
@@ -283,7 +286,7 @@ func (w *socket) tend(now time.Time) {
 	}
 }
 
-// pong is told by the library.
+// pong is called by the library for each pong.
 func (w *socket) pong(_ context.Context, payload []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -294,8 +297,8 @@ func (w *socket) pong(_ context.Context, payload []byte) {
 
 func (w *socket) expire() { w.end(closeUnauthenticated, "the login does not hold any more") }
 
-// takeCommands reads until the connection ends, and then waits for the commands
-// that are under way.
+// takeCommands reads commands until the connection ends, and then waits for those that are
+// under way.
 func (w *socket) takeCommands(v *hub.Viewer) {
 	defer w.commands.working.Wait()
 	defer w.commands.close(false)
@@ -338,8 +341,8 @@ func (w *socket) command(v *hub.Viewer, cmd command) {
 	}
 }
 
-// refuse tells why a command was not carried out. One that logs the client out
-// ends the connection.
+// refuse tells the client why a command was not carried out. It ends the connection if the
+// login does not hold any more.
 func (w *socket) refuse(v *hub.Viewer, cmd command, err error) {
 	if errors.Is(err, errLoggedOut) {
 		w.commands.close(true)
@@ -353,7 +356,7 @@ func (w *socket) refuse(v *hub.Viewer, cmd command, err error) {
 	v.Refuse(cmd.Ref, told)
 }
 
-// parse reads a client's message within the limit.
+// parse reads a client's message, or refuses it if it is too large.
 func (w *socket) parse(data []byte) (command, error) {
 	if limit := w.conns.bodyLimit; int64(len(data)) > limit {
 		return command{Ref: refOf(data)}, &hub.Error{Code: hub.CodeTooLarge, Msg: fmt.Sprintf("the message is over %d bytes", limit)}
@@ -363,7 +366,7 @@ func (w *socket) parse(data []byte) (command, error) {
 
 var errLoggedOut = errors.New("the auth of another or no user")
 
-// command is what a client sends. Which fields it may have, its type says.
+// A command is what a client sends. Its type says which fields it may have.
 type command struct {
 	Type      string           `json:"type"`
 	Ref       int64            `json:"ref"`
