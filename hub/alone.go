@@ -7,7 +7,7 @@ import (
 	"github.com/omnichat/omnichat/hub/background"
 )
 
-// alone is a hub without others.
+// alone is the [peers] of a hub that has none.
 type alone struct {
 	settler *settler
 	bg      *background.Group
@@ -18,7 +18,7 @@ var _ peers = alone{}
 // settleEach is how often what may be stored and does not run is looked for.
 const settleEach = 5 * time.Second
 
-// start is peers': whatever is streaming in the database, nobody streams.
+// start is peers'. Whatever the database says is streaming, nobody runs.
 func (a alone) start(ctx context.Context) error {
 	if err := a.settler.settleOrphans(ctx, 0); err != nil {
 		return err
@@ -27,7 +27,7 @@ func (a alone) start(ctx context.Context) error {
 	return nil
 }
 
-// settle settles now and then what may be stored and does not run.
+// settle settles now and then the answers that may be stored and that nobody runs.
 func (a alone) settle(ctx context.Context) {
 	background.Every(ctx, settleEach, func(time.Time) {
 		a.bg.Guard("settling", func() { a.settler.settleDoubtful(ctx) })

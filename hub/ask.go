@@ -54,7 +54,7 @@ func (a *asker) ask(ctx context.Context, user UserID, q Question, fresh SessionI
 		}
 	}()
 	mine := a.streams.reserve(sq.AnswerID)
-	// Once begun it is stored or not, whatever becomes of who asked.
+	// Once begun, storing does not end with the request.
 	write, cancel := context.WithTimeout(context.WithoutCancel(ctx), askLimit)
 	defer cancel()
 	asked, err := a.store.Ask(write, sq)
@@ -86,7 +86,7 @@ func doubtfulError(err error) bool {
 	return code == CodeInternal || code == CodeUnavailable
 }
 
-// storedQuestion checks a question and completes it with what the client left
+// stored checks a question and completes it with what the client left
 // to the server.
 func (a *asker) stored(ctx context.Context, user UserID, q Question, fresh SessionID) (StoredQuestion, error) {
 	sq := StoredQuestion{

@@ -223,7 +223,7 @@ func addToolCall(calls []ToolCall, d ToolDelta) []ToolCall {
 	return calls
 }
 
-// end stores the end of an answer, however often it takes, and then tells it.
+// storeEnd stores the end of an answer, and tells it. It tries until that succeeds.
 func (g *generator) storeEnd(st *stream, end AnswerEnd) {
 	end.At = time.Now().UTC().Truncate(time.Microsecond)
 	var version int64
@@ -267,7 +267,7 @@ func (e AnswerEnd) finish(asked string, version int64) finishEvent {
 	}
 }
 
-// tellEnd sends finish to everyone.
+// showEnd tells all viewers, on all replicas, that an answer has ended.
 func (g *generator) showEnd(st *stream, version int64, end AnswerEnd) {
 	finish := end.finish(st.log.Start().Model, version)
 	func() {
@@ -281,7 +281,7 @@ func (g *generator) showEnd(st *stream, version int64, end AnswerEnd) {
 	g.peers.tellEnd(st.session, endNote{Stream: st.id, Epoch: st.epoch, Seq: end.Seq, Version: version, Finish: encode(finish)})
 }
 
-// tellFenced ends a stream that somebody else has ended or deleted.
+// showStoredEnd ends a stream whose answer another replica has ended, or that was deleted.
 func (g *generator) showStoredEnd(st *stream, end AnswerEnd) {
 	var m Message
 	err := g.insist(func(ctx context.Context) (err error) {

@@ -9,21 +9,22 @@ import (
 	"github.com/omnichat/omnichat/hub/background"
 )
 
-// lease is this replica's, by its own clocks: the monotonic one, which nobody can
-// set, and, since that stands still while the machine is suspended, the wall clock
-// where it is ahead of it.
+// lease is what this replica knows of its own lease, by its own clocks. The monotonic clock
+// cannot be set, but stands still while the machine is suspended. So the wall clock counts
+// as well where it has got ahead of the monotonic one.
 type lease struct {
-	mu      sync.Mutex
+	mu      sync.Mutex           // guards the rest
 	slept   func() time.Duration // how far the wall clock has got ahead since the start
 	renewed time.Time            // just before the last renewal that succeeded
-	by      time.Duration        // what slept was then
-	since   time.Time            // of the first renewal of an unbroken row
-	broken  bool                 // the last one failed
-	lapsed  bool                 // it may have run out in between, and what was lost is not dropped yet
+	by      time.Duration        // what slept returned then
+	since   time.Time            // the first renewal since one that failed
+	broken  bool                 // the last renewal failed
+	lapsed  bool                 // the lease may have run out, and what others own now is not fenced yet
 }
 
-// keeper keeps this replica's lease on its answers, and settles those of replicas whose
-// lease has run out. It is safe for concurrent use.
+// keeper keeps this replica's lease on its answers, and settles the answers of replicas whose
+// lease has run out. All methods may be called concurrently, but for those that the loops of
+// keepLease and reap call.
 type keeper struct {
 	replica string
 	ttl     time.Duration // of the lease
@@ -50,8 +51,8 @@ func (l *lease) age() time.Duration {
 	return time.Since(l.renewed) + max(0, l.slept()-l.by)
 }
 
-// holds says whether nobody can have taken the answers over yet, with 2 s
-// to spare: then showing what the bus has not accepted is safe.
+// holds says whether no other replica can have taken over this one's answers yet, with a third
+// of the lease to spare. Then what the bus has not accepted may be shown.
 func (k *keeper) holds() bool {
 	k.lease.mu.Lock()
 	defer k.lease.mu.Unlock()
@@ -100,7 +101,7 @@ func (k *keeper) keepLease(ctx context.Context) {
 	})
 }
 
-// reap settles the answers of those who have died.
+// reap settles the answers of replicas that have died, until ctx ends.
 func (k *keeper) reap(ctx context.Context) {
 	background.Every(ctx, k.ttl/6, func(time.Time) {
 		err := background.Guarded(k.bg.Logger, "settling", func() error {
@@ -119,8 +120,8 @@ func (k *keeper) reap(ctx context.Context) {
 	})
 }
 
-// mayReap says whether the lease is held, and has been for so long that everyone
-// who lives has renewed theirs since the database was away.
+// mayReap says whether the lease has been held for so long that every replica that lives has
+// renewed its own since the database was last away.
 func (k *keeper) mayReap() bool {
 	k.lease.mu.Lock()
 	defer k.lease.mu.Unlock()
@@ -136,8 +137,8 @@ func (k *keeper) leave() {
 	}
 }
 
-// dropLost ends what somebody else owns now, was deleted, or is to stop. Then the
-// lease is whole again.
+// dropLost ends the answers that another replica owns now, that were deleted, or that are to
+// stop. After that the lease holds again.
 func (k *keeper) dropLost(ctx context.Context) error {
 	running := k.streams.unended() // before the query: what is asked later is not missed in it
 	if len(running) > 0 {

@@ -5,37 +5,36 @@ import (
 	"time"
 )
 
-// A ledger is where a [committer] puts what streams say before anyone sees it, so
-// that it outlives the process. There are two: the database's journal where one
-// process is alone ([journalLedger]), and the logs that replicas share, backed by
-// checkpoints in the database since they may be lost ([sharedLedger]). keep is called
-// by one goroutine at a time; so is ship, but that the streams which it has refused
-// are tried again meanwhile by another.
+// A ledger is where a [committer] puts what streams say before viewers see it, so that it
+// outlives the process. There are two: the database's journal, for one process
+// ([journalLedger]), and the logs that replicas share on the bus ([sharedLedger]), which may
+// be lost and are backed by checkpoints in the database. keep is for one goroutine at a time.
+// So is ship, but the streams that it has refused may be given to it by another goroutine
+// meanwhile.
 type ledger interface {
-	// begin returns what is to begin the log of an answer, nil if nothing is to.
+	// begin returns what the log of an answer begins with, nil if it needs no beginning.
 	begin(asked Asked) (head []byte)
-	// ship appends chunks, those of a stream in their order. It tells which streams
-	// it refuses, and whether it may have lost what it had; with err nothing is
-	// known. To open a stream's log anew it takes what was shown and what chunksOf
-	// says, or, if that is nil, those of the chunks that are the stream's.
+	// ship appends chunks; those of one stream are in order. It returns the streams that it
+	// refuses, and whether it may have lost what it had before. With an error, nothing is
+	// known of any chunk. To begin a stream's log anew it takes what viewers have seen and
+	// the chunks that chunksOf returns; if chunksOf is nil, those of chunks.
 	ship(ctx context.Context, chunks []*chunk, chunksOf func(*stream) []*chunk) (refused map[*stream]error, lost bool, err error)
-	// keep puts into another place what was shown, and what a batch adds to it: of
-	// all running streams, or of the batch's alone. Where there is no other place, or
-	// it has all that it needs, it does nothing.
+	// keep stores a checkpoint: what viewers have seen and what a batch adds to that, of all
+	// running streams or of the batch's alone. A ledger without checkpoints does nothing.
 	keep(ctx context.Context, batch []*chunk, running bool) error
-	// instead says whether what keep has taken need not be shipped any more.
+	// instead says whether what is in a checkpoint need not be shipped any more.
 	instead() bool
-	// mayShow says whether what has not been shipped may be shown.
+	// mayShow says whether what has not been shipped may be shown to viewers.
 	mayShow() bool
 	// up says why the ledger is known to be away, nil if it is not.
 	up() error
-	// rest is what a stream that has something to say is worth of rest between two
-	// appends.
+	// rest is how long the committer rests between two appends for each stream that has
+	// something to say.
 	rest() time.Duration
 }
 
-// journalLedger is the journal of the database, which loses nothing. When it does
-// not answer there is no other place: what is shown first is appended later.
+// journalLedger is the journal of the database, which loses nothing. It has no checkpoints:
+// while it does not answer, events are shown at once and appended later.
 type journalLedger struct {
 	journal Journal
 	entries []JournalEntry // of one append
@@ -43,7 +42,7 @@ type journalLedger struct {
 
 var _ ledger = (*journalLedger)(nil)
 
-// batchKept bounds the memory that is kept from one append to the next.
+// batchKept is the largest batch, in entries, whose memory is kept for the next append.
 const batchKept = 1 << 13
 
 func (l *journalLedger) ship(ctx context.Context, chunks []*chunk, _ func(*stream) []*chunk) (map[*stream]error, bool, error) {

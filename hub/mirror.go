@@ -9,8 +9,9 @@ import (
 	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
-// mirror has in the feeds of this replica what happens in those of the others. It is safe
-// for concurrent use.
+// mirror brings into the feeds of this replica what happens in the same feeds of the
+// others: their streams, changes and numbers of viewers. All methods may be called
+// concurrently.
 type mirror struct {
 	replica string
 	bus     Bus
@@ -21,8 +22,8 @@ type mirror struct {
 	bg      *background.Group
 }
 
-// awaitMax is how long a subscriber waits for the bus before it is served with
-// what is known here.
+// awaitMax is how long a subscriber waits for the bus. After that it is served with what
+// this replica knows.
 const awaitMax = 2 * time.Second
 
 // listen is peers': it subscribes the feed to its topic.
@@ -106,14 +107,14 @@ func (f *feed) begin(m Message) *liveLog {
 	return l
 }
 
-// sync reads what a feed has missed, in a goroutine of its own.
+// sync reads what a feed has missed, on a goroutine of its own.
 func (mi *mirror) sync(f *feed) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	mi.syncLocked(f)
 }
 
-// syncLocked is sync for who holds f.mu.
+// syncLocked is sync for a caller that holds f.mu.
 func (mi *mirror) syncLocked(f *feed) {
 	f.stale = false
 	if f.syncing {
@@ -139,7 +140,8 @@ func (mi *mirror) syncLocked(f *feed) {
 	})
 }
 
-// synced ends a sync, unless another is wanted.
+// synced ends a sync, and says whether it is over: it is not if another one was asked for
+// meanwhile.
 func (mi *mirror) synced(f *feed, err error) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -188,7 +190,7 @@ func (mi *mirror) readMissed(ctx context.Context, f *feed) error {
 		if mi.streams.of(m.ID) != nil {
 			continue
 		}
-		// One whose log cannot be read keeps none of the others: it is tried again.
+		// A log that cannot be read does not hold up the others. It is tried again.
 		if err := background.Guarded(mi.bg.Logger, "reading a log", func() error { return mi.readMissedOf(ctx, f, m) }); err != nil {
 			mi.bg.Logger.Warn("read the log of an answer elsewhere", "message", m.ID, "err", err)
 			f.mu.Lock()
@@ -247,8 +249,8 @@ func (mi *mirror) readMissedOf(ctx context.Context, f *feed, m Message) error {
 	return nil
 }
 
-// missing returns the log of an answer elsewhere that is to be read on, and from
-// where; nil if there is none. One that has ended is settled.
+// missing returns the log of an answer elsewhere of which there may be more, and the seq from
+// which it is to be read; nil if there is none. An answer that has ended is settled.
 func (f *feed) missing(m Message) (*liveLog, int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -268,7 +270,7 @@ func (f *feed) missing(m Message) (*liveLog, int64) {
 	return l, l.Last()
 }
 
-// cutOff ends the log of a message that was deleted. The caller holds f.mu.
+// cutOff ends the log of an answer whose message was deleted. The caller holds f.mu.
 func (f *feed) cutOff(l *liveLog) {
 	l.End(encode(finishEvent{Type: "finish", MessageID: l.id, Seq: l.Last() + 1, Reason: ReasonStopped}))
 	l.endedAt = time.Now()
@@ -276,15 +278,16 @@ func (f *feed) cutOff(l *liveLog) {
 	f.wake()
 }
 
-// watchSilence has feeds read whose streams have been silent.
+// watchSilence reads anew the feeds of streams that have been silent for a while, until ctx
+// ends.
 func (mi *mirror) watchSilence(ctx context.Context) {
 	background.Every(ctx, time.Second, func(now time.Time) {
 		mi.bg.Guard("watching streams elsewhere", func() { mi.syncStale(now) })
 	})
 }
 
-// syncStale reads for feeds whose last sync failed, and for those with a
-// stream elsewhere that has been silent.
+// syncStale syncs the feeds whose last sync failed, and those with a stream elsewhere that
+// has been silent.
 func (mi *mirror) syncStale(now time.Time) {
 	for _, f := range mi.feeds.all() {
 		f.mu.Lock()
@@ -301,7 +304,8 @@ func (mi *mirror) syncStale(now time.Time) {
 	}
 }
 
-// backlogMax bounds what is held while a feed is synced, in messages.
+// backlogMax is how many messages wait while a feed is synced. If more come, it is synced
+// once more.
 const backlogMax = 4096
 
 // apply takes a message from the bus. The caller holds f.mu.
@@ -354,8 +358,8 @@ func (mi *mirror) apply(f *feed, payload []byte) {
 	}
 }
 
-// follows says that a payload is the next of a stream that is known here: it need
-// not wait until the database has said what else was missed. The caller holds f.mu.
+// follows says whether a message is the next batch of a stream that is known here. Such a
+// message need not wait until the sync is over. The caller holds f.mu.
 func (mi *mirror) follows(f *feed, payload []byte) bool {
 	if payload[0] != eventlog.KindBatch {
 		return false
@@ -365,7 +369,8 @@ func (mi *mirror) follows(f *feed, payload []byte) bool {
 	return err == nil && l != nil && l.remote && !l.Ended() && b.Epoch == l.epoch && b.From <= l.Last()
 }
 
-// applyChange adds a change that was made elsewhere; our own come back too.
+// applyChange adds a change that was made elsewhere. This replica's own changes come back
+// from the bus, too, and are known by their versions.
 func (f *feed) applyChange(n changeNote) {
 	about := f.streams[n.About]
 	if about != nil && !about.remote {
@@ -432,8 +437,9 @@ func (mi *mirror) applyEnd(f *feed, n endNote) {
 	}
 }
 
-// othersMayBeAhead is peers': who comes from another replica may be ahead of what this one
-// shows yet, even of the owner, whom the bus answers after it has published.
+// othersMayBeAhead is peers'. A client that comes from another replica may have seen more
+// than this one shows yet. That is so even if this replica owns the answer, as the bus
+// publishes a batch before it answers the owner.
 func (mi *mirror) othersMayBeAhead() bool { return true }
 
 // text is peers'.

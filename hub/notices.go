@@ -18,8 +18,8 @@ func withTell(ctx context.Context, tell func(Notice)) context.Context {
 	return context.WithValue(ctx, tellKey{}, tell)
 }
 
-// Tell tells who waits for an answer what its provider does meanwhile. ctx is that
-// of the provider's Stream. It never waits for a viewer. It is called again every
+// Tell tells the people who wait for an answer what its provider is doing. ctx is that of the
+// provider's Stream. It never waits for a viewer. It is called again every
 // few seconds while that goes on, for those who have come since.
 func Tell(ctx context.Context, n Notice) {
 	if tell, ok := ctx.Value(tellKey{}).(func(Notice)); ok {

@@ -7,8 +7,9 @@ import (
 	"github.com/omnichat/omnichat/hub/background"
 )
 
-// outbox publishes to the other replicas what nobody waits for. It is safe for concurrent
-// use.
+// outbox publishes to the other replicas, in order and without having its callers wait. What
+// it has no room for is dropped: versions heal what the others miss. All methods but run may
+// be called concurrently.
 type outbox struct {
 	bus   Bus
 	bg    *background.Group

@@ -13,21 +13,21 @@ const (
 	owedAgain = time.Second
 )
 
-// owed is an answer that has ended and that a viewer has not got whole.
+// owed is an ended answer of which a client has not got everything.
 type owed struct {
 	id    MessageID
 	pos   int64
 	bytes int64
 }
 
-// owing is what a viewer is to be sent of a session's ended answers when it has
-// taken all else: thousands are not held at once.
+// owing is the ended answers of a session that a viewer is still to be sent. They are read a
+// few at a time, when it has been sent all else, so that thousands are not held at once.
 type owing struct {
 	list    []owed
 	reading bool // a goroutine reads the next ones
 }
 
-// part cuts off the next answers that are read at a time.
+// part takes the next answers that are read at a time off the list.
 func (o *owing) part() []owed {
 	n, bytes := 0, int64(0)
 	for n < len(o.list) && n < owedEach && (n == 0 || bytes+o.list[n].bytes <= owedBytes) {
@@ -39,10 +39,10 @@ func (o *owing) part() []owed {
 	return part
 }
 
-// lookUpLogs finds in one query those in positions that have ended and of which
-// only the message is left. It returns the logs of the first of them, and the
-// rest. One that the bus has not told of yet is begun: else its place would be
-// forgotten until then. What is not in the session is left out.
+// lookUpLogs looks for the answers in positions of which the feed has no stream. Those that
+// have ended are found in one query: it returns the logs of the first ones, and a list of the
+// others. Those that run on another replica are begun in the feed, so that the viewer's place
+// in them is kept. Answers of other sessions are left out.
 func (v *Viewer) lookUpLogs(ctx context.Context, f *feed, positions map[MessageID]int64) ([]*liveLog, owing, error) {
 	var ids, elsewhere []MessageID
 	var o owing
@@ -88,7 +88,7 @@ func (v *Viewer) lookUpLogs(ctx context.Context, f *feed, positions map[MessageI
 	return logs, o, nil
 }
 
-// readOwed reads answers of a session, and no others that have ended.
+// readOwed reads answers of a session: those of part, and more.
 func (fs *feeds) readOwed(ctx context.Context, session SessionID, part []owed, more []MessageID) ([]Message, error) {
 	ids := slices.Clone(more)
 	for _, o := range part {
@@ -97,7 +97,7 @@ func (fs *feeds) readOwed(ctx context.Context, session SessionID, part []owed, m
 	return fs.store.Answers(ctx, session, ids)
 }
 
-// payOwed has the next answers that the viewer is owed read, unless they are being
+// payOwed has the next answers read that the viewer is still to be sent, unless some are being
 // read. The caller holds the feed's lock.
 func (s *sub) payOwed() {
 	fs, o := s.viewer.feeds, s.owing
@@ -112,8 +112,8 @@ func (s *sub) payOwed() {
 	}
 }
 
-// readPart gives a viewer its places in answers that it is owed. While the
-// database is away it tries again, until the viewer has left.
+// readPart reads answers and gives the viewer its places in them. While the database is away
+// it tries again, until the viewer has left.
 func (fs *feeds) readPart(s *sub, o *owing, part []owed) {
 	fs.bg.Retry(fs.bg.Context(), owedAgain, owedAgain, func() bool {
 		ctx, cancel := context.WithTimeout(fs.bg.Context(), 5*time.Second)
@@ -123,8 +123,8 @@ func (fs *feeds) readPart(s *sub, o *owing, part []owed) {
 	})
 }
 
-// receiveOwed places the viewer in what was read, and says whether nothing is left
-// to do.
+// receiveOwed gives the viewer its places in the answers that were read, and says whether
+// nothing is left to do.
 func (s *sub) receiveOwed(o *owing, part []owed, messages []Message, err error) bool {
 	f := s.feed
 	f.mu.Lock()

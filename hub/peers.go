@@ -4,16 +4,16 @@ import (
 	"context"
 )
 
-// peers is the other replicas, as the rest of the hub needs them: [sharing], or
-// [alone] where there are none. But for start and leave its methods may be called
-// at any time.
+// peers is the other replicas, as the rest of the hub needs them. There are two: [sharing],
+// and [alone] where there are no others. All methods but start and leave may be called
+// concurrently.
 type peers interface {
 	// start settles what dead owners left behind and begins to work with the others.
 	start(ctx context.Context) error
 	// leave lets the others settle at once what is left.
 	leave()
 
-	// tell publishes to the other replicas, some time.
+	// tell publishes a note to the other replicas, without waiting for that.
 	tell(t Topic, kind byte, v any)
 	// tellEnd tells them a stream's end.
 	tellEnd(session SessionID, n endNote)
@@ -23,24 +23,24 @@ type peers interface {
 	// stored, and waits a moment until it says that it has heard.
 	hastenStop(ctx context.Context, id MessageID)
 
-	// listen has a feed hear of what happens elsewhere, once somebody is in it, and
-	// unlisten ends that when nobody is. The caller holds the hub's and the feed's
-	// lock.
+	// listen has a feed hear of what happens elsewhere, now that it has a viewer, and
+	// unlisten ends that if it has none. The caller holds the lock of the feeds and that of
+	// the feed.
 	listen(f *feed)
 	unlisten(f *feed)
 	// await waits until the feed has all that is in flight elsewhere.
 	await(ctx context.Context, f *feed) error
-	// elsewhere returns the log of a stream that another replica owns. If none is
-	// known yet, one is begun, to be filled. It returns nil if nobody else can own it.
+	// elsewhere returns the log of a stream that another replica owns. If the feed has none
+	// yet, it begins one and has it filled. It returns nil if there are no other replicas.
 	elsewhere(f *feed, m Message) *liveLog
 	// text completes a message in flight elsewhere with its text so far.
 	text(ctx context.Context, m *Message)
-	// othersMayBeAhead says whether somebody else may have shown more of a stream than is
-	// known here.
+	// othersMayBeAhead says whether another replica may have shown more of a stream than this
+	// one knows.
 	othersMayBeAhead() bool
 
 	// takeOver completes the end of a dead owner's answer with what its log has.
-	// It returns [ErrFenced] if somebody else has claimed it.
+	// It returns [ErrFenced] if another replica has claimed it since.
 	takeOver(ctx context.Context, o Orphan, tries int, end *AnswerEnd) error
 	// owned returns the streaming answers that the database has as this replica's.
 	owned(ctx context.Context) ([]Ownership, error)

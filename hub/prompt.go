@@ -66,7 +66,7 @@ func textMax(model Model) int64 {
 	return min(max(bytesPerToken*model.Context, promptMin), promptMost)
 }
 
-// prompt is what a model is asked: the branch that is shown, cut to what the
+// make returns what a model is asked: the branch that is shown, cut to what the
 // model can take, and what the person should know of that.
 func (pr *prompter) make(ctx context.Context, user UserID, o order, model Model, images picture.Limit) (Prompt, []Notice, error) {
 	_, name, _ := strings.Cut(model.ID, "/")
@@ -251,7 +251,7 @@ func (m Message) refused() bool {
 	return m.Role == RoleOfAssistant && m.Status == StatusError && m.Error != nil && m.Error.Code == CodeProviderInvalid
 }
 
-// attach adds a message's files to its turn, but for the names of those to
+// addFiles adds a message's files to its turn, but for the names of those to
 // skip. An image that the model cannot be sent is named, and told to left.
 func (pr *prompter) addFiles(ctx context.Context, user UserID, turn *Turn, files []File, show sight, skip map[*File]bool, left *leftOut) error {
 	for i, f := range files {

@@ -11,16 +11,15 @@ import (
 	"github.com/omnichat/omnichat/hub/plain"
 )
 
-// claimed is an answer of a dead owner that this replica is to settle.
+// claimed is an answer of a dead owner that this replica has claimed, to settle it.
 type claimed struct {
 	Orphan
 	tries  int
 	broken int // tries that failed for the answer's own sake: the database was there
 }
 
-// settler ends the answers that nobody runs: those of owners that died, and those
-// that this replica may have stored and does not run. One goroutine uses it, the one
-// that [peers] has.
+// settler ends the answers that no replica runs: those of owners that died, and those that
+// this replica may have stored and does not run. It is for one goroutine at a time.
 type settler struct {
 	replica   string
 	store     Store
@@ -39,9 +38,9 @@ const (
 	wordlessFrom = 6                // and before it ends without its text
 )
 
-// settleOrphans ends the answers that dead owners left streaming, with all
-// that the log or the last checkpoint has of them. What it could not settle is
-// in left, and is tried again by the next call: that is no error of the others.
+// settleOrphans ends the answers that dead owners left streaming, with all that the log or the
+// last checkpoint has of them. An answer that cannot be settled stays in left for the next
+// call, and holds up none of the others.
 func (se *settler) settleOrphans(ctx context.Context, grace time.Duration) error {
 	for settled := 0; ; {
 		limit, cancel := context.WithTimeout(ctx, claimLimit)
@@ -63,8 +62,7 @@ func (se *settler) settleOrphans(ctx context.Context, grace time.Duration) error
 	}
 }
 
-// settleLeft settles what is claimed, several at a time. One that cannot be
-// settled now keeps none of the others.
+// settleLeft settles the claimed answers, several at a time, and returns how many.
 func (se *settler) settleLeft(ctx context.Context) (settled int) {
 	failed := make([]error, len(se.left))
 	var working sync.WaitGroup
@@ -136,7 +134,7 @@ func (se *settler) settle(ctx context.Context, o *claimed) error {
 	return nil
 }
 
-// billOrphan estimates what a dead owner's answer has used.
+// billOrphan estimates what the answer of a dead owner has used.
 func (se *settler) billOrphan(ctx context.Context, o Orphan, end *AnswerEnd) error {
 	var input int64
 	if o.Message.ParentID != nil {
@@ -156,9 +154,9 @@ func (se *settler) billOrphan(ctx context.Context, o Orphan, end *AnswerEnd) err
 	return nil
 }
 
-// disownDoubtful gives up what the database has as this replica's and nobody
-// runs, so that it is settled as a dead owner's: a commit may succeed and its
-// answer be lost.
+// disownDoubtful gives up the answers that the database has as this replica's and that it does
+// not run, so that they are settled as those of a dead owner. There are such answers, as a
+// transaction may be committed although its caller was told of an error.
 func (se *settler) disownDoubtful(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()

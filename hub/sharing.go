@@ -60,8 +60,8 @@ func (sh *sharing) listenToBus(ctx context.Context) {
 // ackAfter is how long the owner of an answer may take to say that it stops it.
 const ackAfter = 250 * time.Millisecond
 
-// hastenStop is peers'. The owner is told twice. One that hears nothing reads it
-// from the database, with its lease.
+// hastenStop is peers'. The owner is told twice. If it hears neither, it reads of the stop in
+// the database when it next renews its lease.
 func (sh *sharing) hastenStop(ctx context.Context, id MessageID) {
 	heard := sh.acks.expect(id)
 	defer sh.acks.drop(id, heard)
@@ -83,7 +83,7 @@ func (sh *sharing) hastenStop(ctx context.Context, id MessageID) {
 	}
 }
 
-// acks is who waits for an owner to have heard of a stop.
+// acks is the callers that wait until an answer's owner has heard of a stop.
 type acks struct {
 	mu      sync.Mutex
 	waiting map[MessageID][]chan struct{}
@@ -109,7 +109,7 @@ func (a *acks) drop(id MessageID, c chan struct{}) {
 	}
 }
 
-// tell wakes who waits.
+// tell wakes the callers that wait for an answer's owner.
 func (a *acks) tell(id MessageID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -165,7 +165,7 @@ func (sh *sharing) Receive(t Topic, payload []byte) {
 	sh.apply(f, payload)
 }
 
-// control takes a message that all replicas get.
+// control handles a message to all replicas.
 func (sh *sharing) control(payload []byte) {
 	if payload[0] == kindRevoked {
 		sh.receiveRevoked(payload[1:])
@@ -194,7 +194,7 @@ func (sh *sharing) control(payload []byte) {
 	}
 }
 
-// receiveRevoked takes what another replica has revoked, or this one.
+// receiveRevoked handles grants that this replica or another one has revoked.
 func (sh *sharing) receiveRevoked(payload []byte) {
 	var n revokeNote
 	if json.Unmarshal(payload, &n) == nil && len(n.Grants) > 0 {
@@ -202,7 +202,7 @@ func (sh *sharing) receiveRevoked(payload []byte) {
 	}
 }
 
-// takeOverMost is how often a log is tried to be read before the journal must do.
+// takeOverMost is how often reading a log is tried before the journal is used alone.
 const takeOverMost = 3
 
 // takeOver is peers': what the log has counts, if it has all that the journal has.
@@ -223,7 +223,7 @@ func (sh *sharing) takeOver(ctx context.Context, o Orphan, tries int, end *Answe
 	return nil
 }
 
-// readLog fences the old owner out of the log and returns what it has.
+// readLog takes a log over, so that its old owner can append no more, and returns it.
 func (sh *sharing) readLog(ctx context.Context, m Message) (*liveLog, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()

@@ -57,8 +57,8 @@ type stream struct {
 	ending  atomic.Bool // the answer's end is being stored
 	over    atomic.Bool // the end is stored, or another replica owns the answer
 
-	refs    int       // guarded by Hub.mu: the asks that have reserved the id
-	endedAt time.Time // guarded by Hub.mu
+	refs    int       // the asks that have reserved the id; guarded by the lock of the streams
+	endedAt time.Time // zero while it runs; guarded by the lock of the streams
 
 	mu       sync.Mutex
 	pending  []eventlog.Run // deltas that were pushed and that the committer has not taken

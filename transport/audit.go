@@ -12,7 +12,7 @@ import (
 // concurrent use.
 type auditLog struct{ logger *slog.Logger }
 
-// audit writes a line of what concerns security: one for each event. No secret
+// write writes a line of what concerns security: one for each event. No secret
 // goes in, nor a name that somebody has typed, which may be a password.
 func (a *auditLog) write(c echo.Context, level slog.Level, event string, args ...any) {
 	all := append([]any{"event", event, "address", c.RealIP(), "agent", cut(c.Request().UserAgent(), 200)}, args...)

@@ -35,8 +35,8 @@ type connections struct {
 	logger      *slog.Logger
 }
 
-// tendClients looks after all clients until ctx ends: one goroutine instead of
-// some for each.
+// tend looks after all clients until ctx ends, on one goroutine instead of some for each
+// of them.
 func (cs *connections) tend(ctx context.Context) {
 	every := time.NewTicker(max(10*time.Millisecond, min(cs.heartbeat, cs.recheck, 4*time.Second)/4))
 	defer every.Stop()
