@@ -31,7 +31,7 @@ type Bus interface {
 	Listen(t Topic)
 	// Leave ends a Listen.
 	Leave(t Topic)
-	// Publish sends a message to all who listen and says how many replicas did.
+	// Publish sends a message to all replicas that listen, and returns how many did.
 	Publish(ctx context.Context, t Topic, payload []byte) (heard int, err error)
 	// Ship appends batches to logs and publishes each on its session's topic,
 	// atomically for each. The errors are those of the batches: [ErrFenced] if
@@ -49,7 +49,7 @@ type Bus interface {
 	Up() error
 }
 
-// BusClient is who a [Bus] delivers to. Its methods return soon.
+// A BusClient receives what a [Bus] delivers. Its methods return soon.
 type BusClient interface {
 	// Joined says that the topic's messages come from here on. After a break it
 	// is said again: what was published meanwhile is missed.

@@ -52,7 +52,7 @@ func (c *catalogue) models(ctx context.Context, user UserID) (ModelList, error) 
 	return out, nil
 }
 
-// finished is a model as it is told, of what its provider says of it.
+// finished completes what a provider says of a model with the catalog and the prices.
 func finished(m Model, name string, v Vendor, prices []ModelPrice) Model {
 	m.ID, m.Provider = name+"/"+m.ID, name
 	if m.Name == strings.TrimPrefix(m.ID, name+"/") {
@@ -65,9 +65,9 @@ func finished(m Model, name string, v Vendor, prices []ModelPrice) Model {
 	return m
 }
 
-// modelOf says what is known of a model that is about to be asked. What the catalog
-// does not know of its vendor's own, the provider is asked, by the first who needs
-// it; without an answer in time it is unknown.
+// modelOf returns what is known of a model that is about to be asked: from the catalog that
+// ships, if its vendor is asked itself, else from the provider. What the provider does not
+// say in time is unknown.
 func (c *catalogue) modelOf(ctx context.Context, v Vendor, id string) Model {
 	ctx, cancel := context.WithTimeout(ctx, describeFor)
 	defer cancel()

@@ -57,7 +57,7 @@ type Error struct {
 	RetryAfter time.Duration // how long to wait, 0 if unknown
 	Err        error         // for the log; may hold vendor details
 
-	// Of a provider, for who has set it up.
+	// Of a provider, for the person who has set it up.
 	Said  string // its own words
 	Asked string // the address that was asked for its models
 	Try   string // a base URL at which it lists some

@@ -18,7 +18,7 @@ type finishEvent struct {
 }
 
 // noticeEvent tells what an answer waits for before its first token. It has no seq
-// and is not kept: who comes later is told again, or has no need to know.
+// and is not kept: a viewer that comes later is told again, if it is still so.
 type noticeEvent struct {
 	Type      string    `json:"type"`
 	MessageID MessageID `json:"message_id"`

@@ -41,8 +41,9 @@ func listFailure(err error, knows bool) ListFailure {
 	return f
 }
 
-// failureOf is what is told of a provider's error. Who knows the provider is told its
-// own words, too; knows is called if it has said any.
+// failureOf is what a person is told of a provider's error. A person that may see the
+// provider's own words is told these, too: knows says so, and is called only if there are
+// any.
 func failureOf(err error, knows func() bool) *Failure {
 	var e *Error
 	if !errors.As(err, &e) {

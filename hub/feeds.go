@@ -199,7 +199,7 @@ func (fs *feeds) tellPresenceIn(f *feed, now time.Time, newcomers bool) {
 		}
 		n += p.viewers
 	}
-	if n != f.shown || newcomers { // who comes as another leaves changes no number
+	if n != f.shown || newcomers { // one viewer may come as another leaves
 		f.shown = n
 		f.add(entry{event: encode(presenceEvent{Type: "presence", SessionID: f.session, Viewers: n})})
 	}

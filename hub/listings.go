@@ -13,15 +13,15 @@ import (
 // modelsFor is how long a list of models, or the table of prices, is good.
 const modelsFor = time.Minute
 
-// partFor is how long a list is good that lacks a provider's models: so long
-// nobody waits for that provider again.
+// partFor is how long a list that could not be read is not read again, so that nobody waits
+// for a provider that does not answer.
 const partFor = 10 * time.Second
 
 // listMax is how many lists and descriptions are kept.
 const listMax = 1000
 
-// listings keeps what providers have listed lately, for all who may ask them. It is safe
-// for concurrent use.
+// listings keeps what providers have listed lately, for all users that may ask them. All
+// methods may be called concurrently.
 type listings struct {
 	bg *background.Group
 
@@ -43,8 +43,8 @@ type listing struct {
 	busy   chan struct{} // closed when the reading has ended; nil if there is none
 }
 
-// lately returns what is known, read anew if that is too old. Whoever else wants the
-// same meanwhile waits for the same reading; ctx ends the wait, and not the reading.
+// lately returns what is known, and has it read anew first if that is too old. Callers that
+// want the same at the same time wait for one reading. ctx ends the wait, not the reading.
 func (l *listings) lately(ctx context.Context, of listed, read func(ctx context.Context) ([]Model, time.Duration, error)) ([]Model, error) {
 	l.mu.Lock()
 	e := l.of[of]
@@ -75,7 +75,7 @@ func (l *listings) lately(ctx context.Context, of listed, read func(ctx context.
 	return e.models, e.err
 }
 
-// readList reads a list for all who wait for it.
+// readList reads a list for all callers that wait for it.
 func (l *listings) readList(e *listing, read func(ctx context.Context) ([]Model, time.Duration, error)) {
 	var models []Model
 	var goodFor time.Duration

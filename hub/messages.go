@@ -2,9 +2,9 @@ package hub
 
 import "context"
 
-// MessageChanges returns what there is of the whole tree of a conversation, or of
-// what changed after a version, for MessagePage to read. Who has its Version hears
-// of all that changes while the pages are read.
+// MessageChanges lists the messages of a conversation, or those that changed after a
+// version, in pages for MessagePage to read. A client that has its Version is told of all
+// that changes while it reads the pages.
 func (h *Hub) MessageChanges(ctx context.Context, user UserID, session SessionID, after int64) (MessageChanges, error) {
 	return h.store.MessageChanges(ctx, user, session, after)
 }

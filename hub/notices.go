@@ -37,7 +37,7 @@ type waiting struct {
 	ended time.Time // when it had
 }
 
-// tell sends what a provider does to those who follow the answer, on all replicas.
+// tell sends what a provider is doing to all who follow the answer, on all replicas.
 func (w *waiting) tell(n Notice) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

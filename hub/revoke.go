@@ -5,7 +5,8 @@ import (
 	"sync"
 )
 
-// revoked is who is told which grants have ended. It is safe for concurrent use.
+// revoked has the functions that are called when grants have ended. All methods may be called
+// concurrently.
 type revoked struct {
 	mu        sync.Mutex
 	listeners []*func(grants []string)

@@ -152,7 +152,8 @@ type AnswerEnd struct {
 	vendor Vendor // that answered, or failed
 }
 
-// Orphan is an answer whose owner died, now owned by who claimed it.
+// An Orphan is an answer whose owner has died, and which now belongs to the replica that has
+// claimed it.
 type Orphan struct {
 	Message   Message // with the new epoch
 	User      UserID

@@ -213,7 +213,7 @@ func (ss *streams) drop(st *stream) {
 	ss.dropLocked(st)
 }
 
-// dropLocked is drop for who holds ss.mu.
+// dropLocked is drop for a caller that holds ss.mu.
 func (ss *streams) dropLocked(st *stream) {
 	st.giveBack()
 	if ss.byID[st.id] == st {

@@ -377,7 +377,7 @@ func (r *Repo) EndAnswer(ctx context.Context, e hub.AnswerEnd) (version int64, e
 	case errors.Is(err, hub.ErrFenced) && r.ended(ctx, e.ID):
 		r.journal.release(e.ID, nil)
 	case errors.Is(err, hub.ErrFenced):
-		r.journal.forget(e.ID) // who settles it needs the rows
+		r.journal.forget(e.ID) // the replica that settles it needs the rows
 	}
 	return version, err
 }

@@ -79,7 +79,7 @@ func (g *guard) keep(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		// Whoever uses the database tells that it is away.
+		// That the database is away is told by those calls that need it.
 		if err := g.look(ctx); errors.Is(err, errInUse) {
 			g.lost <- err
 			return

@@ -138,8 +138,8 @@ func (r *Repo) current(ctx context.Context, batch []hub.JournalEntry) (current [
 			ids[i] = e.Stream
 		}
 		var rows []messageRow
-		// Without a lock: it would outlive the connection of a machine that is
-		// suspended. Who shows first looks at its lease once more after this.
+		// The rows are not locked, as a lock would outlive the connection of a machine that
+		// is suspended. A replica that shows first looks at its lease once more after this.
 		err := r.db.NewSelect().Model(&rows).Column("id", "epoch").Where("id IN (?) AND status = ?", bun.List(ids), hub.StatusStreaming).Scan(ctx)
 		if err != nil {
 			return nil, nil, fail(err)
@@ -290,8 +290,8 @@ func (r *Repo) readJournal(ctx context.Context, tx bun.Tx, orphans map[hub.Messa
 	return deleteJournal(ctx, tx, drop)
 }
 
-// unclaimed returns the streaming answers that are not among the orphans and that
-// rows of theirs tell of too: whoever claims those needs the rows.
+// unclaimed returns the streaming answers that are not among the orphans and that the rows of
+// orphans tell of, too. These rows are needed by the replica that will claim them.
 func (r *Repo) unclaimed(ctx context.Context, tx bun.Tx, rows [][]journalEntry, orphans map[hub.MessageID]*hub.Orphan) (map[hub.MessageID]bool, error) {
 	out := map[hub.MessageID]bool{}
 	if !r.shared { // all were claimed

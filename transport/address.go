@@ -47,7 +47,7 @@ func parseAddress(text string) (netip.Addr, bool) {
 	return a.Unmap().WithZone(""), err == nil
 }
 
-// peerOf is who is at the other end of the connection.
+// peerOf returns the address at the other end of the connection.
 func peerOf(r *http.Request) netip.Addr {
 	a, _ := parseAddress(r.RemoteAddr)
 	return a
@@ -74,10 +74,10 @@ func (ed *edge) trusts(a netip.Addr) bool {
 	return slices.ContainsFunc(ed.proxies, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// clientOf is whose request it is. Each proxy adds whom it heard it from at the
-// end of X-Forwarded-For: what a trusted one has added is believed, from the end
-// to the first that is not a trusted proxy. What stands before that, anybody may
-// have written.
+// clientOf returns the address of the client. Each proxy appends the address from which it
+// got the request to X-Forwarded-For. What trusted proxies have appended is believed: it is
+// read from the end to the first address that is not a trusted proxy's. Anybody may have
+// written what stands before that.
 func (ed *edge) clientOf(r *http.Request) netip.Addr {
 	client := peerOf(r)
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
@@ -102,8 +102,8 @@ func (ed *edge) ipExtractor(r *http.Request) string {
 	return r.RemoteAddr
 }
 
-// networkOf is what counts as one client, whoever is logged in. Whoever has one
-// IPv6 address has all of its /64.
+// networkOf returns the network that counts as one client for limits: an IPv4 address, or the
+// /64 of an IPv6 address, all of which its owner has.
 func (ed *edge) networkOf(c echo.Context) string {
 	a := ed.clientOf(c.Request())
 	if p, err := a.Prefix(64); err == nil && a.Is6() {
@@ -125,8 +125,8 @@ func (ed *edge) https(c echo.Context) bool {
 	return (strings.EqualFold(first, "https") || strings.EqualFold(first, "wss")) && ed.trusts(peerOf(r))
 }
 
-// checkProxy warns of a proxy that is not named: all who come through it look
-// like one client, and their cookies like those of plain HTTP.
+// checkProxy warns the admin of a proxy that the settings do not name. All requests through it
+// look as if they came from one client, and over plain HTTP.
 func (ed *edge) checkProxy(c echo.Context) {
 	r := c.Request()
 	if peer := peerOf(r); forwarded(r) && !ed.trusts(peer) {

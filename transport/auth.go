@@ -194,7 +194,8 @@ func bearer(r *http.Request) string {
 	return strings.TrimSpace(token)
 }
 
-// door lets in who has a token. It is safe for concurrent use.
+// door lets requests in that have a valid access token. All methods may be called
+// concurrently.
 type door struct {
 	logins   *logins
 	accounts Accounts

@@ -28,14 +28,15 @@ const (
 	bodyTimeout  = 30 * time.Second // to read all of it
 	drainTimeout = 5 * time.Second  // to read what nobody wants
 	drainMax     = 16 << 20         // bytes of that
-	strangerMax  = 16 << 10         // bytes of a body of who has not logged in
+	strangerMax  = 16 << 10         // bytes of a body that comes without a login
 )
 
-// userKey is where a request has the user whose it is.
+// userKey is the key of a request's context under which its user is.
 const userKey = "user"
 
-// readBody reads a request's body of the media type, within the limit and most,
-// and within the budget of who sends it. No body at all has no type.
+// readBody reads a request's body, which must be of the media type. The body is bounded by
+// the server's limit, by most, and by what its sender may hold at a time. A request without
+// a body needs no type.
 func (ik *intake) readBody(c echo.Context, media string, most int64) ([]byte, error) {
 	given := c.Request().Header.Get("Content-Type")
 	if given == "" && c.Request().ContentLength == 0 {

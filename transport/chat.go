@@ -99,7 +99,7 @@ type chats struct {
 	intake    *intake
 	conns     *connections
 	heavy     *queue // of calls that read much
-	pages     *queue // of what they read bit by bit, for which whoever has begun waits as long as the others
+	pages     *queue // of the pages of such calls, one after the other
 	heartbeat time.Duration
 	logger    *slog.Logger
 }

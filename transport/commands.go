@@ -162,8 +162,8 @@ func (c *commands) close(loggedOut bool) {
 	c.drop(func(j *job) bool { return loggedOut || j.Type != "send" && j.Type != "stop" })
 }
 
-// take reads a command and has it carried out beside the connection's reader,
-// who goes on: else pings would wait, and stops.
+// take parses a command and has it carried out. The connection is read on meanwhile, as pings
+// and stops must not wait for a command that takes long.
 func (w *socket) take(v *hub.Viewer, data []byte) {
 	cmd, err := w.parse(data)
 	switch {

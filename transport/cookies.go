@@ -7,8 +7,8 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// securePrefix has a browser take a cookie over TLS alone: nobody who writes
-// into plain HTTP of the same host can leave one of that name.
+// securePrefix has browsers accept a cookie over TLS alone, so that an attacker who can write
+// into plain HTTP of the same host cannot set one of that name.
 const securePrefix = "__Secure-"
 
 func (ed *edge) setCookie(c echo.Context, name, path, value string, ttl time.Duration) {

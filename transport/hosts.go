@@ -83,8 +83,8 @@ func ValidHost(name string) bool {
 	})
 }
 
-// checkHost refuses a request that was sent to another name than the server's.
-// Who asks for its health may call it as they like.
+// checkHost refuses a request that was sent to another name than the server's. Questions for
+// its health may use any name.
 func (ed *edge) checkHost(c echo.Context) error {
 	if path := c.Path(); ed.hosts.takes(c.Request().Host) || path == "/healthz" || path == "/readyz" {
 		return nil

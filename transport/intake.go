@@ -16,9 +16,9 @@ type intake struct {
 	edge      *edge
 	bodyLimit int64
 	spoolDir  string
-	bodies    *budget // of requests
-	strangers *budget // of requests of who has not logged in
-	uploads   *budget // on disk
+	bodies    *budget // of requests with a login
+	strangers *budget // of requests without one
+	uploads   *budget // of files on disk
 	loading   chan struct{}
 }
 

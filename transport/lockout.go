@@ -14,9 +14,9 @@ import (
 	"github.com/omnichat/omnichat/hub"
 )
 
-// Whoever guesses at an account uses up what strangers may try. Its owner gets
-// in from where they got in before: a browser has a cookie that says so (OWASP's
-// device cookie), and the address counts for clients that keep no cookies.
+// Guesses at an account use up the attempts that strangers have. The account's owner can still
+// log in from where they did before: a browser has a cookie that says so (OWASP's device
+// cookie), and for clients that keep no cookies the address counts.
 const (
 	deviceCookie = "omnichat_device"
 	deviceTTL    = 365 * 24 * time.Hour
@@ -26,13 +26,13 @@ const (
 // nobody is in the place of an account that is not there.
 const nobody hub.UserID = "00000000-0000-0000-0000-000000000000"
 
-// lockout slows down who guesses passwords. It is safe for concurrent use.
+// lockout slows down guesses at passwords. All methods may be called concurrently.
 type lockout struct {
 	secret     []byte
 	accounts   Accounts
 	edge       *edge
 	perIP      *throttle
-	perAccount *throttle // by account, for who is a stranger to it; by device, for who is none
+	perAccount *throttle // strangers by account; known devices by themselves
 	perPlace   *throttle // by account and address that it was logged in from
 	rightIP    *throttle // logins that succeed: each costs hashing
 	rightOne   *throttle // the same, by account
@@ -96,10 +96,10 @@ func (t *loginTry) leave() {
 	}
 }
 
-// tryLogin begins an attempt to log in, unless there were too many. A name
-// that nobody can have has no limit of its own: it may be long, and would be
-// remembered. The account's limit goes first: what it refuses costs its
-// neighbours, who share an address, nothing.
+// tryLogin begins an attempt to log in, or refuses it if there were too many. A name that no
+// account can have is not counted by itself, as it may be long and would be remembered. The
+// account's limit is looked at first, so that what it refuses does not count against the
+// address, which others may share.
 func (lo *lockout) tryLogin(c echo.Context, name string, user hub.UserID, device string) (t *loginTry, err error) {
 	ctx, network, account := c.Request().Context(), lo.edge.networkOf(c), strings.ToLower(name)
 	t = &loginTry{}

@@ -159,8 +159,8 @@ func (pe *people) logIn(c echo.Context, form url.Values, withCookie bool) error 
 	return pe.answerToken(c, g, token, withCookie)
 }
 
-// credentials reads whom a name is of, and the password's hash. Who is missing
-// has one, too: a wrong name takes as long as a wrong password.
+// credentials reads the account of a name and the hash of its password. For a name without an
+// account it returns a hash, too, so that a wrong name takes as long as a wrong password.
 func (pe *people) credentials(ctx context.Context, name string) (u hub.User, hash string, missing bool, err error) {
 	if validName(name) {
 		u, hash, err = pe.accounts.UserByName(ctx, name)
@@ -198,9 +198,9 @@ func (pe *people) refresh(c echo.Context, token string, withCookie bool) error {
 	return pe.answerToken(c, g, next, withCookie)
 }
 
-// nextToken is the one refresh token that follows another, so that two tabs that
-// refresh at once get the same. Who has the one before or the secret, but not
-// both, cannot tell it.
+// nextToken returns the refresh token that follows another. It is always the same one, so that
+// two tabs which refresh at once get the same. To compute it takes both the token before and
+// the server's secret.
 func (pe *people) nextToken(token string) (string, [32]byte) {
 	next := base64.RawURLEncoding.EncodeToString(pe.lockout.mac("refresh token", token))
 	return next, sha256.Sum256([]byte(next))

@@ -9,8 +9,8 @@ import (
 	"github.com/omnichat/omnichat/hub"
 )
 
-// answerMetrics is GET /metrics: for who has the token, or without one for who is on
-// this machine. A proxy on this machine is no such one, nor is whom it works for.
+// answerMetrics is GET /metrics. It needs the token of the settings; without such a setting,
+// the request must come from this machine, and not through a proxy on it.
 func (op *operation) answerMetrics(c echo.Context) error {
 	r := c.Request()
 	switch token := op.metricsToken; {

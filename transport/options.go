@@ -31,7 +31,7 @@ type Options struct {
 	Ready          func(ctx context.Context) error // why no question can be asked
 	Degraded       func() error                    // what is away although questions are answered
 	Metrics        http.Handler                    // GET /metrics
-	MetricsToken   string                          // who has it may read them; this machine alone if empty
+	MetricsToken   string                          // that the metrics need; this machine alone may read them if empty
 	Warnings       []Warning                       // for the admin, known at the start
 	Logger         *slog.Logger
 

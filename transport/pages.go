@@ -31,7 +31,7 @@ type site struct {
 
 // page answers with the page: the routes are the page's own business.
 func (st *site) page(c echo.Context) error {
-	c.Response().Header().Set("X-Frame-Options", "DENY") // for who does not know frame-ancestors
+	c.Response().Header().Set("X-Frame-Options", "DENY") // for browsers that do not know frame-ancestors
 	if _, err := fs.Stat(st.web, "index.html"); err != nil {
 		return &hub.Error{Code: hub.CodeNotFound, Msg: "the page has not been built into this server"}
 	}
@@ -45,9 +45,8 @@ func noRoute(err error) bool {
 	return errors.As(err, &he) && (he.Code == http.StatusNotFound || he.Code == http.StatusMethodNotAllowed)
 }
 
-// strayPage answers a person whose browser went to a path that is none with the
-// page, which says so and leads home. It returns false for everyone else, who
-// gets a problem.
+// strayPage answers a browser that was led to a path which does not exist with the page, which
+// says so and leads home. For any other client it returns false: that is sent a problem.
 func (st *site) strayPage(c echo.Context, status int) bool {
 	r, h := c.Request(), c.Response().Header()
 	h.Add("Vary", "Accept")

@@ -87,7 +87,7 @@ type eventStream struct {
 	checks checks
 	every  time.Duration // heartbeats
 
-	// Of who tends it.
+	// The rest is for the goroutine that tends clients.
 	sent  int64
 	heard time.Time // when sent was seen to have grown
 }

@@ -102,8 +102,8 @@ func (t *throttle) forget(a *attempts) {
 	a.at = at
 }
 
-// sweep forgets keys that are as good as new, or the half that has failed least
-// if there are none: whoever brings many keys takes none from memory that has
+// sweep forgets the keys that are as good as new. If there are none it forgets the half that
+// has failed least, so that an attacker with many keys cannot have a key forgotten that has
 // failed more often than theirs. The caller holds the lock.
 func (t *throttle) sweep() {
 	maps.DeleteFunc(t.keys, func(_ string, a *attempts) bool {

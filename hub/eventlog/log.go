@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// windowMax bounds the encoded events kept for one framing, in bytes. Who
-	// is further behind gets merged deltas made from the text. While nobody is
-	// behind, it is windowMin.
+	// windowMax is how many bytes of encoded events are kept for one framing. Viewers that
+	// are further behind are sent merged deltas, which are made from the text. While no
+	// viewer is behind, windowMin bytes are kept.
 	windowMax = 256 << 10
 	windowMin = 16 << 10
 	// BatchMax bounds one write, in bytes; a single event may be larger. It is
@@ -97,8 +97,8 @@ func (l *Log) Start() Start { return l.start }
 // Last returns the seq of the newest event.
 func (l *Log) Last() int64 { return l.last }
 
-// Replace forgets the events for an end that is stored elsewhere: from here on
-// everyone who is not at its seq gets a snapshot before the finish.
+// Replace forgets the events in favour of an end that is stored elsewhere. From here on every
+// viewer that is not at its seq is sent a snapshot before the finish.
 func (l *Log) Replace(content, reasoning string, seq int64, finish []byte) {
 	l.stored = &stored{content: []byte(content), reasoning: []byte(reasoning)}
 	l.text, l.ends, l.runs, l.windows = nil, nil, nil, [2]*window{}

@@ -81,7 +81,7 @@ func (o *Outlet) WriteBoth(head, body []byte) bool {
 	return o.send(body)
 }
 
-// send is Write for who holds o.mu.
+// send is Write for a caller that holds o.mu.
 func (o *Outlet) send(p []byte) bool {
 	switch {
 	case o.err != nil || o.last:
