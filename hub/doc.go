@@ -8,8 +8,9 @@
 //
 // # Where things are
 //
-// [Hub] (hub.go, with its settings in options.go) is the front: it wires the values below and offers what transport
-// calls. Each value has its own lock and can be read without the others.
+// [Hub] (hub.go, with its settings in options.go) is the front: it wires the values below
+// and offers what transport calls. Each value has its own lock and can be read without the
+// others.
 //
 // The engine, in the order in which a token meets it:
 //
