@@ -12,7 +12,10 @@
 // and offers what transport calls. Each value has its own lock and can be read without the
 // others.
 //
-// The engine, in the order in which a token meets it:
+// A token's way: the provider yields it, and its stream takes it. The committer gathers
+// what all streams have and ships it to a ledger, which outlives the process. Then it is
+// shown: it is appended to the stream's log in the session's feed, and the flusher has every
+// viewer of the feed written what it lacks. The files on that way, the engine:
 //
 //	ask.go           asker: from a question to its stream
 //	generate.go      generator: the provider's answer, from its first token to its stored end
@@ -40,7 +43,7 @@
 // Prompts: prompt.go, titles.go, notices.go (what is told beside the text), failure.go
 // (what a user may see of a provider's error). Models: catalogue.go, made of listings.go
 // (what providers list), prices.go, and shipped.go (what is known of common models).
-// limits.go is what a user may use.
+// limits.go is what a user may use, and revoke.go tells which logins have ended.
 //
 // The nouns know nothing of all that: account.go, endpoint.go, errors.go, event.go,
 // file.go, id.go, message.go, money.go, price.go, question.go, session.go, settings.go,
