@@ -264,7 +264,7 @@ func (h hijacked) Close() error {
 }
 
 // A Takeover is a response whose connection is taken from net/http. Its buffers are small,
-// since what viewers are sent does not pass through them.
+// since what viewers are sent does not pass through them. It is for one goroutine, once.
 type Takeover struct {
 	http.ResponseWriter
 	Out      *Outlet         // becomes the write side of the connection

@@ -1,12 +1,58 @@
 package outlet
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"sync"
 	"testing"
 	"time"
 )
+
+// TestFinish finishes an outlet while it has something to send: that still comes, whole,
+// and what is written meanwhile or afterwards does not.
+func TestFinish(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var workers sync.WaitGroup
+	var out Outlet
+	out.init(server, time.Minute, &workers)
+	batch := bytes.Repeat([]byte("z"), 64<<10)
+	n := 1
+	for ; out.Write(batch); n++ {
+		if n > 10_000 {
+			t.Fatal("there is room for everything")
+		}
+	}
+	if out.Write(batch) {
+		t.Error("there is room while something is kept")
+	}
+	n++
+	out.Finish()
+	if out.Write([]byte("late")) {
+		t.Error("there is room after Finish")
+	}
+	got, err := io.ReadAll(client)
+	if err != nil || !bytes.Equal(got, bytes.Repeat(batch, n)) {
+		t.Errorf("%d bytes came in place of %d, or other ones: %v", len(got), n*len(batch), err)
+	}
+	workers.Wait()
+	if out.Write([]byte("late")) {
+		t.Error("there is room after the end")
+	}
+}
 
 // BenchmarkWrite is one token to one of 200 viewers, over loopback. Every viewer reads
 // 200 tokens at a time, so that the writes are what costs.
