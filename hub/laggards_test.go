@@ -48,6 +48,7 @@ func TestOneLogThatRefusesHoldsNobodyUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(1)
 		s.bus.send = (*localClient).push
+		s.answers = true // one that is lost would hold up all streams for a moment
 		for _, r := range s.replicas {
 			r.hub.catalogue.vendors = Fixed{"sim": drip{}}
 			if err := r.hub.Start(t.Context()); err != nil {

@@ -47,6 +47,7 @@ type sim struct {
 	trace    []simStep
 	busAway  bool
 	refuses  MessageID // whose log takes nothing
+	answers  bool      // no answer of the bus is lost; set before anything runs
 }
 
 // simKey names what is decided: for which replica or viewer, and of which
@@ -216,7 +217,7 @@ func (b simBus) Ship(ctx context.Context, batches []Batch) ([]error, error) {
 		}
 		refused[i] = one[0]
 	}
-	if b.r.sim.decide(40, "Ship's answer is lost", b.r.name, "") == 0 {
+	if !b.r.sim.answers && b.r.sim.decide(40, "Ship's answer is lost", b.r.name, "") == 0 {
 		return nil, errSimAway // it was done, and will be done again
 	}
 	return refused, nil
