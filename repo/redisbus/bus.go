@@ -116,6 +116,7 @@ type Bus struct {
 	log      *slog.Logger
 	state    atomic.Pointer[string] // why not all that is wanted is listened to; nil when it is
 	failures failures
+	limit    time.Duration // for a cluster's node in a call of Ship
 
 	mu      sync.Mutex
 	wanted  map[hub.Topic]uint64 // by which Listen
@@ -136,7 +137,7 @@ type servers struct {
 // ?addr=host:port. Redis may be away: then, without an addr in the URL, it counts
 // as a single server until it tells Run what it is.
 func Open(ctx context.Context, url string, log *slog.Logger) (*Bus, error) {
-	b := &Bus{url: url, log: log, wanted: map[hub.Topic]uint64{}, bell: make(chan struct{}, 1)}
+	b := &Bus{url: url, log: log, wanted: map[hub.Topic]uint64{}, bell: make(chan struct{}, 1), limit: shardLimit, failures: failures{rest: restFor}}
 	down := "not connected yet"
 	b.state.Store(&down)
 	if strings.Contains(url, "addr=") {
@@ -266,7 +267,7 @@ func (b *Bus) Ship(ctx context.Context, batches []hub.Batch) ([]error, error) {
 	if b.servers.Load().cluster == nil {
 		return refused, b.shipTo(ctx, batches, b.group(batches), refused)
 	}
-	ctx, cancel := context.WithTimeout(ctx, shardLimit)
+	ctx, cancel := context.WithTimeout(ctx, b.limit)
 	defer cancel()
 	byNode := map[string][][]int{}
 	for _, group := range b.group(batches) {

@@ -475,8 +475,10 @@ func TestAShardThatIsAwayKeepsNoOther(t *testing.T) {
 		"hangs":  func(s *redistest.Server) { s.Signal(syscall.SIGSTOP) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := redistest.Cluster(t)
 			b := open(t, c.URL)
+			b.Patient(3 * time.Second) // what lives elsewhere is taken within it, also by a busy machine
 			var here, there []hub.Batch
 			for len(here) == 0 || len(there) == 0 {
 				x := hub.Batch{Session: hub.SessionID(hub.NewID()), Stream: hub.MessageID(hub.NewID()), Epoch: 1, Open: true, Payload: []byte("o")}
@@ -491,17 +493,12 @@ func TestAShardThatIsAwayKeepsNoOther(t *testing.T) {
 				t.Fatal(refused, err)
 			}
 			begin(c.Nodes[2])
-			var failed time.Time
 			for try := range 3 {
-				began := time.Now()
 				refused, err := b.Ship(t.Context(), both)
 				if err != nil || refused[0] != nil || refused[1] == nil {
 					t.Fatalf("try %d: %v, %v", try, refused, err)
 				}
-				switch asked := !strings.Contains(refused[1].Error(), "a moment ago"); {
-				case try == 0:
-					failed = time.Now()
-				case asked && began.Sub(failed) < time.Second:
+				if try > 0 && !strings.Contains(refused[1].Error(), "a moment ago") {
 					t.Errorf("try %d asked the node again: %v", try, refused[1])
 				}
 			}

@@ -22,6 +22,7 @@ type failures struct {
 	any    atomic.Bool // spares those that succeed the rest
 	mu     sync.Mutex
 	byNode map[string]failure
+	rest   time.Duration // for how long a cluster's node that failed is not asked
 }
 
 type failure struct {
@@ -55,7 +56,7 @@ const restFor = 2 * time.Second
 func (f *failures) of(addr string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if e, ok := f.byNode[addr]; ok && time.Since(e.at) < restFor {
+	if e, ok := f.byNode[addr]; ok && time.Since(e.at) < f.rest {
 		return e.err
 	}
 	return nil
