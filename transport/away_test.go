@@ -103,11 +103,12 @@ func TestSilentDatabaseIsSaidSo(t *testing.T) {
 
 func TestStreamLastsLongerThanItsCalls(t *testing.T) {
 	t.Parallel()
-	s := open(t, transport.Options{CallTimeout: 2 * time.Second, Heartbeat: time.Second}).users()
-	res, events := s.stream("POST", "/chat/stream", s.ann, `{"content":"wait"}`)
+	s := open(t, transportDefaults).users() // hashing passwords may take long
+	other := s.troubled(&trouble{}, transport.Options{CallTimeout: 2 * time.Second, Heartbeat: time.Second})
+	res, events := other.stream("POST", "/chat/stream", s.ann, `{"content":"wait"}`)
 	defer res.Body.Close()
 	for range 4 {
-		s.line(events, ": ")
+		other.line(events, ": ")
 	}
 }
 
