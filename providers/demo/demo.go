@@ -17,7 +17,7 @@ type Options struct {
 	Pace time.Duration // between two tokens; 30 ms if 0
 }
 
-// Provider is the demo.
+// Provider is the demo. All methods may be called concurrently.
 type Provider struct{ pace time.Duration }
 
 // New returns the demo provider.

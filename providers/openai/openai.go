@@ -30,7 +30,7 @@ type Options struct {
 	Logger    *slog.Logger  // slog.Default() if nil
 }
 
-// Provider is one such server.
+// Provider is one such server. All methods may be called concurrently.
 type Provider struct {
 	client *wire.Client
 	header http.Header

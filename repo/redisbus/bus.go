@@ -9,6 +9,9 @@
 //	oc:{session}:c           the session's channel
 //	oc:{user}:u              a user's channel
 //	oc:{all}:c               what all replicas listen to
+//
+// bus.go has the scripts and the calls, listen.go the subscriptions, and state.go what is
+// known of servers that failed.
 package redisbus
 
 import (
