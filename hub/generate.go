@@ -233,6 +233,7 @@ func (g *generator) storeEnd(st *stream, end AnswerEnd) {
 	})
 	switch {
 	case err == nil:
+		st.over.Store(true) // it is in the books: whoever sees its end may ask again at once
 		g.showEnd(st, version, end)
 	case errors.Is(err, ErrFenced):
 		g.showStoredEnd(st, end)

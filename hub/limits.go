@@ -59,6 +59,9 @@ func (li *limits) underWay() map[UserID]Used {
 	}
 	used := map[UserID]Used{}
 	for _, st := range li.streams.unended() {
+		if st.over.Load() { // the books have it
+			continue
+		}
 		u := used[st.user]
 		u.add(st.used())
 		used[st.user] = u

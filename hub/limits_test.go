@@ -47,3 +47,17 @@ func TestDailyLimitsCountWhatRunsAnywhere(t *testing.T) {
 		})
 	}
 }
+
+// TestAnAnswerCountsOnce holds that an answer which is in the books does not count as
+// under way any more, although its end is still being shown.
+func TestAnAnswerCountsOnce(t *testing.T) {
+	st := &stream{id: "m", user: "u", input: 10, log: newLog(Message{ID: "m"})}
+	li := &limits{dailyTokens: 20, streams: &streams{byID: map[MessageID]*stream{"m": st}}}
+	if got := li.underWay()["u"].Tokens; got != 10 {
+		t.Errorf("%d tokens are under way, want 10", got)
+	}
+	st.over.Store(true)
+	if got := li.underWay(); len(got) > 0 {
+		t.Errorf("%v is under way although it is booked", got)
+	}
+}
