@@ -22,7 +22,7 @@ var AllReplicas = Topic{}
 // Bus is what replicas share of answers in flight: a log for each stream, and
 // topics that what is new is published on. What it keeps may be lost at any
 // time, and what it publishes may be missed; the database has the rest of the
-// truth.
+// truth. All methods may be called concurrently; Run is called once.
 type Bus interface {
 	// Run delivers to c what is published on the topics listened to, one call
 	// at a time, until ctx ends.
@@ -49,7 +49,7 @@ type Bus interface {
 	Up() error
 }
 
-// A BusClient receives what a [Bus] delivers. Its methods return soon.
+// A BusClient receives what a [Bus] delivers, one call at a time. Its methods return soon.
 type BusClient interface {
 	// Joined says that the topic's messages come from here on. After a break it
 	// is said again: what was published meanwhile is missed.
@@ -77,7 +77,8 @@ type Tail struct {
 	Payloads [][]byte
 }
 
-// Leases says which replicas live, by the database's clock.
+// Leases says which replicas live, by the database's clock. All methods may be called
+// concurrently.
 type Leases interface {
 	// Renew keeps the replica alive for ttl from now on, and says what its answers
 	// under way have used.

@@ -30,7 +30,7 @@ const calmCheckpointEach = 2 * time.Second
 // as checkpoints, where the ledger has a second place, and shown at once. A stream
 // whose own log is refused goes that way alone; see [laggards].
 //
-// All methods but run may be called concurrently. One goroutine calls run.
+// mark and doubt may be called concurrently. One goroutine calls run, which calls the rest.
 type committer struct {
 	ledger  ledger
 	bg      *background.Group
@@ -39,9 +39,10 @@ type committer struct {
 	suspect chan struct{} // holds one item when the ledger may have lost what it had
 	late    atomic.Bool   // the ledger does not answer in time
 
+	spare []*stream // the last slice of dirty streams, to be used again; run's alone
+
 	mu    sync.Mutex
 	dirty []*stream // the streams with something pending
-	spare []*stream // the last slice of dirty streams, to be used again
 }
 
 var _ queue = (*committer)(nil)
@@ -92,9 +93,9 @@ type checkpoint struct {
 	failed bool
 }
 
-// A commitLoop is the state of a committer's run, and of its goroutine alone. Two
-// helpers work for it: one appends to the ledger, one batch at a time; the other, which
-// is started when needed, stores checkpoints or tries laggards again.
+// A commitLoop is the state of a committer's run, and of its goroutine alone. One helper
+// appends to the ledger for it, one batch at a time. Others are started when needed: one
+// that stores a checkpoint, and one that tries laggards again.
 type commitLoop struct {
 	*committer
 	ctx     context.Context

@@ -66,6 +66,6 @@
 // # Locks
 //
 // They are taken in this order: a viewer's, the streams', the feeds', a feed's, the
-// flusher's; and the streams', a stream's, the committer's. A feed's lock and a stream's
-// are never held together.
+// flusher's; and the streams', a stream's, the committer's or that of a room. A feed's lock
+// and a stream's are never held together; under the lease's lock no other is taken.
 package hub

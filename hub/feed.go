@@ -29,7 +29,7 @@ type feed struct {
 	queued    bool // the feed waits in the flusher's queue
 	shown     int  // the number of viewers in the last presence event
 
-	// The rest is the mirror's, and used with a bus only.
+	// The rest is about the other replicas. All but told and sent is the mirror's.
 	listening bool          // the feed is subscribed to its topic on the bus
 	synced    chan struct{} // closed once the feed has what was in flight when it began to listen
 	joined    bool          // synced is closed

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// flushEach is how many viewers of one feed a worker writes to at a time. The others go
-// back into the queue, so that another worker can help.
+// flushEach is how many viewers of one feed are put back into the queue at a time, so that
+// another worker can help. A worker keeps up to twice as many.
 const flushEach = 64
 
 // queueKept is the largest queue, in items, whose memory is kept while it is empty.

@@ -45,8 +45,8 @@ func sleptSince(began time.Time) func() time.Duration {
 	}
 }
 
-// age is how long ago the last renewal was, if it was at most that long. The
-// caller holds l.mu.
+// age is how long ago the last renewal was at most: the time by the monotonic clock, and the
+// time for which the machine was suspended. The caller holds l.mu.
 func (l *lease) age() time.Duration {
 	return time.Since(l.renewed) + max(0, l.slept()-l.by)
 }

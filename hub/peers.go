@@ -8,7 +8,8 @@ import (
 // and [alone] where there are no others. All methods but start and leave may be called
 // concurrently.
 type peers interface {
-	// start settles what dead owners left behind and begins to work with the others.
+	// start begins to work with the others. What dead owners left behind is settled at once
+	// if there are no others, else as soon as it is sure that they are dead.
 	start(ctx context.Context) error
 	// leave lets the others settle at once what is left.
 	leave()

@@ -15,7 +15,8 @@ import (
 // Stream yields deltas until the answer ends. The last delta of a whole answer
 // has a Finish; without one the answer counts as broken off. A failure is the
 // last pair it yields, as an *[Error]. Once ctx ends or the caller stops
-// ranging, Stream has let go of its connection before it returns.
+// ranging, Stream has let go of its connection before it returns. All methods may
+// be called concurrently.
 type Provider interface {
 	Stream(ctx context.Context, p Prompt) iter.Seq2[Delta, error]
 	// Models lists what can be asked. Model.ID has no provider prefix here.

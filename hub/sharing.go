@@ -60,8 +60,8 @@ func (sh *sharing) listenToBus(ctx context.Context) {
 // ackAfter is how long the owner of an answer may take to say that it stops it.
 const ackAfter = 250 * time.Millisecond
 
-// hastenStop is peers'. The owner is told twice. If it hears neither, it reads of the stop in
-// the database when it next renews its lease.
+// hastenStop is peers'. The owner is told, and told again if it does not answer in time. If it
+// hears neither, it reads of the stop in the database when it next renews its lease.
 func (sh *sharing) hastenStop(ctx context.Context, id MessageID) {
 	heard := sh.acks.expect(id)
 	defer sh.acks.drop(id, heard)
@@ -133,7 +133,8 @@ func (sh *sharing) revoke(ctx context.Context, grants []string) {
 // publishLimit is how long it may take to tell the other replicas what is revoked.
 const publishLimit = 500 * time.Millisecond
 
-// Joined is BusClient's.
+// Joined is BusClient's. After a break of the bus, grants may have been revoked of which
+// nothing was heard here.
 func (sh *sharing) Joined(t Topic) {
 	if t == AllReplicas {
 		sh.revoked.tell(nil)

@@ -14,7 +14,7 @@ import (
 //
 // Every change takes the next version of its session under the session's row
 // lock, and every change to a user's list of sessions the next version of the
-// user, in the transaction of the change.
+// user, in the transaction of the change. All methods may be called concurrently.
 type Store interface {
 	SessionStore
 	MessageStore
@@ -164,7 +164,7 @@ type Orphan struct {
 }
 
 // Journal keeps what viewers were shown of answers that have not ended, so
-// that the death of the process loses none of it.
+// that the death of the process loses none of it. Append may be called concurrently.
 type Journal interface {
 	// Append stores a batch of new events of many streams at once; when it
 	// returns nil they survive the process. A batch may be repeated after an

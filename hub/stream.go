@@ -34,7 +34,7 @@ type queue interface {
 
 // A stream is an answer that this replica owns, from before its question is stored until a
 // while after its end. All methods may be called concurrently, but for those that the
-// committer alone calls: drain, show and join.
+// committer alone calls: drain, show and join; and checkpoint, which is ledger.keep's.
 type stream struct {
 	id      MessageID
 	ctx     context.Context // of the provider's call
@@ -45,8 +45,8 @@ type stream struct {
 	limit   int64              // bytes that the answer may have
 	held    *room.Room[UserID] // of all answers
 
-	// Set before ready is closed, and not changed later. log's contents are
-	// guarded by feed.mu.
+	// These are set before ready is closed. Only the last three change later. The contents
+	// of log are guarded by feed.mu.
 	user    UserID
 	session SessionID
 	epoch   int64

@@ -9,7 +9,9 @@ import (
 	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
-// A Sink is the write side of one client: a WebSocket or an event stream.
+// A Sink is the write side of one client: a WebSocket or an event stream. The hub calls one
+// method at a time, and holds the viewer's lock meanwhile: a Sink calls the viewer from
+// another goroutine, never from within Write or End.
 type Sink interface {
 	// Write sends a batch of whole events in the viewer's framing. The batch is the
 	// caller's again when Write returns. Write never waits for the client: it returns

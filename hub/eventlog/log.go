@@ -202,9 +202,10 @@ type textRun struct {
 	reasoning bool
 }
 
-// Take cuts what follows pos, up to and with limit, for a framing, and returns
-// the new position. With merge it is one merged delta although the events are
-// at hand. The piece is empty if there is nothing.
+// Take cuts what follows pos, up to and including limit, for a framing, and returns the new
+// position. With merge set, these are merged deltas, one for each change between text and
+// reasoning, although the events themselves are at hand. The piece is empty if there is
+// nothing.
 func (l *Log) Take(f Framing, pos, limit int64, merge bool) (Piece, int64) {
 	limit = min(limit, l.last)
 	if l.Ended() && pos > l.last { // what it was shown beyond the end is lost
