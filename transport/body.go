@@ -34,6 +34,9 @@ const (
 // userKey is the key of a request's context under which its user is.
 const userKey = "user"
 
+// depthMax bounds how deep JSON may be nested. The library's own bound is 10000.
+const depthMax = 32
+
 // readBody reads a request's body, which must be of the media type. The body is bounded by
 // the server's limit, by most, and by what its sender may hold at a time. A request without
 // a body needs no type.
@@ -140,8 +143,11 @@ func decode(body []byte, into any) error {
 	if !utf8.Valid(body) {
 		return bad("the body is not valid UTF-8")
 	}
-	if b := bytes.TrimSpace(body); len(b) == 0 || b[0] != '{' && json.Valid(b) {
+	if b := trimJSON(body); len(b) == 0 || b[0] != '{' && json.Valid(b) {
 		return bad("the body must be a JSON object")
+	}
+	if err := checkTokens(body); err != nil {
+		return err
 	}
 	// Half a surrogate pair, as of an emoji that was cut, becomes U+FFFD.
 	d := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowInvalidUTF8(true))
@@ -149,14 +155,16 @@ func decode(body []byte, into any) error {
 	var wrong *strict.SemanticError
 	var broken *jsontext.SyntacticError
 	switch {
-	case err == nil && len(bytes.TrimSpace(body[d.InputOffset():])) > 0:
+	case err == nil && len(trimJSON(body[d.InputOffset():])) > 0:
 		return bad("there is more after the JSON object")
 	case err == nil:
-		return noNull(body)
+		return nil
 	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &broken):
 		return hub.Invalid(fieldAt(broken.JSONPointer), "is given twice")
 	case errors.As(err, &wrong) && errors.Is(wrong.Err, strict.ErrUnknownName):
 		return hub.Invalid(fieldAt(wrong.JSONPointer), "is not a field of this request")
+	case wrong != nil && wrong.JSONPointer == "":
+		return bad("the body must be a JSON object")
 	case wrong != nil && wrong.GoType != nil:
 		field, _, _ := strings.Cut(fieldAt(wrong.JSONPointer), ".") // of what is in a list or a map, the field has
 		return hub.Invalid(field, "must be "+kindOf(wrong.GoType.Kind().String())+", not "+valueOf(wrong))
@@ -164,20 +172,34 @@ func decode(body []byte, into any) error {
 	return bad("the body is not valid JSON")
 }
 
-// noNull refuses U+0000 in a string, which PostgreSQL cannot store.
-func noNull(body []byte) error {
-	if !bytes.Contains(body, []byte(`\u0000`)) {
+// trimJSON cuts off what JSON takes for spaces, which is less than bytes.TrimSpace does.
+func trimJSON(b []byte) []byte { return bytes.Trim(b, " \t\r\n") }
+
+// checkTokens refuses U+0000 in a string that is no name, since PostgreSQL cannot store it,
+// and what is nested too deep. The library has no option for either. Few bodies can have
+// them, and no others are read for it.
+func checkTokens(body []byte) error {
+	opened := bytes.Count(body, []byte("{")) + bytes.Count(body, []byte("["))
+	if opened <= depthMax && !bytes.Contains(body, []byte(`\u0000`)) {
 		return nil
 	}
 	d := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowInvalidUTF8(true))
+	field := func() string {
+		root, _, _ := strings.Cut(fieldAt(d.StackPointer()), ".")
+		return root
+	}
 	for {
 		token, err := d.ReadToken()
-		if err != nil { // the end: the body is valid
+		if err != nil { // the end, or what decode refuses
 			return nil
 		}
-		if token.Kind() == '"' && strings.ContainsRune(token.String(), 0) {
-			field, _, _ := strings.Cut(fieldAt(d.StackPointer()), ".")
-			return hub.Invalid(field, "must not contain U+0000")
+		in, n := d.StackIndex(d.StackDepth())
+		name := in == '{' && n%2 == 1 // names and values take turns
+		switch {
+		case d.StackDepth() > depthMax:
+			return &hub.Error{Code: hub.CodeInvalid, Field: field(), Msg: fmt.Sprintf("the body is nested deeper than %d levels", depthMax)}
+		case token.Kind() == '"' && !name && strings.ContainsRune(token.String(), 0):
+			return hub.Invalid(field(), "must not contain U+0000")
 		}
 	}
 }

@@ -108,7 +108,7 @@ func TestDisposition(t *testing.T) {
 func FuzzParseCommand(f *testing.F) {
 	for _, s := range []string{
 		`{"type":"auth","token":"x"}`, `{"type":"subscribe","ref":1,"session_id":"x","positions":{"a":1}}`,
-		`{"type":"send","ref":3,"content":"hi","parent_id":null}`, `{"type":"ping"}`, `[`, `{"type":"\u0000"}`,
+		`{"type":"send","ref":3,"content":"hi","parent_id":null}`, `{"type":"ping"}`, `[`, `{"type":"\u0000"}`, "{\"type\":\"ping\"}\v",
 	} {
 		f.Add([]byte(s))
 	}
@@ -131,7 +131,7 @@ func FuzzParseCommand(f *testing.F) {
 
 // FuzzDecode holds that what is accepted is valid JSON without U+0000.
 func FuzzDecode(f *testing.F) {
-	for _, s := range []string{`{"content":"x"}`, `{"content":"\u0000"}`, `{"a":{"b":[1,"c"]}}`, `{"content":"x"}{}`, "\xff", `{"content":"a","content":"b"}`} {
+	for _, s := range []string{`{"content":"x"}`, `{"content":"\u0000"}`, `{"a":{"b":[1,"c"]}}`, `{"content":"x"}{}`, "\xff", `{"content":"a","content":"b"}`, "{}\v"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
