@@ -17,9 +17,15 @@ import { makeStore } from './store';
 
 const composed = vi.hoisted(() => vi.fn());
 vi.mock('../features/chat/asking/Composer', () => ({ Composer: composed }));
+const shown = vi.hoisted(() => vi.fn());
 vi.mock('../features/chat/showing/markdown/Markdown', () => ({
-  Markdown: ({ text }: { text: string }) => `As Markdown: ${text}`,
+  Markdown({ text }: { text: string }) {
+    shown(text);
+    return <p>As Markdown: {text}</p>;
+  },
 }));
+const folded = vi.hoisted(() => vi.fn());
+vi.mock('../features/chat/showing/Fold', () => ({ Fold: folded }));
 
 beforeEach(() => {
   sessionStorage.clear();
@@ -71,6 +77,32 @@ it('renders one message and no more for a delta', async () => {
   expect(screen.getAllByText('As Markdown: One two')).toHaveLength(2);
   expect(rendered).toEqual(['a2']);
   expect(composed).not.toHaveBeenCalled(); // nor the area around them
+});
+
+it('renders one part and no more for a delta', async () => {
+  const { store, got } = chat(message('q', null));
+  const delta = (seq: number, fields: object): ServerEvent => ({ type: 'delta', message_id: 'a', seq, ...fields });
+  got({ type: 'start', message_id: 'a', seq: 0, session_id: 's', parent_id: 'q', model: 'm', version: 2 });
+  for (let n = 0; n < 40; n++) {
+    const call = { id: `c${n}`, tool: `tool${n}`, title: '', arguments: '{}', status: 'done' };
+    got(delta(2 * n + 1, { text: `Step ${n}. ` }), delta(2 * n + 2, { text: '', call }));
+  }
+  got(delta(81, { text: 'One ' }));
+  render(
+    <Provider store={store}>
+      <MantineProvider>
+        <MemoryRouter>
+          <MessageRow id="a" model="m" />
+        </MemoryRouter>
+      </MantineProvider>
+    </Provider>,
+  );
+  await vi.waitFor(() => expect(screen.getAllByText(/^As Markdown: /)).toHaveLength(41));
+  shown.mockClear();
+  folded.mockClear();
+  got(delta(82, { text: 'two' }));
+  expect(shown.mock.calls).toEqual([['One two']]);
+  expect(folded).not.toHaveBeenCalled();
 });
 
 it('says that an answer has finished, but not when another chat is gone to', () => {

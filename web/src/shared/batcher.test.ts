@@ -19,6 +19,28 @@ describe('joinDeltas', () => {
     expect(joinDeltas(delta(4, 'a'), { type: 'delta', message_id: 'b', seq: 5, text: 'b' })).toBeUndefined();
     expect(joinDeltas(delta(4, 'a'), { type: 'delta', message_id: 'a', seq: 5, reasoning: 'b' })).toBeUndefined();
   });
+  it('joins the arguments of one call, and neither calls nor notices', () => {
+    const of = (seq: number, fields: object): ServerEvent => ({
+      type: 'delta',
+      message_id: 'a',
+      seq,
+      text: '',
+      ...fields,
+    });
+    const written = (seq: number, call_id: string) => of(seq, { call_id, arguments: `${seq}` });
+    expect(joinDeltas(written(4, 'c'), written(5, 'c'))).toMatchObject({ from: 3, seq: 5, arguments: '45', text: '' });
+    const notice = { code: 'x', detail: '' };
+    const call = { id: 'c' };
+    for (const [a, b] of [
+      [written(4, 'c'), written(5, 'd')],
+      [written(4, 'c'), delta(5, 'x')],
+      [delta(4, 'x'), of(5, { call })],
+      [of(4, { call }), of(5, { call })],
+      [of(4, { notice }), of(5, { notice })],
+      [of(4, { notice }), delta(5, 'x')],
+    ])
+      expect(joinDeltas(a, b)).toBeUndefined();
+  });
 });
 
 describe('Batcher', () => {

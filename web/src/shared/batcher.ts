@@ -1,15 +1,15 @@
-import type { ServerEvent } from './protocol';
+import { kindOf, type ServerEvent } from './protocol';
 
 const EVERY_MS = 40;
 
-/** Joins two deltas of one kind that follow each other; undefined if they do not. */
+/** Joins two deltas that follow each other in the same part; undefined if they do not. */
 export function joinDeltas(a: ServerEvent, b: ServerEvent): ServerEvent | undefined {
   if (a.type !== 'delta' || b.type !== 'delta' || a.message_id !== b.message_id) return;
-  if ((a.text === undefined) !== (b.text === undefined) || (b.from ?? b.seq - 1) !== a.seq) return;
-  const joined = { ...a, from: a.from ?? a.seq - 1, seq: b.seq };
-  if (a.text === undefined) joined.reasoning = (a.reasoning ?? '') + (b.reasoning ?? '');
-  else joined.text = a.text + (b.text ?? '');
-  return joined;
+  if ((b.from ?? b.seq - 1) !== a.seq) return;
+  const kind = kindOf(a);
+  if (kind !== kindOf(b) || a.call_id !== b.call_id) return;
+  if (kind !== 'text' && kind !== 'reasoning' && kind !== 'arguments') return;
+  return { ...a, from: a.from ?? a.seq - 1, seq: b.seq, [kind]: `${a[kind]}${b[kind]}` };
 }
 
 /**

@@ -58,6 +58,51 @@ export interface ToolCall {
   arguments: string;
 }
 
+/** One use of a tool, from the model's first word of it to its result. */
+export interface Call {
+  id: string;
+  /** server.name */
+  tool: string;
+  /** What a person may be shown for the tool's name; may be empty. */
+  title: string;
+  /** JSON, as the model writes it: it may be unfinished. */
+  arguments: string;
+  status: 'writing' | 'waiting' | 'running' | 'done' | 'failed' | 'denied' | 'unknown';
+  /** What it waits for; null unless it does. */
+  wait: Wait | null;
+  result: CallResult | null;
+  /** Why it failed. */
+  error: { code: string; detail: string } | null;
+  started_at: string | null;
+  ended_at: string | null;
+}
+
+/** What a call waits for: a person. */
+export interface Wait {
+  for: 'consent' | 'question' | 'sign_in';
+  text: string;
+  schema: Record<string, unknown> | null;
+  url: string | null;
+}
+
+/** What a tool gave back. */
+export interface CallResult {
+  /** What the model reads of it. */
+  text: string;
+  /** How much it was. */
+  bytes: number;
+  /** The model reads less than there was; the whole is among the attachments. */
+  cut: boolean;
+  attachments: Attachment[];
+}
+
+/** A stretch of an answer of one kind. */
+export type Part =
+  | { type: 'text'; text: string }
+  /** ms: how long it took, if that is known. */
+  | { type: 'reasoning'; text: string; ms?: number }
+  | { type: 'call'; call: Call };
+
 /** What a person should know of an answer. */
 export interface Notice {
   code: string;
@@ -71,8 +116,12 @@ export interface Message {
   session_id: string;
   parent_id: string | null;
   role: 'user' | 'assistant' | 'system';
+  /** The text parts, joined. */
   content: string;
+  /** The reasoning parts, joined. */
   reasoning: string;
+  /** Of an answer. A server of before does not say them. */
+  parts?: Part[];
   status: Status;
   /** Why it ended; null while it streams. */
   finish_reason?: string | null;
@@ -87,10 +136,6 @@ export interface Message {
   version: number;
   created_at: string;
   finished_at: string | null;
-  /** When this tab saw the thinking begin, in ms; never sent. */
-  thinking_since?: number;
-  /** What the answer waits for before its first token; never sent. */
-  waits_for?: string;
 }
 
 /** US dollars for a million tokens. */
@@ -197,14 +242,28 @@ interface StartFields {
   version: number;
 }
 export type StartEvent = StartFields & { type: 'start' };
-export type SnapshotEvent = StartFields & { type: 'snapshot'; text: string; reasoning: string };
+export type SnapshotEvent = StartFields & {
+  type: 'snapshot';
+  text: string;
+  reasoning: string;
+  /** A server of before does not say them. */
+  parts?: Part[];
+  notices?: Notice[];
+};
 export interface DeltaEvent {
   type: 'delta';
   message_id: string;
   from?: number;
   seq: number;
+  /** Empty beside a call, arguments or a notice. */
   text?: string;
   reasoning?: string;
+  /** Opens a part, or replaces the call of this id. */
+  call?: Call;
+  /** Whose arguments are added to. */
+  call_id?: string;
+  arguments?: string;
+  notice?: Notice;
 }
 export interface FinishEvent {
   type: 'finish';
@@ -238,6 +297,11 @@ export type ServerEvent =
   | { type: 'ack'; ref: number; version?: number }
   | { type: 'error'; ref: number; code: string; detail: string }
   | { type: 'pong' };
+
+const kinds = ['call', 'arguments', 'notice', 'reasoning', 'text'] as const;
+
+/** What a delta adds to an answer. */
+export const kindOf = (e: DeltaEvent) => kinds.find((kind) => e[kind] !== undefined);
 
 export function isStreamEvent(e: ServerEvent): e is StreamEvent {
   return e.type === 'start' || e.type === 'delta' || e.type === 'snapshot' || e.type === 'finish';

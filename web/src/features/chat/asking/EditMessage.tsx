@@ -2,13 +2,14 @@ import { Button, Group, Textarea } from '@mantine/core';
 import { useLayoutEffect, useRef, useState } from 'react';
 import { flushSync } from 'react-dom';
 import { composing } from '../../../shared/composing';
-import type { Attachment, Message } from '../../../shared/protocol';
+import type { Attachment } from '../../../shared/protocol';
 import styles from '../Chat.module.css';
+import { type HeldMessage, textOf } from '../streaming/parts';
 import { FileChips } from './files/FileChips';
 
 /** Edits a question. Sending it makes a sibling, which keeps its files. */
 export function EditMessage(props: {
-  message: Message;
+  message: HeldMessage;
   onSend: (text: string, files: Attachment[]) => void;
   onCancel: () => void;
 }) {
@@ -22,7 +23,7 @@ export function EditMessage(props: {
     flushSync(props.onCancel);
     row?.querySelector<HTMLElement>('[aria-label="Edit"]')?.focus();
   };
-  const [text, setText] = useState(message.content);
+  const [text, setText] = useState(() => textOf(message.parts));
   const [files, setFiles] = useState(message.attachments);
   const chips = files.map((f) => ({ ...f, key: f.id, progress: 1, error: '' }));
   return (

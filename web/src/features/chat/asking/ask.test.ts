@@ -55,7 +55,7 @@ it('takes up a broken answer where it broke', async () => {
   const store = page();
   await store.dispatch(ask({ session: 's', content: 'hi', parent_id: null, model: 'm' }) as never);
   const m = store.getState().chat.messages.entities[id];
-  expect(m).toMatchObject({ content: 'one two', status: 'complete' });
+  expect(m).toMatchObject({ parts: [{ type: 'text', text: 'one two' }], status: 'complete' });
   expect(calls).toEqual(['POST /token', 'POST /chat/stream', `GET /chat/stream/${id}`]);
 });
 
@@ -103,7 +103,11 @@ it('makes the session first if something is set for it, once', async () => {
     }) as never,
   );
   const [failed] = store.getState().chat.pending;
-  expect(failed).toMatchObject({ content: 'hi', attachments: [file], failure: { code: 'daily_limit' } });
+  expect(failed).toMatchObject({
+    content: 'hi',
+    attachments: [file],
+    failure: { code: 'daily_limit' },
+  });
   refuse = false;
   await store.dispatch(retryPending({ answer_id: failed.answer_id, model: 'other' }) as never);
   expect(calls).toEqual(['POST /token', 'POST /sessions', 'POST /chat/stream', 'POST /chat/stream']);
@@ -112,5 +116,8 @@ it('makes the session first if something is set for it, once', async () => {
   const { pending, opened, messages } = store.getState().chat;
   expect(pending).toEqual([]);
   expect(opened).toBe('made');
-  expect(messages.entities[failed.message_id]).toMatchObject({ content: 'hi', attachments: [file] });
+  expect(messages.entities[failed.message_id]).toMatchObject({
+    parts: [{ type: 'text', text: 'hi' }],
+    attachments: [file],
+  });
 });

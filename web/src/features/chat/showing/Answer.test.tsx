@@ -1,12 +1,12 @@
 import { MantineProvider } from '@mantine/core';
-import { act, render, screen } from '@testing-library/react';
+import { act, fireEvent, render, screen } from '@testing-library/react';
 import { Provider } from 'react-redux';
 import { MemoryRouter } from 'react-router';
 import { afterEach, expect, it, vi } from 'vitest';
 import { makeStore } from '../../../app/store';
 import { Api } from '../../../shared/api';
 import { eventsReceived } from '../../../shared/events';
-import type { ServerEvent } from '../../../shared/protocol';
+import type { Call, ServerEvent } from '../../../shared/protocol';
 import { blankMessage } from '../streaming/chatState';
 import { MessageRow } from './MessageRow';
 import { PendingRow } from './PendingRow';
@@ -127,6 +127,93 @@ it.each([
   expect(screen.queryByRole('note')?.querySelector('p')?.textContent ?? '').toBe(note);
   for (const name of ['Continue', 'Try again'])
     expect(screen.queryAllByRole('button', { name })).toHaveLength(Number(ways.includes(name as never)));
+});
+
+const call: Call = {
+  id: 'c',
+  tool: 'weather.now',
+  title: '',
+  arguments: '',
+  status: 'writing',
+  wait: null,
+  result: null,
+  error: null,
+  started_at: null,
+  ended_at: null,
+};
+
+it('shows thoughts, text and calls in their order, each folded', async () => {
+  const delta = (seq: number, fields: object): ServerEvent => ({ type: 'delta', message_id: 'a', seq, ...fields });
+  const got = showStream(
+    delta(1, { reasoning: 'I need the weather.' }),
+    delta(2, { text: 'Let me look.' }),
+    delta(3, { text: '', call }),
+    delta(4, { text: '', call_id: 'c', arguments: '{"city":"Os' }),
+  );
+  await screen.findByText('Let me look.');
+  const button = screen.getByRole('button', { name: 'Wants to call weather.now' });
+  expect(button.getAttribute('aria-expanded')).toBe('false');
+  fireEvent.click(button);
+  expect(screen.getByText(/"city": "Os$/)).toBeTruthy();
+  const args = '{"city":"Oslo"}';
+  got(delta(5, { text: '', call: { ...call, arguments: args, status: 'running' } }));
+  expect(screen.getByRole('button', { name: 'Calling weather.now' }).getAttribute('aria-expanded')).toBe('true');
+  const result = { text: '12 degrees', bytes: 9999, cut: true, attachments: [] };
+  got(delta(6, { text: '', call: { ...call, arguments: args, status: 'done', result } }));
+  expect(screen.getByText('12 degrees')).toBeTruthy();
+  expect(screen.getByText('The model reads a part of it. The whole is 10 KiB.')).toBeTruthy();
+  const error = { code: 'tool_failed', detail: 'No such city.' };
+  const failing: Call = { ...call, id: 'd', title: 'The weather', status: 'failed', error };
+  got(
+    delta(7, { reasoning: 'Once more.' }),
+    delta(8, { text: '', call: failing }),
+    delta(9, { text: '', notice: { code: 'continued', detail: '' } }),
+    delta(10, { text: 'It is 12 degrees.' }),
+  );
+  fireEvent.click(screen.getByRole('button', { name: 'Called The weather · failed' }));
+  expect(screen.getByText('No such city.')).toBeTruthy();
+  got({ type: 'finish', message_id: 'a', seq: 11, reason: 'stop', error: null });
+  expect(screen.queryByRole('note')).toBeNull();
+  const row = screen.getByRole('article', { name: 'Assistant' }).textContent;
+  const order = [
+    'Thought',
+    'Let me look.',
+    'Called weather.now',
+    'Oslo',
+    'Thought',
+    'The weather',
+    'It is 12',
+    'went on',
+  ];
+  let at = -1;
+  for (const words of order) {
+    const next = row?.indexOf(words, at + 1) ?? -1;
+    expect(next, words).toBeGreaterThan(at);
+    at = next;
+  }
+});
+
+it('keeps what a person has opened when text turns out to be thoughts', async () => {
+  const start = { message_id: 'a', session_id: 's', parent_id: 'q', model: 'm', version: 3 };
+  const got = showStream(
+    { type: 'delta', message_id: 'a', seq: 1, reasoning: 'First.' },
+    { type: 'delta', message_id: 'a', seq: 2, text: 'Second.' },
+  );
+  fireEvent.click(await screen.findByRole('button', { name: /^Thought/ }));
+  got({
+    ...start,
+    type: 'snapshot',
+    seq: 3,
+    text: 'Third.',
+    reasoning: 'First.Second.',
+    parts: [
+      { type: 'reasoning', text: 'First.Second.', ms: 2000 },
+      { type: 'text', text: 'Third.' },
+    ],
+  });
+  expect(screen.getByText('First.Second.')).toBeTruthy();
+  expect(screen.getByText('Third.')).toBeTruthy();
+  expect(screen.getByRole('button', { name: 'Thought for 2 s' })).toBeTruthy();
 });
 
 it('says after a reload that an answer was cut off while the model thought', () => {

@@ -2,17 +2,17 @@ import { ActionIcon, Group } from '@mantine/core';
 import { IconPencil } from '@tabler/icons-react';
 import { useContext, useState } from 'react';
 import { useAppDispatch } from '../../../shared/hooks';
-import type { Message } from '../../../shared/protocol';
 import { ask } from '../asking/ask';
 import { EditMessage } from '../asking/EditMessage';
 import styles from '../Chat.module.css';
+import { type HeldMessage, textOf } from '../streaming/parts';
 import { HoldPlace } from '../streaming/useFollowEnd';
 import { CopyMessage } from './CopyMessage';
 import { SentFiles } from './files/SentFiles';
 import { Siblings } from './Siblings';
 
 /** What a person asked. */
-export function Question({ message, model }: { message: Message; model: string }) {
+export function Question({ message, model }: { message: HeldMessage; model: string }) {
   const dispatch = useAppDispatch();
   const [editing, setEditing] = useState(false);
   const hold = useContext(HoldPlace);
@@ -20,7 +20,8 @@ export function Question({ message, model }: { message: Message; model: string }
     hold();
     setEditing(true);
   };
-  const { id, session_id: session, parent_id, content } = message;
+  const { id, session_id: session, parent_id } = message;
+  const content = textOf(message.parts);
   if (editing) {
     return (
       <EditMessage

@@ -1,8 +1,7 @@
-import { UnstyledButton } from '@mantine/core';
-import { IconChevronRight } from '@tabler/icons-react';
-import { useEffect, useId, useState } from 'react';
+import { useEffect, useState } from 'react';
 import { duration } from '../../../shared/format';
 import styles from './AnswerParts.module.css';
+import { Fold } from './Fold';
 
 function useNow(ticking: boolean): number {
   const [now, setNow] = useState(Date.now);
@@ -15,7 +14,7 @@ function useNow(ticking: boolean): number {
   return now;
 }
 
-/** The thinking before an answer: it ticks while it goes on, and opens when a person wants to read it. */
+/** A stretch of thinking: it ticks while it goes on, and opens when a person wants to read it. */
 export function Reasoning({
   text,
   thinking,
@@ -27,8 +26,6 @@ export function Reasoning({
   since: number;
   ms?: number;
 }) {
-  const [open, setOpen] = useState(false);
-  const id = useId();
   const now = useNow(thinking);
   const label = thinking
     ? `Thinking ${duration((now - since) / 1000)}`
@@ -36,16 +33,12 @@ export function Reasoning({
       ? `Thought for ${duration(Math.max(1, ms / 1000))}`
       : 'Thoughts';
   return (
-    <div className={styles.part}>
-      <UnstyledButton className={styles.summary} aria-expanded={open} aria-controls={id} onClick={() => setOpen(!open)}>
-        <IconChevronRight size={16} data-open={open || undefined} />
-        <span className={styles.ticking} data-thinking={thinking || undefined}>
-          {label}
-        </span>
-      </UnstyledButton>
-      <div id={id} hidden={!open} className={styles.reasoning} dir="auto">
-        {open && text}
-      </div>
-    </div>
+    <Fold label={label} live={thinking}>
+      {() => (
+        <div className={styles.reasoning} dir="auto">
+          {text}
+        </div>
+      )}
+    </Fold>
   );
 }

@@ -1,13 +1,14 @@
 import {
   type FinishEvent,
   isStreamEvent,
-  type Message,
   type ServerEvent,
+  type SnapshotEvent,
   type StreamEvent,
   statusOf,
 } from '../../../shared/protocol';
 import { blankMessage, type ChatState, chooseVersion, loseSession, messages, removeMessage } from './chatState';
 import { type ReceivedEvents, versionTold } from './missed';
+import { addDelta, addWhole, type HeldMessage, type HeldPart, held, heldParts } from './parts';
 
 /** The time of a new message: later than all others of its session, even if this device's clock is slow. */
 function now(state: ChatState, session: string): string {
@@ -36,7 +37,7 @@ function acceptQuestion(
       parent_id: parent,
       created_at: now(state, e.session_id),
     });
-    messages.addOne(state.messages, question);
+    messages.addOne(state.messages, held(question));
     chooseVersion(state, question);
   }
   chooseVersion(state, { id: e.message_id, session_id: e.session_id, parent_id: e.parent_id });
@@ -44,16 +45,25 @@ function acceptQuestion(
   state.pending = state.pending.filter((x) => x !== p);
 }
 
-function finishMessage(m: Message, e: FinishEvent): void {
+function finishMessage(m: HeldMessage, e: FinishEvent): void {
   m.status = statusOf(e.reason);
   m.finish_reason = e.reason;
   m.error = e.error;
   m.finished_at = new Date().toISOString();
   if (e.usage) m.usage = e.usage;
   if (e.model) m.model = e.model;
-  if (e.tool_calls) m.tool_calls = e.tool_calls;
   if (e.notices) m.notices = e.notices;
-  if (e.thinking_ms) m.thinking_ms = e.thinking_ms;
+  addWhole(m.parts, e);
+}
+
+/** The parts of a snapshot. What this tab saw begin goes on. */
+function partsOf(e: SnapshotEvent, old: HeldPart[] = []): HeldPart[] {
+  const parts = heldParts(e, e.text);
+  for (const [i, part] of parts.entries()) {
+    const before = old[i];
+    if (part.type === 'reasoning' && before?.type === 'reasoning') part.since = before.since;
+  }
+  return parts;
 }
 
 function applyStream(state: ChatState, e: StreamEvent): void {
@@ -64,17 +74,19 @@ function applyStream(state: ChatState, e: StreamEvent): void {
     if (e.type === 'start' && old && old.seq >= 0) return;
     messages.upsertOne(state.messages, {
       ...(old ??
-        blankMessage({
-          id: e.message_id,
-          session_id: e.session_id,
-          role: 'assistant',
-          created_at: now(state, e.session_id),
-        })),
+        held(
+          blankMessage({
+            id: e.message_id,
+            session_id: e.session_id,
+            role: 'assistant',
+            created_at: now(state, e.session_id),
+          }),
+        )),
       parent_id: e.parent_id,
       model: e.model,
       status: 'streaming',
       seq: e.seq,
-      ...(e.type === 'snapshot' ? { content: e.text, reasoning: e.reasoning } : {}),
+      ...(e.type === 'snapshot' ? { parts: partsOf(e, old?.parts), notices: [...(e.notices ?? [])] } : {}),
     });
     if (e.type === 'start')
       chooseVersion(state, { id: e.message_id, session_id: e.session_id, parent_id: e.parent_id });
@@ -89,14 +101,7 @@ function applyStream(state: ChatState, e: StreamEvent): void {
     finishMessage(m, e);
     return;
   }
-  if (e.reasoning) {
-    if (!m.reasoning) m.thinking_since = Date.now();
-    m.reasoning += e.reasoning;
-  }
-  if (e.text) {
-    if (!m.content && m.thinking_since) m.thinking_ms = Date.now() - m.thinking_since; // until finish says it exactly
-    m.content += e.text;
-  }
+  addDelta(m, e);
 }
 
 /** Advances a session's version if the change is the next one, and returns whether the change is new to the page. */
@@ -119,7 +124,7 @@ export function applyEvent(state: ChatState, e: ServerEvent, via: ReceivedEvents
     case 'message':
       if (state.deleted[e.message.id] || state.missing[e.message.session_id]) break;
       if (newer || !state.messages.entities[e.message.id]) {
-        messages.upsertOne(state.messages, e.message);
+        messages.upsertOne(state.messages, held(e.message));
         chooseVersion(state, e.message);
       }
       break;

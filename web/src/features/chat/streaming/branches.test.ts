@@ -1,20 +1,18 @@
 import { expect, it } from 'vitest';
-import type { Message } from '../../../shared/protocol';
 import { branchOf, siblingsOf } from './branches';
 import { blankMessage, initialState, messages } from './chatState';
+import { type HeldMessage, held } from './parts';
 
-const message = (id: string, parent_id: string | null, created_at: string) => ({
-  ...blankMessage({ id, session_id: 's', role: 'user', parent_id }),
-  created_at,
-});
+const message = (id: string, parent_id: string | null, created_at: string) =>
+  held(blankMessage({ id, session_id: 's', role: 'user', parent_id, created_at }));
 
-function chatOf(...items: Message[]) {
+function chatOf(...items: HeldMessage[]) {
   const chat = initialState();
   return { ...chat, messages: messages.setAll(chat.messages, items) };
 }
 
 type Chat = ReturnType<typeof chatOf>;
-const changed = (chat: Chat, id: string, changes: Partial<Message>) => ({
+const changed = (chat: Chat, id: string, changes: Partial<HeldMessage>) => ({
   ...chat,
   messages: messages.updateOne(chat.messages, { id, changes }),
 });
@@ -23,7 +21,7 @@ it('keeps a branch while its text grows, and moves what the server has elsewhere
   const chat = chatOf(message('q', null, '1'), message('a', 'q', '3'), message('b', 'q', '2'), message('c', 'b', '4'));
   const path = branchOf(chat, 's');
   expect(path).toEqual(['q', 'a']);
-  const grown = changed(chat, 'a', { content: 'More' });
+  const grown = changed(chat, 'a', { parts: [{ type: 'text', text: 'More' }] });
   expect(branchOf(grown, 's')).toBe(path);
   expect(siblingsOf(grown, 'a')).toBe(siblingsOf(chat, 'b'));
   expect(branchOf(changed(grown, 'a', { created_at: '0' }), 's')).toEqual(['q', 'b', 'c']);

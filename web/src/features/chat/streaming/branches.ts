@@ -1,15 +1,15 @@
 import { createSelector } from '@reduxjs/toolkit';
-import type { Message } from '../../../shared/protocol';
 import type { ChatState } from './chatState';
+import type { HeldMessage } from './parts';
 
-type Entities = Record<string, Message>;
+type Entities = Record<string, HeldMessage>;
 /** For each parent, the ids of its children in the order they were added. Roots are children of their session. */
 type Index = Map<string, string[]>;
 
-const parentOf = (m: Message) => m.parent_id ?? m.session_id;
+const parentOf = (m: HeldMessage) => m.parent_id ?? m.session_id;
 
 /** Compares times as numbers, since as text one may have fewer digits than another. */
-const byTime = (a: Message, b: Message) =>
+const byTime = (a: HeldMessage, b: HeldMessage) =>
   Date.parse(a.created_at) - Date.parse(b.created_at) || a.created_at.localeCompare(b.created_at);
 
 function makeIndex(ids: string[], entities: Entities): Index {
@@ -17,7 +17,8 @@ function makeIndex(ids: string[], entities: Entities): Index {
   return new Map([...Map.groupBy(sorted, parentOf)].map(([parent, children]) => [parent, children.map((m) => m.id)]));
 }
 
-const samePlace = (a: Message, b: Message) => a === b || (parentOf(a) === parentOf(b) && a.created_at === b.created_at);
+const samePlace = (a: HeldMessage, b: HeldMessage) =>
+  a === b || (parentOf(a) === parentOf(b) && a.created_at === b.created_at);
 
 let known: { ids: string[]; entities: Entities; index: Index } | undefined;
 

@@ -1,11 +1,12 @@
 import { configureStore } from '@reduxjs/toolkit';
 import { describe, expect, it } from 'vitest';
 import { eventsReceived } from '../../../shared/events';
-import type { Message, ServerEvent } from '../../../shared/protocol';
+import type { Call, Message, ServerEvent } from '../../../shared/protocol';
 import { branchOf, positionsOf } from './branches';
 import { chatReducer, loadMessages, ownReadEnded, questionAsked, sessionFollowed } from './chatSlice';
 import { blankMessage } from './chatState';
 import { missesChange, missesTokens, type ReceivedEvents } from './missed';
+import { textOf } from './parts';
 
 const S = 'session';
 const message = (id: string, fields: Partial<Message> = {}): Message => ({
@@ -33,9 +34,22 @@ function page() {
     get chat() {
       return store.getState().chat;
     },
-    text: (id: string) => store.getState().chat.messages.entities[id]?.content,
+    text: (id: string) => textOf(store.getState().chat.messages.entities[id].parts),
   };
 }
+
+const call: Call = {
+  id: 'c',
+  tool: 'weather.now',
+  title: '',
+  arguments: '',
+  status: 'writing',
+  wait: null,
+  result: null,
+  error: null,
+  started_at: null,
+  ended_at: null,
+};
 
 const start = {
   type: 'start',
@@ -128,7 +142,8 @@ describe('a stream', () => {
     const p = page();
     const error = { code: 'provider_truncated', detail: 'It broke off.' };
     p.got('socket', start, delta(1, 'half'), { type: 'finish', message_id: 'a', seq: 2, reason: 'error', error });
-    expect(p.chat.messages.entities.a).toMatchObject({ content: 'half', status: 'error', error });
+    expect(p.chat.messages.entities.a).toMatchObject({ status: 'error', error });
+    expect(p.text('a')).toBe('half');
   });
 
   it('ends with all that the provider sent, and with the model that answered', () => {
@@ -136,15 +151,22 @@ describe('a stream', () => {
     const said = {
       usage: { input_tokens: 1, output_tokens: 2, cost: 0.5 },
       model: 'other',
-      tool_calls: [{ id: 'c', name: 'f', arguments: '{}' }],
       notices: [{ code: 'fallback', detail: 'm failed' }],
-      thinking_ms: 1200,
     };
+    const whole = { ...said, tool_calls: [{ id: 'c', name: 'f', arguments: '{}' }], thinking_ms: 1200 };
     const thought: ServerEvent = { type: 'delta', message_id: 'a', seq: 1, reasoning: 'hm' };
     p.got('socket', start, thought, delta(2, 'x'));
-    expect(p.chat.messages.entities.a.thinking_ms).toBeGreaterThanOrEqual(0);
-    p.got('socket', { type: 'finish', message_id: 'a', seq: 3, reason: 'tool_calls', error: null, ...said });
-    expect(p.chat.messages.entities.a).toMatchObject({ ...said, reasoning: 'hm', status: 'complete' });
+    expect(p.chat.messages.entities.a.parts[0]).toMatchObject({ type: 'reasoning', ms: expect.any(Number) });
+    p.got('socket', { type: 'finish', message_id: 'a', seq: 3, reason: 'tool_calls', error: null, ...whole });
+    expect(p.chat.messages.entities.a).toMatchObject({
+      ...said,
+      status: 'complete',
+      parts: [
+        { type: 'reasoning', text: 'hm', ms: 1200 },
+        { type: 'text', text: 'x' },
+        { type: 'call', call: { id: 'c', tool: 'f', arguments: '{}' } },
+      ],
+    });
   });
 
   it("leaves the socket's events aside while this tab reads its own answer", () => {
@@ -166,6 +188,96 @@ describe('a stream', () => {
     expect(p.chat.pending).toEqual([]);
     p.dispatch(ownReadEnded('a'));
     expect(positionsOf(p.chat, S)).toEqual({ a: 1 });
+  });
+});
+
+describe('the parts of an answer', () => {
+  const step = (seq: number, fields: object): ServerEvent => ({ type: 'delta', message_id: 'a', seq, ...fields });
+  const partsOf = (p: ReturnType<typeof page>) => p.chat.messages.entities.a.parts;
+  const brief = (p: ReturnType<typeof page>) =>
+    partsOf(p).map((x) => (x.type === 'call' ? `${x.call.status} ${x.call.arguments}` : `${x.type} ${x.text}`));
+
+  it('stand in the order in which they came', () => {
+    const p = page();
+    p.got('socket', start, step(1, { reasoning: 'hm' }), step(2, { reasoning: '…' }), step(3, { text: 'Let me see.' }));
+    p.got('socket', step(4, { text: '', call }), step(5, { text: '', call_id: 'c', arguments: '{"a"' }));
+    p.got(
+      'socket',
+      step(6, { text: '', call_id: 'c', arguments: ':1}' }),
+      step(7, { text: '', call_id: '?', arguments: 'x' }),
+    );
+    expect(brief(p)).toEqual(['reasoning hm…', 'text Let me see.', 'writing {"a":1}']);
+    const done = { ...call, arguments: '{"a":1}', status: 'done' };
+    p.got('socket', step(8, { reasoning: 'ah' }), step(9, { text: 'So ' }), step(10, { text: '', call: done }));
+    p.got('socket', step(11, { text: 'it is.' }), {
+      type: 'finish',
+      message_id: 'a',
+      seq: 12,
+      reason: 'stop',
+      error: null,
+    });
+    expect(brief(p)).toEqual(['reasoning hm…', 'text Let me see.', 'done {"a":1}', 'reasoning ah', 'text So it is.']);
+    expect(p.text('a')).toBe('Let me see.So it is.');
+  });
+
+  it('take a merged call and a merged stretch of arguments where they belong alone', () => {
+    const p = page();
+    p.got('socket', start, step(1, { text: 'x' }));
+    p.got('socket', step(9, { text: '', from: 3, call }));
+    expect(brief(p)).toEqual(['text x']);
+    p.got(
+      'socket',
+      step(4, { text: '', from: 1, call }),
+      step(9, { text: '', from: 4, call_id: 'c', arguments: '{}' }),
+    );
+    expect(brief(p)).toEqual(['text x', 'writing {}']);
+    expect(p.missed.tokens).toBe(false);
+  });
+
+  it('are replaced by a snapshot, also where text has become thoughts', () => {
+    const p = page();
+    const told: ServerEvent = {
+      ...start,
+      type: 'snapshot',
+      seq: 3,
+      text: 'It ',
+      reasoning: 'I wonder',
+      parts: [
+        { type: 'reasoning', text: 'I wonder', ms: 900 },
+        { type: 'text', text: 'It ' },
+      ],
+      notices: [{ code: 'continued', detail: '' }],
+    };
+    p.got('socket', start, step(1, { text: 'I wonder</th' }), told, step(4, { text: 'is.' }));
+    p.got('socket', step(5, { text: '', notice: { code: 'fallback', detail: 'm failed' } }));
+    expect(brief(p)).toEqual(['reasoning I wonder', 'text It is.']);
+    expect(p.chat.messages.entities.a.notices.map((n) => n.code)).toEqual(['continued', 'fallback']);
+    expect(told).toMatchObject({ parts: [{}, { text: 'It ' }], notices: [{ code: 'continued' }] }); // events stay as they are
+  });
+
+  it('are made of what a server of before tells', () => {
+    const p = page();
+    p.got('socket', { ...start, type: 'snapshot', seq: 3, text: 'It ', reasoning: 'I wonder' });
+    expect(brief(p)).toEqual(['reasoning I wonder', 'text It ']);
+    const tool_calls = [{ id: '', name: 'f', arguments: '{}' }];
+    const fields = { content: 'It is.', reasoning: 'I wonder', tool_calls, thinking_ms: 700 };
+    p.loaded(3, message('b', { role: 'assistant', ...fields }));
+    expect(p.chat.messages.entities.b.parts).toMatchObject([
+      { type: 'reasoning', text: 'I wonder', ms: 700 },
+      { type: 'text', text: 'It is.' },
+      { type: 'call', call: { tool: 'f', arguments: '{}', status: 'writing' } },
+    ]);
+  });
+
+  it('are those of the message once it is stored; its calls are not shown twice', () => {
+    const p = page();
+    const tool_calls = [{ id: 'c', name: 'weather.now', arguments: '{}' }];
+    p.got('socket', start, step(1, { text: '', call: { ...call, arguments: '{}' } }));
+    p.got('socket', { type: 'finish', message_id: 'a', seq: 2, reason: 'tool_calls', error: null, tool_calls });
+    expect(brief(p)).toEqual(['writing {}']);
+    const parts: Message['parts'] = [{ type: 'call', call: { ...call, arguments: '{}' } }];
+    p.loaded(3, message('a', { role: 'assistant', parts, tool_calls }));
+    expect(brief(p)).toEqual(['writing {}']);
   });
 });
 
@@ -192,7 +304,8 @@ describe('versions', () => {
     const p = page();
     p.got('socket', start, delta(1, 'all'), { type: 'finish', message_id: 'a', seq: 2, reason: 'stop', error: null });
     p.loaded(3, message('a', { role: 'assistant', status: 'streaming', content: '', seq: 0 }));
-    expect(p.chat.messages.entities.a).toMatchObject({ content: 'all', status: 'complete' });
+    expect(p.text('a')).toBe('all');
+    expect(p.chat.messages.entities.a.status).toBe('complete');
   });
 
   it('a load never takes back what the stream has shown', () => {

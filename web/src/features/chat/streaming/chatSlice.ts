@@ -12,6 +12,7 @@ import {
   messages,
   removeMessage,
 } from './chatState';
+import { type HeldMessage, held } from './parts';
 import type { Pending } from './pendingQuestion';
 
 /** Reads a session's messages, or what changed since the version that the page has. */
@@ -91,7 +92,7 @@ const chatSlice = createSlice({
           const old = state.messages.entities[m.id];
           // A stream goes on from where the page stands in it, and is not begun again when it has ended.
           const keep = m.status === 'streaming' && old?.seq >= 0;
-          if (!keep) messages.setOne(state.messages, m);
+          if (!keep) messages.setOne(state.messages, held(m));
         }
         for (const id of payload.deleted) removeMessage(state, id);
         state.versions[meta.arg] = payload.version;
@@ -104,7 +105,7 @@ const chatSlice = createSlice({
       });
   },
   selectors: {
-    selectMessage: (chat, id: string): Message | undefined => chat.messages.entities[id],
+    selectMessage: (chat, id: string): HeldMessage | undefined => chat.messages.entities[id],
     selectPending: (chat) => chat.pending,
   },
 });

@@ -1,9 +1,10 @@
 import { createEntityAdapter } from '@reduxjs/toolkit';
 import type { Message } from '../../../shared/protocol';
+import type { HeldMessage } from './parts';
 import { loadPending, type Pending } from './pendingQuestion';
 
 const CHOICES_KEY = 'omnichat-branches';
-export const messages = createEntityAdapter<Message>();
+export const messages = createEntityAdapter<HeldMessage>();
 
 /** What the page knows of the sessions that were opened. */
 export interface ChatState {
@@ -66,7 +67,7 @@ export const blankMessage = (fields: Partial<Message> & Pick<Message, 'id' | 'se
 });
 
 /** Makes a message the one of its siblings that is shown. */
-export function chooseVersion(state: ChatState, m: Pick<Message, 'id' | 'session_id' | 'parent_id'>): void {
+export function chooseVersion(state: ChatState, m: Pick<HeldMessage, 'id' | 'session_id' | 'parent_id'>): void {
   state.choices[m.parent_id ?? m.session_id] = m.id;
 }
 
