@@ -1,6 +1,6 @@
 import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { patiently } from './patiently';
-import type { Failure, ServerEvent } from './protocol';
+import type { Refusal, ServerEvent } from './protocol';
 
 const REFRESH_KEY = 'omnichat-refresh';
 /** The server sends a heartbeat every 15 to 25 s. */
@@ -31,7 +31,7 @@ export class ApiError extends Error {
 }
 
 /** What a person is told of a request that failed. */
-export function failureOf(e: unknown): Failure {
+export function failureOf(e: unknown): Refusal {
   if (!(e instanceof ApiError)) return { code: 'network', detail: 'The server cannot be reached.' };
   return { code: e.code, detail: e.message, field: e.field, retry_after: e.retryAfter };
 }

@@ -4,7 +4,7 @@ import { useDispatch, useSelector, useStore } from 'react-redux';
 import type { Api } from './api';
 import type { Extra } from './callThunk';
 import { noticed } from './noticeSlice';
-import type { Failure } from './protocol';
+import type { Refusal } from './protocol';
 import type { SharedState } from './state';
 
 /** Takes any thunk: what part of the store it reads is the thunk's own business. */
@@ -14,7 +14,7 @@ export const useAppDispatch = useDispatch.withTypes<AppDispatch>();
 /** Reads what all features share. A feature that has a state of its own has a hook of its own for both. */
 export const useSharedSelector = useSelector.withTypes<SharedState>();
 
-type Call = AsyncThunkAction<unknown, unknown, Extra & { state: never; rejectValue: Failure }>;
+type Call = AsyncThunkAction<unknown, unknown, Extra & { state: never; rejectValue: Refusal }>;
 
 /** Makes a call that has no place of its own to say that it failed; otherwise is what did not happen. */
 export function useAttempt() {

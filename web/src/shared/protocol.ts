@@ -23,13 +23,17 @@ export interface Session {
 /** What a person sets for one session; null and "" leave it to the model. */
 export type SessionSettings = Pick<Session, 'system_prompt' | 'temperature' | 'max_tokens' | 'reasoning_effort'>;
 
-/** Why an answer failed or a request was refused. */
+/** Why an answer or a call failed, or a request was refused. */
 export interface Failure {
   code: string;
   detail: string;
   /** Seconds to wait, if that helps. */
   retry_after?: number;
-  /** Of a refused request: what is wrong with it. */
+}
+
+/** Why a request was refused. */
+export interface Refusal extends Failure {
+  /** What is wrong in it. */
   field?: string;
 }
 
@@ -72,7 +76,7 @@ export interface Call {
   wait: Wait | null;
   result: CallResult | null;
   /** Why it failed. */
-  error: { code: string; detail: string } | null;
+  error: Failure | null;
   started_at: string | null;
   ended_at: string | null;
 }

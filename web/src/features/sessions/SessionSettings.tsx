@@ -1,7 +1,7 @@
 import { Alert, Button, Group, Modal, NumberInput, Select, Stack, Textarea } from '@mantine/core';
 import { useEffect, useState } from 'react';
 import { useAppDispatch } from '../../shared/hooks';
-import type { Failure, Session, SessionSettings as Settings } from '../../shared/protocol';
+import type { Refusal, Session, SessionSettings as Settings } from '../../shared/protocol';
 import { newChatSettingsChanged, updateSession } from './sessionsSlice';
 
 interface Props {
@@ -22,7 +22,7 @@ function Form({ session, newChatSettings, reasoning, onClose }: Props) {
   const [temperature, setTemperature] = useState<string | number>(was.temperature ?? '');
   const [tokens, setTokens] = useState<string | number>(was.max_tokens ?? '');
   const [effort, setEffort] = useState(was.reasoning_effort ?? '');
-  const [failure, setFailure] = useState<Failure>();
+  const [failure, setFailure] = useState<Refusal>();
   const [saving, setSaving] = useState(false);
   const errorOf = (field: string) => (failure?.field === field ? failure.detail : undefined);
 

@@ -1,19 +1,19 @@
 import { useState } from 'react';
-import type { Failure } from '../../shared/protocol';
+import type { Refusal } from '../../shared/protocol';
 
 type Result = { meta: { requestStatus: 'fulfilled' | 'rejected' }; payload?: unknown };
 
 /** The state of a form that is being saved: what was refused, and at which field. */
 export function useSave() {
   const [saving, setSaving] = useState(false);
-  const [failure, setFailure] = useState<Failure>();
+  const [failure, setFailure] = useState<Refusal>();
   const save = async (what: Promise<Result>): Promise<boolean> => {
     setSaving(true);
     const result = await what;
     setSaving(false);
     const ok = result.meta.requestStatus === 'fulfilled';
     setFailure(
-      ok ? undefined : ((result.payload as Failure | undefined) ?? { code: '', detail: 'That did not work.' }),
+      ok ? undefined : ((result.payload as Refusal | undefined) ?? { code: '', detail: 'That did not work.' }),
     );
     return ok;
   };
