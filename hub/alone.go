@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/omnichat/omnichat/hub/background"
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // alone is the [peers] of a hub that has none.
@@ -48,9 +49,12 @@ func (alone) othersMayBeAhead() bool                     { return false }
 func (alone) owned(context.Context) ([]Ownership, error) { return nil, nil }
 func (alone) used(context.Context, UserID) (Used, error) { return Used{}, nil }
 
-func (alone) takeOver(_ context.Context, o Orphan, _ int, end *AnswerEnd) error {
+func (alone) format() int { return formatParts }
+
+func (alone) takeOver(_ context.Context, o Orphan, _ int) (eventlog.Content, int64, error) {
+	end := o.Said.Seq + 1
 	if o.Lost {
-		end.Seq += lostJump
+		end += lostJump
 	}
-	return nil
+	return o.Said, end, nil
 }

@@ -25,7 +25,6 @@ type asker struct {
 // when an answer begins, before its events are in its feed and under the feed's
 // lock.
 func (a *asker) ask(ctx context.Context, user UserID, q Question, fresh SessionID, opened func(*feed, Asked)) (Asked, error) {
-	var st *stream
 	sq, err := a.stored(ctx, user, q, fresh)
 	if err != nil {
 		return Asked{}, err
@@ -37,8 +36,9 @@ func (a *asker) ask(ctx context.Context, user UserID, q Question, fresh SessionI
 	if refused == nil {
 		refused = a.limits.withinQuota(ctx, user, sq.size())
 	}
+	var admitted *admission
 	if refused == nil {
-		refused = a.streams.admit(user)
+		admitted, refused = a.streams.admit(user)
 	}
 	if refused != nil {
 		// What was asked before is found all the same.
@@ -48,9 +48,10 @@ func (a *asker) ask(ctx context.Context, user UserID, q Question, fresh SessionI
 		}
 		return Asked{}, refused
 	}
+	begun := false
 	defer func() { // a panic must not count for ever
-		if st == nil {
-			a.streams.dismiss(user)
+		if !begun {
+			admitted.Release()
 		}
 	}()
 	mine := a.streams.reserve(sq.AnswerID)
@@ -65,14 +66,18 @@ func (a *asker) ask(ctx context.Context, user UserID, q Question, fresh SessionI
 		a.streams.unreserve(mine)
 		return asked, err
 	}
-	o := order{question: q, asked: asked, model: sq.Model, provider: provider, title: untitled(asked), said: a.prompts.ahead(write, user, asked.Answer)}
+	j := job{
+		asked: asked, order: sq.Order, model: sq.Model, provider: provider, title: untitled(asked),
+		said: a.prompts.ahead(write, user, asked.Answer), admission: admitted,
+	}
 	if err := a.streams.open(mine, user, asked, opened); err != nil {
 		a.streams.doubt(sq.AnswerID)
 		a.streams.unreserve(mine)
 		return asked, err
 	}
-	st = mine
-	go a.generator.generate(st, o) // Close waits for it: it is counted since admit
+	begun = true
+	go a.generator.generate(mine, j) // Close waits for it: it is counted since admit
+	asked.stream = mine
 	return asked, nil
 }
 
@@ -117,7 +122,7 @@ func (a *asker) stored(ctx context.Context, user UserID, q Question, fresh Sessi
 	if q.Content != nil {
 		sq.Title = title.Of(*q.Content)
 	}
-	model := q.Model
+	model, parameters := q.Model, Parameters{}
 	if q.SessionID == nil && q.ParentID != nil { // the parent says which
 		parent, err := a.store.Message(ctx, user, *q.ParentID)
 		if CodeOf(err) == CodeNotFound {
@@ -134,11 +139,11 @@ func (a *asker) stored(ctx context.Context, user UserID, q Question, fresh Sessi
 			return sq, err
 		}
 		sq.Session, sq.NewSession = s.ID, false
-		if model == "" {
+		if parameters = s.Parameters; model == "" {
 			model = s.Model
 		}
 	}
-	sq.Model = model
+	sq.Model, sq.Order = model, orderOf(q, parameters)
 	return sq, nil
 }
 

@@ -80,9 +80,9 @@ type Tail struct {
 // Leases says which replicas live, by the database's clock. All methods may be called
 // concurrently.
 type Leases interface {
-	// Renew keeps the replica alive for ttl from now on, and says what its answers
-	// under way have used.
-	Renew(ctx context.Context, replica string, ttl time.Duration, used map[UserID]Used) error
+	// Renew keeps the replica alive, and returns the oldest format of those that live:
+	// a replica of before there were formats has 1.
+	Renew(ctx context.Context, replica string, r Renewal) (oldest int, err error)
 	// UsedElsewhere is what a user's answers have used that are under way at all
 	// replicas but this one.
 	UsedElsewhere(ctx context.Context, replica string, user UserID) (Used, error)
@@ -90,6 +90,13 @@ type Leases interface {
 	Release(ctx context.Context, replica string) error
 	// Owned returns the answers that the replica owns and that have not ended.
 	Owned(ctx context.Context, replica string) ([]Ownership, error)
+}
+
+// Renewal is what a replica says of itself when it renews its lease.
+type Renewal struct {
+	TTL    time.Duration   // from now on
+	Format int             // the newest one in which it can read what others write
+	Used   map[UserID]Used // by answers under way
 }
 
 // Ownership is a streaming answer as the database knows it.

@@ -84,7 +84,7 @@ func (h *Hub) Models(ctx context.Context, user UserID) (ModelList, error) {
 }
 
 // Ask stores a question and starts its answer, which goes on whatever becomes
-// of ctx; Attach follows it. The same ids again find the same answer.
+// of ctx; Follow follows it. The same ids again find the same answer.
 func (h *Hub) Ask(ctx context.Context, user UserID, q Question) (Asked, error) {
 	return h.asker.ask(ctx, user, q, SessionID(NewID()), func(*feed, Asked) {})
 }
@@ -107,13 +107,30 @@ func (h *Hub) Stop(ctx context.Context, user UserID, id MessageID) error {
 	return nil
 }
 
-// Attach returns a viewer of one stream, in [eventlog.SSE], that stands at the seq
-// after: [eventlog.FromStart] and [eventlog.NoPosition] are allowed too. It returns
+// Follow returns a viewer of the stream that an Ask made or found, from its start.
+func (h *Hub) Follow(ctx context.Context, user UserID, asked Asked, f eventlog.Framing) (*Viewer, error) {
+	st := asked.stream
+	if st == nil {
+		return h.Attach(ctx, user, asked.Answer.ID, f, eventlog.FromStart)
+	}
+	return h.followOne(user, f, eventlog.FromStart, func(_ *Viewer, s *sub) (*liveLog, error) {
+		h.feeds.join(s, Topic{Session: st.session})
+		return st.log, nil
+	})
+}
+
+// Attach returns a viewer of one stream that stands at the seq after:
+// [eventlog.FromStart] and [eventlog.NoPosition] are allowed too. It returns
 // [ErrUpToDate] if the stream has ended there.
-func (h *Hub) Attach(ctx context.Context, user UserID, id MessageID, after int64) (*Viewer, error) {
-	v := h.newViewer(user, eventlog.SSE)
+func (h *Hub) Attach(ctx context.Context, user UserID, id MessageID, f eventlog.Framing, after int64) (*Viewer, error) {
+	return h.followOne(user, f, after, func(v *Viewer, s *sub) (*liveLog, error) { return v.findLog(ctx, s, id) })
+}
+
+// followOne returns a viewer of one stream, whose log find returns.
+func (h *Hub) followOne(user UserID, f eventlog.Framing, after int64, find func(*Viewer, *sub) (*liveLog, error)) (*Viewer, error) {
+	v := h.newViewer(user, f)
 	s := &sub{viewer: v, single: true, held: true}
-	l, err := v.findLog(ctx, s, id)
+	l, err := find(v, s)
 	if err == nil {
 		err = s.follow(l, after)
 	}

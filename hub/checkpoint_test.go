@@ -56,7 +56,7 @@ func TestOwnerDiesAsItsLogIsLost(t *testing.T) {
 					if i == 0 {
 						ctx = owner
 					}
-					v, err := s.replicas[i].hub.Attach(ctx, "u", answer, eventlog.NoPosition)
+					v, err := s.replicas[i].hub.Attach(ctx, "u", answer, eventlog.SSE, eventlog.NoPosition)
 					if err != nil {
 						t.Fatal(err)
 					}

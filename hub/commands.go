@@ -20,10 +20,9 @@ func (v *Viewer) Refuse(ref int64, err error) {
 	v.reply(encode(errorEvent{Type: "error", Ref: ref, Code: CodeOf(err), Detail: detail}))
 }
 
-// Connect returns a viewer of all that one client follows, in [eventlog.Lines]. It has
-// joined the user's own feed, and first of all sends ready.
-func (h *Hub) Connect(ctx context.Context, user UserID) (*Viewer, error) {
-	v := h.newViewer(user, eventlog.Lines)
+// Connect returns a viewer of all that one client follows. It has joined the user's own feed, and first of all sends ready.
+func (h *Hub) Connect(ctx context.Context, user UserID, f eventlog.Framing) (*Viewer, error) {
+	v := h.newViewer(user, f)
 	s := v.join(Topic{User: user})
 	err := h.peers.await(ctx, s.feed)
 	var version int64

@@ -54,14 +54,14 @@ func (st *stream) shown() string {
 	synctest.Wait()
 	st.feed.mu.Lock()
 	defer st.feed.mu.Unlock()
-	text, _, _ := st.log.Contents()
-	return text
+	c := st.log.Content()
+	return c.Of(eventlog.Text)
 }
 
 func text(batch []JournalEntry) string {
 	var b strings.Builder
 	for _, e := range batch {
-		for _, r := range e.Runs {
+		for _, r := range e.Deltas {
 			b.WriteString(r.Text)
 		}
 		fmt.Fprintf(&b, "@%d ", e.Seq)
@@ -71,12 +71,12 @@ func text(batch []JournalEntry) string {
 
 func TestTokensAreShownOnceTheJournalHasThem(t *testing.T) {
 	commitBubble(t, func(t *testing.T, j slowJournal, st *stream) {
-		st.push("a", false)
+		st.say(eventlog.Text, "a")
 		if got := st.shown(); got != "" {
 			t.Errorf("shown before the journal has it: %q", got)
 		}
-		st.push("b", false)
-		st.push("c", false) // these gather meanwhile
+		st.say(eventlog.Text, "b")
+		st.say(eventlog.Text, "c") // these gather meanwhile
 		j.answer <- nil
 		if got := st.shown(); got != "a" {
 			t.Errorf("shown %q", got)
@@ -93,9 +93,9 @@ func TestTokensAreShownOnceTheJournalHasThem(t *testing.T) {
 
 func TestAFailedAppendIsRepeatedAsItWas(t *testing.T) {
 	commitBubble(t, func(t *testing.T, j slowJournal, st *stream) {
-		st.push("a", false)
+		st.say(eventlog.Text, "a")
 		j.answer <- errors.New("busy")
-		st.push("b", false)
+		st.say(eventlog.Text, "b")
 		j.answer <- nil
 		j.answer <- nil
 		if got := st.shown(); got != "ab" {
@@ -111,20 +111,20 @@ func TestAFailedAppendIsRepeatedAsItWas(t *testing.T) {
 
 func TestASilentJournalDelaysTokensByASecondAtMost(t *testing.T) {
 	commitBubble(t, func(t *testing.T, j slowJournal, st *stream) {
-		st.push("a", false)
+		st.say(eventlog.Text, "a")
 		time.Sleep(showAfter + time.Millisecond)
 		if got := st.shown(); got != "a" {
 			t.Errorf("after a second %q is shown", got)
 		}
-		st.push("b", false)
-		st.push("c", false)
+		st.say(eventlog.Text, "b")
+		st.say(eventlog.Text, "c")
 		if got := st.shown(); got != "abc" {
 			t.Errorf("shown %q", got)
 		}
 		j.answer <- nil // it is back: all that was shown is shipped, once
 		j.answer <- nil
 		synctest.Wait() // until the committer knows that it is back
-		st.push("d", false)
+		st.say(eventlog.Text, "d")
 		if got := st.shown(); got != "abc" {
 			t.Errorf("shown %q before the journal has the last", got)
 		}
@@ -144,9 +144,9 @@ func TestASilentJournalDelaysTokensByASecondAtMost(t *testing.T) {
 
 func TestAStopDropsWhatWasNotShown(t *testing.T) {
 	commitBubble(t, func(t *testing.T, j slowJournal, st *stream) {
-		st.push("a", false)
+		st.say(eventlog.Text, "a")
 		synctest.Wait()
-		st.push("b", false)
+		st.say(eventlog.Text, "b")
 		closed := make(chan bool)
 		go func() { closed <- st.close(t.Context(), true) }()
 		synctest.Wait()
@@ -154,7 +154,7 @@ func TestAStopDropsWhatWasNotShown(t *testing.T) {
 		if ok := <-closed; !ok || st.shown() != "a" {
 			t.Errorf("closed %v with %q", ok, st.shown())
 		}
-		if st.push("c", false) {
+		if st.say(eventlog.Text, "c") {
 			t.Error("a closed stream takes more")
 		}
 	})
@@ -163,10 +163,10 @@ func TestAStopDropsWhatWasNotShown(t *testing.T) {
 // leasesOf are what the database confirms as owned.
 type leasesOf []Ownership
 
-func (l leasesOf) Renew(context.Context, string, time.Duration, map[UserID]Used) error { return nil }
-func (l leasesOf) Release(context.Context, string) error                               { return nil }
-func (l leasesOf) Owned(context.Context, string) ([]Ownership, error)                  { return l, nil }
-func (l leasesOf) UsedElsewhere(context.Context, string, UserID) (Used, error)         { return Used{}, nil }
+func (l leasesOf) Renew(context.Context, string, Renewal) (int, error)         { return formatParts, nil }
+func (l leasesOf) Release(context.Context, string) error                       { return nil }
+func (l leasesOf) Owned(context.Context, string) ([]Ownership, error)          { return l, nil }
+func (l leasesOf) UsedElsewhere(context.Context, string, UserID) (Used, error) { return Used{}, nil }
 
 // TestLostLogIsOpenedWithAllChunks loses a log between two batches' chunks that
 // nobody has been shown.
@@ -182,7 +182,7 @@ func TestLostLogIsOpenedWithAllChunks(t *testing.T) {
 			var chunks []*chunk
 			for _, words := range [][]string{{"first "}, {"second ", "third "}, {"fourth"}} {
 				for _, w := range words {
-					st.push(w, false)
+					st.say(eventlog.Text, w)
 				}
 				chunks = append(chunks, st.drain())
 			}
@@ -208,10 +208,9 @@ func TestLostLogIsOpenedWithAllChunks(t *testing.T) {
 					t.Fatalf("batch %+v, %v", b, err)
 				}
 			}
-			got, _, seq := l.Contents()
-			want, _, last := st.log.Contents()
-			if got != want || seq != last {
-				t.Errorf("the log says %q at %d, its owner shows %q at %d", got, seq, want, last)
+			got, want := l.Content(), st.log.Content()
+			if got.Of(eventlog.Text) != want.Of(eventlog.Text) || got.Seq != want.Seq {
+				t.Errorf("the log says %q at %d, its owner shows %q at %d", got.Of(eventlog.Text), got.Seq, want.Of(eventlog.Text), want.Seq)
 			}
 		})
 	}
@@ -241,7 +240,7 @@ func TestHiccupOfTheJournalPassesUnderLoad(t *testing.T) {
 		}
 		was := false
 		for n := range 16_000 { // 8 s of a token each half millisecond
-			streams[n%len(streams)].push("x", false)
+			streams[n%len(streams)].say(eventlog.Text, "x")
 			time.Sleep(500 * time.Microsecond)
 			was = was || c.late.Load()
 		}
@@ -284,7 +283,7 @@ func TestAReaderWithoutNewsHoldsUpNobody(t *testing.T) {
 			for range 20 {
 				want += "x"
 				for _, st := range streams {
-					st.push("x", false)
+					st.say(eventlog.Text, "x")
 				}
 				time.Sleep(75 * time.Millisecond) // in which every group has its turn
 				if got := streams[0].shown(); got != want {

@@ -47,6 +47,8 @@ const (
 	CodeProviderTruncated  Code = "provider_truncated"       // the answer broke off
 	CodeProviderNetwork    Code = "provider_network"         // not reachable
 	CodeProviderError      Code = "provider_error"           // anything else of the provider
+	CodeNoSuchTool         Code = "no_such_tool"             // of a call: nobody can make it
+	CodeCallCut            Code = "call_cut"                 // of a call: the answer ended before it did
 )
 
 // Error is a failure that crosses a folder boundary.

@@ -70,8 +70,8 @@ func (f *feed) settle(l *liveLog, m Message) {
 	if l.Ended() {
 		return
 	}
-	content, reasoning, seq := l.Contents()
-	if seq+1 == m.Seq && content == m.Content && reasoning == m.Reasoning {
+	c := l.Content()
+	if said, _ := saidIn(c); c.Seq+1 == m.Seq && sameParts(said.Parts, m.Parts) {
 		l.End(finishOf(m))
 	} else {
 		l.replace(m)

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // TestPresenceIsToldToWhoComesAsAnotherLeaves has the number of viewers be the
@@ -20,7 +22,7 @@ func TestPresenceIsToldToWhoComesAsAnotherLeaves(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		join := func() (v *Viewer, told *atomic.Int32) {
 			t.Helper()
-			v, err := h.Connect(ctx, "u")
+			v, err := h.Connect(ctx, "u", eventlog.Lines)
 			if err == nil {
 				err = v.Subscribe(ctx, 1, session, nil)
 			}

@@ -1,14 +1,14 @@
 package hub
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/omnichat/omnichat/hub/background"
-	"github.com/omnichat/omnichat/hub/plain"
+	"github.com/omnichat/omnichat/hub/eventlog"
 	"github.com/omnichat/omnichat/hub/room"
 )
 
@@ -20,23 +20,68 @@ type generator struct {
 	catalogue *catalogue
 	peers     peers
 	prompts   *prompter
-	titles    *titler
 	room      *room.Room[UserID] // by prompts
 	bg        *background.Group
+	observers []observer
+	// tool makes a call, and returns how it ended. It is nil while there are no tools.
+	tool func(ctx context.Context, user UserID, c Call) Call
 }
 
+// An observer is told how answers go. Its methods are called by the goroutine that
+// generates the answer.
+type observer interface {
+	// ending completes the end of an answer before it is stored.
+	ending(g *generation)
+	// ended is told that the end is stored.
+	ended(g *generation)
+}
+
+// A generation is one answer while it is generated: rounds, each a request to the
+// provider, with the calls of tools between them. It is for one goroutine.
+type generation struct {
+	*generator
+	st  *stream
+	job job
+	end AnswerEnd
+
+	model    string // that is asked, "provider/model"
+	vendor   Vendor // whose it is; it answered, or failed
+	rounds   []round
+	turns    []Turn // of the rounds before
+	told     int    // how many bytes of the text are theirs
+	calls    calling
+	began    time.Time // when the first text or thought came
+	thinking time.Time // when the thoughts began that come now; zero while none come
+	thoughts []int64   // how long each stretch of thoughts took, in milliseconds
+}
+
+// round is one request to the provider, as it is billed.
+type round struct {
+	vendor Vendor
+	model  string
+	usage  *Usage // as reported; nil if it was not
+	input  int64  // tokens of the prompt, estimated; 0 if there was none
+	output int64  // tokens of what the model said, estimated
+	whole  bool   // it came to its end
+}
+
+// roundsMax is how many rounds an answer may have.
+const roundsMax = 10
+
 // generate runs an answer from its prompt to its stored end.
-func (g *generator) generate(st *stream, o order) {
-	defer g.streams.dismiss(st.user)
+func (g *generator) generate(st *stream, j job) {
+	defer j.admission.Release()
 	defer st.cancel(nil)
-	if background.Guarded(g.bg.Logger, "generating an answer", func() error { g.answer(st, o); return nil }) == nil {
+	gen := &generation{generator: g, st: st, job: j, model: j.model, vendor: j.provider}
+	gen.calls = calling{st: st, shown: g.peers.format() >= formatParts}
+	if background.Guarded(g.bg.Logger, "generating an answer", func() error { gen.answer(); return nil }) == nil {
 		return
 	}
 	// What could not be counted or priced is not tried again: what was shown is kept.
 	g.bg.Guard("ending an answer", func() {
-		end := AnswerEnd{Reason: ReasonError, Error: brokenHere}
-		if g.whole(st, &end) {
-			g.storeEnd(st, end)
+		gen.end = AnswerEnd{Reason: ReasonError, Error: brokenHere}
+		if gen.whole() {
+			gen.storeEnd()
 		}
 	})
 }
@@ -45,63 +90,100 @@ func (g *generator) generate(st *stream, o order) {
 var brokenHere = &Failure{Code: CodeInternal, Detail: "Something went wrong here."}
 
 // answer reads an answer and stores its end.
-func (g *generator) answer(st *stream, o order) {
-	end := g.consume(st, o)
-	if !g.whole(st, &end) {
+func (g *generation) answer() {
+	g.consume()
+	if !g.whole() {
 		return // Close: the next start settles it from the journal
 	}
-	g.bill(st, o.model, &end)
-	g.storeEnd(st, end)
-	if o.title && end.Reason != ReasonError && end.Reason != ReasonInterrupted {
-		g.bg.Go(func() { g.bg.Guard("making a title", func() { g.titles.make(st.user, o) }) })
+	for _, o := range g.observers {
+		o.ending(g)
+	}
+	g.storeEnd()
+	for _, o := range g.observers {
+		o.ended(g)
 	}
 }
 
 // whole completes an end with all that was shown. It returns false if the hub is
 // closed before all is.
-func (g *generator) whole(st *stream, end *AnswerEnd) bool {
+func (g *generation) whole() bool {
+	st, end := g.st, &g.end
 	if !st.close(g.bg.Context(), end.Reason == ReasonStopped) {
 		return false
 	}
+	said, _ := g.said()
+	if ended := endCalls(said.Parts, end.Reason); len(ended) > 0 { // everyone sees how
+		for _, c := range ended {
+			st.append(callDelta(c))
+		}
+		if !st.close(g.bg.Context(), false) {
+			return false
+		}
+	}
 	st.ending.Store(true)
-	st.feed.mu.Lock()
-	defer st.feed.mu.Unlock()
-	end.Content, end.Reasoning, end.Seq = st.log.Contents()
-	end.Session, end.ID, end.Epoch, end.Seq, end.User = st.session, st.id, st.epoch, end.Seq+1, st.user
+	var seq int64
+	end.Said, seq = g.said()
+	if !g.calls.shown {
+		for _, c := range g.calls.all {
+			end.Parts = append(end.Parts, Part{Type: KindCall, Call: c})
+		}
+		endCalls(end.Parts, end.Reason)
+	}
+	g.timeThoughts()
+	end.Session, end.ID, end.Epoch, end.Seq, end.User = st.session, st.id, st.epoch, seq+1, st.user
 	return true
 }
 
-// bill completes the usage of an answer that is about to end.
-func (g *generator) bill(st *stream, model string, end *AnswerEnd) {
-	failed := end.Reason == ReasonError && end.Content == "" && end.Reasoning == ""
-	none := end.Usage == nil || *end.Usage == (Usage{})
-	if none && (failed || st.input == 0) {
-		return
-	}
-	if end.Model != "" {
-		model = end.Model
-	}
-	output := estimate(end.Content) + estimate(end.Reasoning)
-	for _, c := range end.ToolCalls {
-		output += estimate(c.Name) + estimate(c.Arguments)
-	}
-	whole := end.Reason.Status() == StatusComplete
-	ctx, cancel := context.WithTimeout(g.bg.Context(), 2*time.Second)
-	defer cancel()
-	end.Usage = g.catalogue.account(ctx, end.vendor, model, end.Usage, whole, st.input, output)
+// said is what viewers were shown, and the seq of the last of it.
+func (g *generation) said() (Said, int64) {
+	g.st.feed.mu.Lock()
+	defer g.st.feed.mu.Unlock()
+	c := g.st.log.Content()
+	said, _ := saidIn(c)
+	return said, c.Seq
 }
 
-// consume reads the provider's answer into the stream and says how it ended.
-func (g *generator) consume(st *stream, o order) (end AnswerEnd) {
+// timeThoughts notes how long the thoughts among the parts took.
+func (g *generation) timeThoughts() {
+	g.thought()
+	var thoughts []*Part
+	for i := range g.end.Parts {
+		if p := &g.end.Parts[i]; p.Type == KindReasoning {
+			thoughts = append(thoughts, p)
+		}
+	}
+	for i, ms := range g.thoughts {
+		g.end.ThinkingMS += ms
+		if len(thoughts) == len(g.thoughts) {
+			thoughts[i].MS = ms
+		}
+	}
+}
+
+// thought ends a stretch of thoughts.
+func (g *generation) thought() {
+	if !g.thinking.IsZero() {
+		g.thoughts = append(g.thoughts, max(1, time.Since(g.thinking).Milliseconds()))
+		g.thinking = time.Time{}
+	}
+}
+
+// consume reads the provider's answer into the stream, round by round, and notes how it
+// ended.
+func (g *generation) consume() {
+	st, end := g.st, &g.end
 	defer func() {
 		if r := recover(); r != nil {
 			_ = background.Panicked(g.bg.Logger, "provider of answer "+string(st.id), r) // it is logged
 			end.Reason, end.Error = ReasonError, brokenHere
 		}
 	}()
-	failed := g.read(st, o, o.model, o.provider, &end)
+	failed := g.ask()
 	if failed != nil && end.Reason == "" && st.ctx.Err() == nil && st.pristine() {
-		failed = g.fallBack(st, o, failed, &end)
+		failed = g.fallBack(failed)
+	}
+	for failed == nil && end.Reason == ReasonToolCalls && g.makeCalls() {
+		failed = g.ask()
 	}
 	switch cause := context.Cause(st.ctx); {
 	case errors.Is(cause, errStopped), errors.Is(cause, errDeleted):
@@ -112,80 +194,129 @@ func (g *generator) consume(st *stream, o order) (end AnswerEnd) {
 		end.Reason = ReasonInterrupted
 	case failed != nil && end.Reason == "":
 		g.bg.Logger.Warn("answer failed", "message", st.id, "code", CodeOf(failed), "err", failed)
-		end.Reason, end.Error = ReasonError, g.catalogue.failure(st.user, end.vendor, failed)
+		end.Reason, end.Error = ReasonError, g.catalogue.failure(st.user, g.vendor, failed)
 	case end.Reason == "":
 		end.Reason = ReasonError
 		end.Error = &Failure{Code: CodeProviderTruncated, Detail: "The answer broke off before its end."}
 	}
-	return end
 }
 
-// read asks one model and pushes what it says into the stream.
-func (g *generator) read(st *stream, o order, model string, v Vendor, end *AnswerEnd) error {
-	end.vendor = v
-	asked := g.catalogue.modelOf(st.ctx, v, model)
+// ask makes one request to the provider and pushes what it says into the stream.
+func (g *generation) ask() error {
+	st := g.st
+	asked := g.catalogue.modelOf(st.ctx, g.vendor, g.model)
 	held := textMax(asked) + g.prompts.imageBytes // until it is known
 	if err := g.room.Enter(st.ctx, st.user, held); err != nil {
 		return err
 	}
 	defer func() { g.room.Leave(st.user, held) }()
-	p, notices, err := g.prompts.make(st.ctx, st.user, o, asked, v.Images)
+	p, notices, err := g.prompts.make(st.ctx, st.user, g.job, asked, g.vendor.Images)
 	if err != nil {
 		return err
 	}
+	p.Turns = append(p.Turns, g.turns...)
 	g.room.Leave(st.user, held-p.size())
 	held = p.size()
-	end.Notices = append(end.Notices, notices...)
-	st.asks(estimatePrompt(p), g.catalogue.price(st.ctx, v, model))
+	if len(g.turns) == 0 { // else they were told with the first round
+		g.notice(notices...)
+	}
+	r := round{vendor: g.vendor, model: g.model, input: estimatePrompt(p)}
+	st.asks(r.input, g.catalogue.price(st.ctx, g.vendor, g.model))
 	wait := &waiting{peers: g.peers, stream: st}
-	defer func() { end.Notices = append(end.Notices, wait.notices()...) }()
-	var thinking time.Time
-	for d, err := range v.Stream(withTell(st.ctx, wait.tell), p) {
+	g.calls.begin()
+	defer func() {
+		g.end.Notices = append(g.end.Notices, wait.notices()...)
+		g.rounds = append(g.rounds, r)
+	}()
+	for d, err := range g.vendor.Stream(withTell(st.ctx, wait.tell), p) {
 		wait.over()
 		if err != nil {
 			return err
 		}
 		if d.Usage != nil {
-			end.Usage = d.Usage
-		}
-		if !st.keep(d.beside()) {
-			end.Reason = ReasonLength
-			break
-		}
-		if d.Tool != nil {
-			end.ToolCalls = addToolCall(end.ToolCalls, *d.Tool)
-		}
-		if d.Opaque != nil {
-			end.Opaque = append(end.Opaque, d.Opaque)
-		}
-		if d.Reasoning != "" && thinking.IsZero() {
-			thinking = time.Now()
-		}
-		if d.Text != "" && !thinking.IsZero() && end.ThinkingMS == 0 {
-			end.ThinkingMS = max(1, time.Since(thinking).Milliseconds())
+			r.usage = d.Usage
 		}
 		if d.Finish != "" {
-			end.Reason = d.Finish
+			g.end.Reason = d.Finish
 		}
-		if !st.push(d.Reasoning, true) || !st.push(d.Text, false) {
-			end.Reason = ReasonLength
+		if !g.take(d) {
+			g.end.Reason = ReasonLength
 			break
 		}
 	}
-	if !thinking.IsZero() && end.ThinkingMS == 0 {
-		end.ThinkingMS = max(1, time.Since(thinking).Milliseconds())
-	}
-	if n, short := inputShort(p, end.Usage); short {
-		end.Notices = append(end.Notices, n)
+	g.thought()
+	if n, short := inputShort(p, r.usage); short {
+		g.end.Notices = append(g.end.Notices, n)
 	}
 	return nil
 }
 
+// take pushes one delta of the provider into the stream. It returns false if the answer may
+// not grow further.
+func (g *generation) take(d Delta) bool {
+	st := g.st
+	if !st.keep(len(d.Opaque)) {
+		return false
+	}
+	if d.Opaque != nil {
+		g.end.Opaque = append(g.end.Opaque, d.Opaque)
+	}
+	if g.began.IsZero() && (d.Text != "" || d.Reasoning != "") {
+		g.began = time.Now()
+	}
+	switch {
+	case d.Reasoning != "" && g.thinking.IsZero():
+		g.thinking = time.Now()
+	case d.Text != "" || d.Tool != nil:
+		g.thought()
+	}
+	if d.Past != "" && !g.move(d.Past) {
+		return false
+	}
+	if d.Tool != nil && !g.calls.write(*d.Tool) {
+		return false
+	}
+	return st.say(eventlog.Reasoning, d.Reasoning) && st.say(eventlog.Text, d.Text)
+}
+
+// move makes all that was said so far thoughts, or text. Replicas that cannot read that are
+// told thoughts again, as text.
+func (g *generation) move(to Kind) bool {
+	g.thought()
+	how := eventlog.AsReasoning
+	if g.thoughts = nil; to == KindText {
+		how = eventlog.AsText
+	} else if !g.began.IsZero() {
+		g.thoughts = []int64{max(1, time.Since(g.began).Milliseconds())}
+	}
+	switch {
+	case g.calls.shown:
+		return g.st.push(eventlog.Delta{Kind: how})
+	case to == KindReasoning:
+		return true
+	}
+	if !g.st.flush(g.st.ctx) {
+		return true // it ends
+	}
+	said, _ := g.said()
+	return g.st.say(eventlog.Text, said.Reasoning)
+}
+
+// notice tells something beside the answer, at once where every replica can read that.
+func (g *generation) notice(notices ...Notice) {
+	g.end.Notices = append(g.end.Notices, notices...)
+	for _, n := range notices {
+		if g.calls.shown {
+			g.st.push(eventlog.Delta{Kind: eventlog.Notice, Text: string(encode(n))})
+		}
+	}
+}
+
 // fallBack asks the user's second model after the first one failed with
 // nothing to show, if there is one.
-func (g *generator) fallBack(st *stream, o order, failed error, end *AnswerEnd) error {
-	model := o.asked.Settings.FallbackModel
-	if model == "" || model == o.model || CodeOf(failed) == CodeInternal || CodeOf(failed) == CodeUnavailable {
+func (g *generation) fallBack(failed error) error {
+	model, st := g.job.asked.Settings.FallbackModel, g.st
+	if model == "" || model == g.model || CodeOf(failed) == CodeInternal || CodeOf(failed) == CodeUnavailable {
 		return failed
 	}
 	provider, _, err := g.catalogue.providerOf(st.ctx, st.user, "fallback_model", model)
@@ -193,50 +324,99 @@ func (g *generator) fallBack(st *stream, o order, failed error, end *AnswerEnd) 
 		return failed
 	}
 	g.bg.Logger.Warn("answer failed; asking the fallback model", "message", st.id, "code", CodeOf(failed), "err", failed)
-	first := end.vendor
-	*end = AnswerEnd{Model: model, Notices: []Notice{{
-		Code: NoticeFallback, Detail: fmt.Sprintf("%s did not answer (%s) %s was asked instead.", o.model, g.catalogue.failure(st.user, first, failed).Detail, model),
-	}}}
-	if err := g.read(st, o, model, provider, end); err != nil {
-		if st.pristine() && st.ctx.Err() == nil { // the first failure is what the person should act on
-			end.Model, end.vendor = "", first
-			end.Notices = []Notice{{Code: NoticeFallbackFail, Detail: fmt.Sprintf("%s was asked instead, and failed, too: %s", model, g.catalogue.failure(st.user, provider, err).Detail)}}
-			return failed
+	first := g.vendor
+	why := g.catalogue.failure(st.user, first, failed).Detail
+	g.vendor, g.model, g.end = provider, model, AnswerEnd{Model: model}
+	g.notice(Notice{Code: NoticeFallback, Detail: fmt.Sprintf("%s did not answer (%s) %s was asked instead.", g.job.model, why, model)})
+	err = g.ask()
+	if err != nil && st.pristine() && st.ctx.Err() == nil { // the first failure is what the person should act on
+		why := g.catalogue.failure(st.user, provider, err).Detail
+		g.vendor, g.end.Model = first, ""
+		g.end.Notices = []Notice{{Code: NoticeFallbackFail, Detail: fmt.Sprintf("%s was asked instead, and failed, too: %s", model, why)}}
+		return failed
+	}
+	return err
+}
+
+// makeCalls makes the calls of a round, and prepares the next one. It returns false if
+// nobody makes them, or if the answer ends. All that happened is in the log before the next
+// round begins, so that a death costs one round at most.
+func (g *generation) makeCalls() bool {
+	calls := g.calls.written()
+	if g.tool == nil || len(calls) == 0 || len(g.rounds) >= roundsMax {
+		return false
+	}
+	var working sync.WaitGroup
+	places := make(chan struct{}, callsAtOnce)
+	for _, c := range calls {
+		c.Status = CallRunning
+		if !g.calls.show(c) {
+			return false
 		}
-		return err
+		working.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			if g.bg.Guard("calling a tool", func() { *c = g.tool(g.st.ctx, g.st.user, *c) }); !c.ended() {
+				c.Status, c.Error = CallFailed, brokenHere
+			}
+		})
 	}
-	return nil
+	working.Wait()
+	at := time.Now().UTC().Truncate(time.Millisecond)
+	for _, c := range calls {
+		if c.EndedAt = &at; !g.calls.show(c) {
+			return false
+		}
+	}
+	if !g.st.flush(g.st.ctx) {
+		return false
+	}
+	said, _ := g.said()
+	g.endRound(said, true)
+	turn := Turn{Role: RoleOfAssistant, Content: said.Content[g.told:]}
+	for _, c := range calls {
+		turn.Calls = append(turn.Calls, *c)
+	}
+	g.turns, g.told, g.end.Reason = append(g.turns, turn), len(said.Content), ""
+	return true
 }
 
-// addToolCall adds a part of a call to those there are.
-func addToolCall(calls []ToolCall, d ToolDelta) []ToolCall {
-	if d.Index < 0 || d.Index > 1000 {
-		return calls
+// callsAtOnce is how many calls of one round are made side by side.
+const callsAtOnce = 8
+
+// endRound notes what the model said in the newest round.
+func (g *generation) endRound(said Said, whole bool) {
+	if len(g.rounds) == 0 {
+		return
 	}
-	for len(calls) <= d.Index {
-		calls = append(calls, ToolCall{})
+	output := estimate(said.Content) + estimate(said.Reasoning)
+	for _, p := range said.Parts {
+		if p.Call != nil {
+			output += estimate(p.Call.Tool) + estimate(p.Call.Arguments)
+		}
 	}
-	c := &calls[d.Index]
-	// Some servers repeat both with each piece.
-	c.ID, c.Name = cmp.Or(c.ID, plain.Clean(d.ID)), cmp.Or(c.Name, plain.Clean(d.Name))
-	c.Arguments += plain.Clean(d.Arguments)
-	return calls
+	for _, r := range g.rounds {
+		output -= r.output
+	}
+	last := &g.rounds[len(g.rounds)-1]
+	last.output, last.whole = output, whole
 }
 
-// storeEnd stores the end of an answer, and tells it. It tries until that succeeds.
-func (g *generator) storeEnd(st *stream, end AnswerEnd) {
+// store stores the end of an answer, and tells it. It tries until that succeeds.
+func (g *generation) storeEnd() {
+	st, end := g.st, &g.end
 	end.At = time.Now().UTC().Truncate(time.Microsecond)
 	var version int64
 	err := g.insist(func(ctx context.Context) (err error) {
-		version, err = g.store.EndAnswer(ctx, end)
+		version, err = g.store.EndAnswer(ctx, *end)
 		return err
 	})
 	switch {
 	case err == nil:
 		st.over.Store(true) // it is in the books: whoever sees its end may ask again at once
-		g.showEnd(st, version, end)
+		g.showEnd(st, version, *end)
 	case errors.Is(err, ErrFenced):
-		g.showStoredEnd(st, end)
+		g.showStoredEnd(st, *end)
 	default:
 		g.bg.Logger.Error("store the end of an answer", "message", st.id, "err", err)
 	}
@@ -264,7 +444,7 @@ func (e AnswerEnd) finish(asked string, version int64) finishEvent {
 	}
 	return finishEvent{
 		Type: "finish", MessageID: e.ID, Seq: e.Seq, Reason: e.Reason, Usage: e.Usage, Error: e.Error, Version: version,
-		Model: e.Model, ToolCalls: e.ToolCalls, Notices: e.Notices, ThinkingMS: e.ThinkingMS,
+		Model: e.Model, ToolCalls: toolCalls(e.Parts), Notices: e.Notices, ThinkingMS: e.ThinkingMS,
 	}
 }
 

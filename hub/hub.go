@@ -71,9 +71,10 @@ func New(store Store, journal Journal, vendors Vendors, opt Options) *Hub {
 	commits := newCommitter(to, bg)
 	feeds.peers, settler.peers, limits.peers, streams.commits = peers, peers, peers, commits
 	prompts := &prompter{store: store, bg: bg, imageBytes: opt.PromptImageBytes}
+	titles := &titler{model: opt.TitleModel, store: store, catalogue: catalogue, feeds: feeds, bg: bg}
 	generator := &generator{
 		store: store, streams: streams, catalogue: catalogue, peers: peers, bg: bg, prompts: prompts, room: room.New[UserID](promptsAll, promptsEach),
-		titles: &titler{model: opt.TitleModel, store: store, catalogue: catalogue, feeds: feeds, bg: bg},
+		observers: []observer{biller{catalogue}, titles},
 	}
 	return &Hub{
 		opt: opt, store: store, bg: bg, feeds: feeds, flusher: flusher, streams: streams, commits: commits, peers: peers,

@@ -76,7 +76,7 @@ func BenchmarkAppend(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				f.mu.Lock()
-				l.Append(" token", false)
+				l.Append(eventlog.Delta{Text: " token"})
 				f.mu.Unlock()
 				for _, s := range f.lend() {
 					s.viewer.flush(s)

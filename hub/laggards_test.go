@@ -17,7 +17,7 @@ import (
 // watchFrom follows an answer at a replica until ctx ends.
 func (r *simReplica) watchFrom(ctx context.Context, t *testing.T, id MessageID) (v *simViewer, wait func()) {
 	t.Helper()
-	x, err := r.hub.Attach(ctx, "u", id, eventlog.NoPosition)
+	x, err := r.hub.Attach(ctx, "u", id, eventlog.SSE, eventlog.NoPosition)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestNothingIsHeldOfWhatWasKeptWhileTheBusIsAway(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				c, st, wait := outage(ctx, err)
 				for range 2000 {
-					st.push("token ", false)
+					st.say(eventlog.Text, "token ")
 					time.Sleep(5 * time.Millisecond)
 				}
 				time.Sleep(2 * time.Second)
@@ -207,7 +207,7 @@ func BenchmarkBusAway(b *testing.B) {
 			c.late.Store(true)
 			say := func(n int) {
 				for range n {
-					st.push("token ", false)
+					st.say(eventlog.Text, "token ")
 					for {
 						st.mu.Lock()
 						shown := st.inflight == 0 && len(st.pending) == 0

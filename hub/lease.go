@@ -19,6 +19,7 @@ type lease struct {
 	by      time.Duration        // what slept returned then
 	since   time.Time            // the first renewal since one that failed
 	broken  bool                 // the last renewal failed
+	oldest  int                  // the oldest format of the replicas that live
 	lapsed  bool                 // the lease may have run out, and what others own now is not fenced yet
 }
 
@@ -66,7 +67,7 @@ func (k *keeper) renew(ctx context.Context) error {
 	k.lease.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, k.ttl/3)
 	defer cancel()
-	err := k.leases.Renew(ctx, k.replica, k.ttl, k.limits.underWay())
+	oldest, err := k.leases.Renew(ctx, k.replica, Renewal{TTL: k.ttl, Format: formatParts, Used: k.limits.underWay()})
 	k.lease.mu.Lock()
 	defer k.lease.mu.Unlock()
 	if err != nil { // the others, who also live, may have failed as well
@@ -77,8 +78,16 @@ func (k *keeper) renew(ctx context.Context) error {
 		k.lease.since = began
 	}
 	k.lease.lapsed = k.lease.lapsed || k.lease.age() >= k.ttl
+	k.lease.oldest = oldest
 	k.lease.renewed, k.lease.by, k.lease.broken = began, slept, false
 	return nil
+}
+
+// format is peers'. It is what the last renewal has found.
+func (k *keeper) format() int {
+	k.lease.mu.Lock()
+	defer k.lease.mu.Unlock()
+	return k.lease.oldest
 }
 
 // keepLease renews the lease, drops what is no longer owned, and obeys stored

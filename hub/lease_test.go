@@ -15,12 +15,12 @@ type stuckLeases struct {
 	stuck atomic.Bool
 }
 
-func (l *stuckLeases) Renew(ctx context.Context, replica string, ttl time.Duration, used map[UserID]Used) error {
+func (l *stuckLeases) Renew(ctx context.Context, replica string, r Renewal) (int, error) {
 	if l.stuck.Load() {
 		<-ctx.Done()
-		return ctx.Err()
+		return 0, ctx.Err()
 	}
-	return l.Leases.Renew(ctx, replica, ttl, used)
+	return l.Leases.Renew(ctx, replica, r)
 }
 
 // TestASuspendedOwnerShowsNothingPastTheEnd has an answer's owner be suspended

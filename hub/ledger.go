@@ -48,7 +48,7 @@ const batchKept = 1 << 13
 func (l *journalLedger) ship(ctx context.Context, chunks []*chunk, _ func(*stream) []*chunk) (map[*stream]error, bool, error) {
 	l.entries = l.entries[:0]
 	for _, k := range chunks {
-		l.entries = append(l.entries, JournalEntry{Stream: k.stream.id, Epoch: k.stream.epoch, From: k.from, Seq: k.last, Runs: k.deltas})
+		l.entries = append(l.entries, JournalEntry{Stream: k.stream.id, Epoch: k.stream.epoch, From: k.from, Seq: k.last, Deltas: k.deltas})
 	}
 	err := l.journal.Append(ctx, l.entries)
 	if clear(l.entries); cap(l.entries) > batchKept { // after an outage

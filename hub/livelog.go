@@ -14,6 +14,7 @@ type liveLog struct {
 
 	remote  bool      // the stream's owner is another replica
 	epoch   int64     // of a remote stream
+	wrote   int64     // the epoch of the owner that its newest events are of, if it is remote
 	heard   time.Time // when its owner, or another reader of its log, was last heard of
 	endedAt time.Time
 }
@@ -32,7 +33,7 @@ func newEndedLog(m Message) *liveLog {
 }
 
 // replace forgets the events: what is stored counts.
-func (l *liveLog) replace(m Message) { l.Replace(m.Content, m.Reasoning, m.Seq, finishOf(m)) }
+func (l *liveLog) replace(m Message) { l.Replace(contentOf(m), m.Seq, finishOf(m)) }
 
 // finishOf is the finish event of a message that has ended.
 func finishOf(m Message) []byte {

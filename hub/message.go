@@ -3,6 +3,8 @@ package hub
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // MessageRole is who speaks.
@@ -101,7 +103,8 @@ type Message struct {
 	Error        *Failure    `json:"error"`
 	Seq          int64       `json:"seq"` // of the last event; content is of that moment
 	Files        []File      `json:"attachments"`
-	ToolCalls    []ToolCall  `json:"tool_calls,omitempty"`
+	Parts        []Part      `json:"parts,omitzero"`       // of an answer: content and reasoning, in their order, and calls
+	ToolCalls    []ToolCall  `json:"tool_calls,omitempty"` // the calls among the parts
 	Notices      []Notice    `json:"notices,omitempty"`
 	ThinkingMS   int64       `json:"thinking_ms,omitempty"` // from the first thinking to the first text
 	Version      int64       `json:"version"`               // the session's, at the last change
@@ -112,6 +115,18 @@ type Message struct {
 	Epoch int64 `json:"-"` // fences owners: each takeover raises it
 
 	Opaque []json.RawMessage `json:"-"` // what the provider wants replayed
+}
+
+// say puts what an answer says into the message.
+func (m *Message) say(s Said) {
+	m.Content, m.Reasoning, m.Parts, m.ToolCalls = s.Content, s.Reasoning, s.Parts, toolCalls(s.Parts)
+}
+
+// sayLog puts what a log has of an answer in flight into the message.
+func (m *Message) sayLog(c eventlog.Content) {
+	said, notices := saidIn(c)
+	m.say(said)
+	m.Notices, m.Seq = notices, c.Seq
 }
 
 // MessageChanges is what changed in a session after a version of it.

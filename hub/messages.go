@@ -38,7 +38,7 @@ func (h *Hub) bringUp(ctx context.Context, m *Message) {
 	}
 	if st.log != nil {
 		st.feed.mu.Lock()
-		m.Content, m.Reasoning, m.Seq = st.log.Contents()
+		m.sayLog(st.log.Content())
 		st.feed.mu.Unlock()
 	}
 }

@@ -242,7 +242,7 @@ func (mi *mirror) readMissedOf(ctx context.Context, f *feed, m Message) error {
 	defer f.mu.Unlock()
 	for _, p := range tail.Payloads {
 		if b, err := eventlog.DecodeBatch(p); err == nil && !l.Ended() {
-			l.Extend(b)
+			f.extend(l, b)
 		}
 	}
 	f.wake()
@@ -328,14 +328,16 @@ func (mi *mirror) apply(f *feed, payload []byte) {
 		}
 		return
 	}
-	switch kind {
-	case eventlog.KindBatch, eventlog.KindOpen:
+	if batch, _ := eventlog.IsBatch(payload); batch {
 		b, err := eventlog.DecodeBatch(payload)
 		if err != nil {
 			mi.bg.Logger.Warn("message from the bus", "err", err)
 			return
 		}
 		mi.applyBatch(f, b)
+		return
+	}
+	switch kind {
 	case kindEnd:
 		var n endNote
 		if json.Unmarshal(payload[1:], &n) == nil {
@@ -361,7 +363,7 @@ func (mi *mirror) apply(f *feed, payload []byte) {
 // follows says whether a message is the next batch of a stream that is known here. Such a
 // message need not wait until the sync is over. The caller holds f.mu.
 func (mi *mirror) follows(f *feed, payload []byte) bool {
-	if payload[0] != eventlog.KindBatch {
+	if batch, open := eventlog.IsBatch(payload); !batch || open {
 		return false
 	}
 	b, err := eventlog.DecodeBatch(payload)
@@ -411,11 +413,37 @@ func (mi *mirror) applyBatch(f *feed, b eventlog.Batch) {
 	}
 	l.epoch = b.Epoch
 	l.heard = time.Now()
-	if !l.Extend(b) {
+	if !f.extend(l, b) {
 		mi.syncLocked(f)
 		return
 	}
 	f.wake()
+}
+
+// extend adds what a batch has to a log, and returns false at a hole. What the log has of
+// an owner that was followed by another one, and that the other does not have, is
+// taken back. The caller holds f.mu.
+func (f *feed) extend(l *liveLog, b eventlog.Batch) bool {
+	if b.Epoch > l.wrote {
+		l.wrote = b.Epoch
+		if at := l.Agrees(b); at < l.Last() {
+			l.Forget(at)
+			f.sendAgain(l, at)
+		}
+	}
+	return l.Extend(b)
+}
+
+// sendAgain has viewers sent a snapshot who have seen more of a stream than there is after
+// a seq. The caller holds f.mu.
+func (f *feed) sendAgain(l *liveLog, after int64) {
+	for _, s := range f.subs {
+		for i := range s.places {
+			if p := &s.places[i]; p.log == l && p.pos > after {
+				p.pos, p.until = eventlog.NoPosition, 0
+			}
+		}
+	}
 }
 
 // applyEnd takes the end of a stream elsewhere. The caller holds f.mu.
@@ -448,7 +476,7 @@ func (mi *mirror) text(ctx context.Context, m *Message) {
 		f.mu.Lock()
 		l := f.streams[m.ID]
 		if l != nil && l.remote && !l.Ended() && f.joined {
-			m.Content, m.Reasoning, m.Seq = l.Contents()
+			m.sayLog(l.Content())
 			f.mu.Unlock()
 			return
 		}
@@ -466,5 +494,5 @@ func (mi *mirror) text(ctx context.Context, m *Message) {
 			l.Extend(b)
 		}
 	}
-	m.Content, m.Reasoning, m.Seq = l.Contents()
+	m.sayLog(l.Content())
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // countingDB counts what is asked of it, and notes the most that one call brought.
@@ -68,7 +70,7 @@ func TestSubscribeWithManyPositions(t *testing.T) {
 			}
 		}
 		s.store.mu.Unlock()
-		v, err := h.Connect(t.Context(), "u")
+		v, err := h.Connect(t.Context(), "u", eventlog.Lines)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -98,7 +98,7 @@ func TestAPanicEndsOneThing(t *testing.T) {
 				var viewers []*simViewer
 				done := make(chan struct{})
 				for _, r := range s.replicas[:2] {
-					v, err := r.hub.Attach(t.Context(), "u", answer, eventlog.NoPosition)
+					v, err := r.hub.Attach(t.Context(), "u", answer, eventlog.SSE, eventlog.NoPosition)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -110,7 +110,7 @@ func TestAPanicEndsOneThing(t *testing.T) {
 					}()
 				}
 				if call == "Write" {
-					v, err := s.replicas[0].hub.Attach(t.Context(), "u", answer, eventlog.NoPosition)
+					v, err := s.replicas[0].hub.Attach(t.Context(), "u", answer, eventlog.SSE, eventlog.NoPosition)
 					if err != nil {
 						t.Fatal(err)
 					}

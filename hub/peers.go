@@ -2,6 +2,8 @@ package hub
 
 import (
 	"context"
+
+	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
 // peers is the other replicas, as the rest of the hub needs them. There are two: [sharing],
@@ -39,15 +41,24 @@ type peers interface {
 	// othersMayBeAhead says whether another replica may have shown more of a stream than this
 	// one knows.
 	othersMayBeAhead() bool
+	// format is the newest format that all replicas can read which live.
+	format() int
 
-	// takeOver completes the end of a dead owner's answer with what its log has.
-	// It returns [ErrFenced] if another replica has claimed it since.
-	takeOver(ctx context.Context, o Orphan, tries int, end *AnswerEnd) error
+	// takeOver returns what the log of a dead owner's answer has, or what was stored of
+	// it, and the seq of its end. It returns [ErrFenced] if another replica has claimed the
+	// answer since.
+	takeOver(ctx context.Context, o Orphan, tries int) (said eventlog.Content, end int64, err error)
 	// owned returns the streaming answers that the database has as this replica's.
 	owned(ctx context.Context) ([]Ownership, error)
 	// used is what a user's answers have used that are under way elsewhere.
 	used(ctx context.Context, user UserID) (Used, error)
 }
+
+// The formats in which replicas write what others read, on the bus and in the database.
+const (
+	formatPlain = 1 // text and thoughts
+	formatParts = 2 // deltas of any kind
+)
 
 // lostJump is how far the seq of an answer's end jumps where its log was lost:
 // further than anyone may have been shown.

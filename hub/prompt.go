@@ -13,14 +13,16 @@ import (
 	"github.com/omnichat/omnichat/hub/plain"
 )
 
-// order is an answer that is to be generated: what was asked, and of whom.
-type order struct {
-	question Question
+// job is an answer that is to be generated: what was asked, and of whom.
+type job struct {
 	asked    Asked
+	order    Order
 	model    string // "provider/model"
 	provider Vendor
 	title    bool      // the session was opened by this question, and wants a title
 	said     []Message // what was said before, if that was read ahead
+
+	admission *admission
 }
 
 // prompter makes the prompts of answers from what the store has. It is safe for
@@ -68,30 +70,21 @@ func textMax(model Model) int64 {
 
 // make returns what a model is asked: the branch that is shown, cut to what the
 // model can take, and what the person should know of that.
-func (pr *prompter) make(ctx context.Context, user UserID, o order, model Model, images picture.Limit) (Prompt, []Notice, error) {
+func (pr *prompter) make(ctx context.Context, user UserID, j job, model Model, images picture.Limit) (Prompt, []Notice, error) {
 	_, name, _ := strings.Cut(model.ID, "/")
-	q, s := o.question, o.asked.Session
-	p := Prompt{Model: name, Temperature: q.Temperature, TopP: q.TopP, MaxTokens: q.MaxTokens, ReasoningEffort: q.ReasoningEffort}
-	if p.Temperature == nil {
-		p.Temperature = s.Temperature
-	}
-	if p.MaxTokens == nil {
-		p.MaxTokens = s.MaxTokens
-	}
-	if p.ReasoningEffort == "" {
-		p.ReasoningEffort = s.ReasoningEffort
-	}
+	o := j.order
+	p := Prompt{Model: name, Temperature: o.Temperature, TopP: o.TopP, MaxTokens: o.MaxTokens, ReasoningEffort: o.ReasoningEffort}
 	if model.thoughtless() {
 		p.ReasoningEffort = "" // of a model chosen before
 	}
-	system := s.SystemPrompt
+	system := j.asked.Session.SystemPrompt
 	if system == "" {
-		system = o.asked.Settings.SystemPrompt
+		system = j.asked.Settings.SystemPrompt
 	}
-	branch, left := o.said, 0
+	branch, left := j.said, 0
 	if branch == nil {
 		var err error
-		if branch, left, err = pr.branch(ctx, user, o.asked.Answer, textMax(model)); err != nil {
+		if branch, left, err = pr.branch(ctx, user, j.asked.Answer, textMax(model)); err != nil {
 			return p, nil, fmt.Errorf("read the conversation: %w", err)
 		}
 	}
@@ -392,6 +385,9 @@ func estimatePrompt(p Prompt) int64 {
 	var n int64
 	for _, t := range p.Turns {
 		n += estimate(t.Content) + 4 + int64(len(t.Images))*imageTokens
+		for _, c := range t.Calls {
+			n += estimate(c.Tool) + estimate(c.Arguments) + estimate(c.read())
+		}
 	}
 	return n
 }
@@ -401,6 +397,9 @@ func (p Prompt) size() int64 {
 	n := 0
 	for _, t := range p.Turns {
 		n += len(t.Content) + len(t.Reasoning)
+		for _, c := range t.Calls {
+			n += len(c.Arguments) + len(c.read())
+		}
 		for _, o := range t.Opaque {
 			n += len(o)
 		}

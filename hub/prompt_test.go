@@ -158,16 +158,6 @@ func TestCatalogIsSortedIntoFamilies(t *testing.T) {
 	}
 }
 
-func TestToolCallsGrowByTheirParts(t *testing.T) {
-	var calls []ToolCall
-	for _, d := range []ToolDelta{{Index: 0, ID: "a", Name: "f", Arguments: `{"x"`}, {Index: 1, ID: "b", Name: "g"}, {Index: 0, ID: "a", Name: "f", Arguments: `:1`}, {Index: 0, ID: "a", Name: "f", Arguments: `}`}, {Index: -1}, {Index: 1 << 40}} {
-		calls = addToolCall(calls, d)
-	}
-	if want := []ToolCall{{"a", "f", `{"x":1}`}, {"b", "g", ""}}; !slices.Equal(calls, want) {
-		t.Errorf("calls %v, want %v", calls, want)
-	}
-}
-
 func TestOnlyFirstWordsGiveWayToATitle(t *testing.T) {
 	parent := MessageID("p")
 	long := "please tell me all that you know of the city of Rome"

@@ -95,6 +95,8 @@ type Turn struct {
 	// provider sent to be replayed as it is, in the order it came.
 	Reasoning string
 	Opaque    []json.RawMessage
+
+	Calls []Call // of tools that the model made in this turn, with what it reads of each
 }
 
 // Prompt is what a provider is asked.
@@ -116,18 +118,10 @@ type Delta struct {
 	Text      string
 	Reasoning string
 	Tool      *ToolDelta
+	Past      Kind            // what was told so far was all of this kind; "" if nothing is said of it
 	Opaque    json.RawMessage // to be kept with the answer, and replayed in Turn.Opaque
 	Usage     *Usage          // the last one counts
 	Finish    Reason          // stop, length, content_filter or tool_calls
-}
-
-// beside is the bytes of what is kept with the answer's text.
-func (d *Delta) beside() int {
-	n := len(d.Opaque)
-	if d.Tool != nil {
-		n += len(d.Tool.ID) + len(d.Tool.Name) + len(d.Tool.Arguments)
-	}
-	return n
 }
 
 // ToolDelta is a part of a call of a tool that the model wants made.

@@ -103,16 +103,22 @@ func (se *settler) settleLeft(ctx context.Context) (settled int) {
 // settle ends one orphan.
 func (se *settler) settle(ctx context.Context, o *claimed) error {
 	m := o.Message
-	end := AnswerEnd{
-		Session: m.SessionID, ID: m.ID, Epoch: m.Epoch, Seq: o.Seq + 1, Content: plain.Clean(o.Content), Reasoning: plain.Clean(o.Reasoning),
-		Reason: ReasonInterrupted, At: time.Now().UTC().Truncate(time.Microsecond), User: o.User,
-	}
-	switch err := se.peers.takeOver(ctx, o.Orphan, o.tries, &end); {
+	c, seq, err := se.peers.takeOver(ctx, o.Orphan, o.tries)
+	switch {
 	case errors.Is(err, ErrFenced):
 		return nil // somebody has claimed it from us
 	case err != nil:
 		return err
 	}
+	end := AnswerEnd{
+		Session: m.SessionID, ID: m.ID, Epoch: m.Epoch, Seq: seq,
+		Reason: ReasonInterrupted, At: time.Now().UTC().Truncate(time.Microsecond), User: o.User,
+	}
+	for i := range c.Parts {
+		c.Parts[i].Text = []byte(plain.Clean(string(c.Parts[i].Text)))
+	}
+	end.Said, end.Notices = saidIn(c)
+	end.Seq += int64(len(endCalls(end.Parts, end.Reason))) // viewers are sent a snapshot that has how these ended
 	if o.broken < unbilledFrom {
 		if err := se.billOrphan(ctx, o.Orphan, &end); err != nil {
 			return err
@@ -120,7 +126,7 @@ func (se *settler) settle(ctx context.Context, o *claimed) error {
 	}
 	if o.broken >= wordlessFrom {
 		se.bg.Logger.Error("an answer of a dead owner cannot be stored; it ends without its text", "message", m.ID)
-		end.Content, end.Reasoning, end.Reason, end.Error = "", "", ReasonError, brokenHere
+		end.Said, end.Reason, end.Error = Said{}, ReasonError, brokenHere
 	}
 	version, err := se.store.EndAnswer(ctx, end)
 	if errors.Is(err, ErrFenced) {

@@ -143,7 +143,7 @@ func TestOneAnswerThatCannotBeSettledStopsNoStart(t *testing.T) {
 				for _, id := range []MessageID{"a0", "a1", "a2"} {
 					s.store.messages[id] = &Message{ID: id, SessionID: "s", Role: RoleOfAssistant, Status: StatusStreaming, Model: "sim/m", Epoch: 1}
 					s.store.owners[id] = "dead"
-					s.store.journal = append(s.store.journal, JournalEntry{Stream: id, Epoch: 1, Seq: 1, Runs: []eventlog.Run{{Text: "text"}}})
+					s.store.journal = append(s.store.journal, JournalEntry{Stream: id, Epoch: 1, Seq: 1, Deltas: []eventlog.Delta{{Text: "text"}}})
 				}
 				h := New(db, db, Fixed{"sim": simProvider{s}}, Options{Replica: "next", Logger: slog.New(slog.DiscardHandler)})
 				if err := h.Start(t.Context()); err != nil {
@@ -174,7 +174,9 @@ func TestEndOfAnAnswerIsBeyondWhatWasShown(t *testing.T) {
 		s.store.messages["a0"] = &Message{ID: "a0", SessionID: "s", Role: RoleOfAssistant, Status: StatusStreaming, Model: "sim/m", Epoch: 1}
 		h := New(db, db, Fixed{"sim": simProvider{s}}, Options{Replica: "next", Logger: slog.New(slog.DiscardHandler)})
 		defer h.bg.End(nil)
-		h.settler.left = []*claimed{{Orphan: Orphan{Message: *s.store.messages["a0"], Content: "some\x00 of it", Seq: 7, Lost: true}}}
+		h.settler.left = []*claimed{{Orphan: Orphan{Message: *s.store.messages["a0"], Lost: true, Said: eventlog.Content{
+			Seq: 7, Parts: []eventlog.Part{{Text: []byte("some\x00 of it")}},
+		}}}}
 		h.settler.settleLeft(t.Context())
 		if e := db.end("a0"); e.Seq != 8+lostJump || e.Content != "some of it" {
 			t.Errorf("seq %d, %q", e.Seq, e.Content)

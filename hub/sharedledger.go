@@ -168,6 +168,7 @@ func (l *sharedLedger) keep(ctx context.Context, batch []*chunk, running bool) e
 		// One that panics keeps none of the others.
 		_ = background.Guarded(l.logger, "checkpoint of answer "+string(st.id), func() error { // it is logged
 			if e, ok := st.checkpoint(chunks[st]); ok {
+				e.Owner = l.replica
 				l.unsaved = append(l.unsaved, e)
 			}
 			return nil
@@ -208,10 +209,10 @@ func (st *stream) checkpoint(chunks []*chunk) (JournalEntry, bool) {
 	if st.log.Ended() {
 		return e, false
 	}
-	e.Runs = st.log.Runs(st.saved)
+	e.Deltas = st.log.After(st.saved)
 	for _, k := range chunks {
 		if k.last > e.Seq && k.last > st.saved {
-			e.Runs = append(e.Runs, k.deltas...)
+			e.Deltas = append(e.Deltas, k.deltas...)
 			e.Seq = k.last
 		}
 	}

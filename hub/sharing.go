@@ -207,21 +207,18 @@ func (sh *sharing) receiveRevoked(payload []byte) {
 const takeOverMost = 3
 
 // takeOver is peers': what the log has counts, if it has all that the journal has.
-func (sh *sharing) takeOver(ctx context.Context, o Orphan, tries int, end *AnswerEnd) error {
+func (sh *sharing) takeOver(ctx context.Context, o Orphan, tries int) (eventlog.Content, int64, error) {
 	l, err := sh.readLog(ctx, o.Message)
 	switch {
-	case err == nil && l.Last() >= o.Seq:
-		var seq int64
-		end.Content, end.Reasoning, seq = l.Contents()
-		end.Seq = seq + 1
+	case err == nil && l.Last() >= o.Said.Seq:
+		c := l.Content()
+		return c, c.Seq + 1, nil
 	case errors.Is(err, ErrFenced):
-		return err
+		return o.Said, 0, err
 	case err == nil, errors.Is(err, ErrLogLost), sh.bus.Up() != nil, tries >= takeOverMost:
-		end.Seq += lostJump
-	default:
-		return &Error{Code: CodeUnavailable, Msg: "the log does not answer", Err: err}
+		return o.Said, o.Said.Seq + 1 + lostJump, nil
 	}
-	return nil
+	return o.Said, 0, &Error{Code: CodeUnavailable, Msg: "the log does not answer", Err: err}
 }
 
 // readLog takes a log over, so that its old owner can append no more, and returns it.

@@ -396,7 +396,8 @@ func (d simDB) EndAnswer(ctx context.Context, e AnswerEnd) (int64, error) {
 	}
 	s := d.sessions[e.Session]
 	s.Version++
-	m.Status, m.FinishReason, m.Content, m.Reasoning, m.Seq, m.Version = e.Reason.Status(), &e.Reason, e.Content, e.Reasoning, e.Seq, s.Version
+	m.say(e.Said)
+	m.Status, m.FinishReason, m.Seq, m.Version = e.Reason.Status(), &e.Reason, e.Seq, s.Version
 	return s.Version, nil
 }
 
@@ -414,18 +415,21 @@ func (d simDB) ClaimOrphans(ctx context.Context, owner string, grace time.Durati
 		m.Epoch++
 		d.owners[id] = owner
 		orphan := Orphan{Message: *m}
+		l, seq := eventlog.New(eventlog.Start{}), int64(0)
 		for _, e := range d.journal {
-			if e.Stream != id || e.Seq <= orphan.Seq || e.From != 0 && e.From != orphan.Seq {
+			if e.Stream != id || e.Seq <= seq || e.From != 0 && e.From != seq {
 				continue
 			}
 			if e.From == 0 {
-				orphan.Content = ""
+				l = eventlog.New(eventlog.Start{})
 			}
-			orphan.Seq = e.Seq
-			for _, run := range e.Runs {
-				orphan.Content += run.Text
+			seq = e.Seq
+			for _, run := range e.Deltas {
+				l.Append(run)
 			}
 		}
+		orphan.Said = l.Content()
+		orphan.Said.Seq = seq
 		out = append(out, orphan)
 	}
 	return out, nil
@@ -451,14 +455,14 @@ func (d simDB) Append(ctx context.Context, batch []JournalEntry) error {
 	return nil
 }
 
-func (d simDB) Renew(ctx context.Context, replica string, ttl time.Duration, used map[UserID]Used) error {
+func (d simDB) Renew(ctx context.Context, replica string, l Renewal) (int, error) {
 	if err := d.r.gate(ctx, toStore, "Renew", ""); err != nil {
-		return err
+		return 0, err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.leases[replica], d.used[replica] = time.Now().Add(ttl), used
-	return nil
+	d.leases[replica], d.used[replica] = time.Now().Add(l.TTL), l.Used
+	return formatParts, nil
 }
 
 func (d simDB) UsedElsewhere(_ context.Context, replica string, user UserID) (all Used, _ error) {
@@ -531,6 +535,14 @@ func (p simProvider) Stream(ctx context.Context, q Prompt) iter.Seq2[Delta, erro
 				return
 			}
 			if !yield(Delta{Text: simWord(i)}, nil) {
+				return
+			}
+			// Its viewers know nothing of calls, and must be shown the right text all the same.
+			call := &ToolDelta{Index: i / 20, Arguments: "{"}
+			if i%20 == 10 {
+				call.Name = "tool"
+			}
+			if i%20 >= 10 && i%3 == 1 && !yield(Delta{Tool: call}, nil) {
 				return
 			}
 		}
@@ -662,7 +674,7 @@ func (s *sim) watch(ctx context.Context, name string, id MessageID) *simViewer {
 		stop := context.AfterFunc(r.ctx, cancel)
 		v.upTo = max(v.seq, 0) + 1 + int64(s.decide(8, "patience", name, id))
 		if !dead {
-			x, err := r.hub.Attach(one, "u", id, v.seq)
+			x, err := r.hub.Attach(one, "u", id, eventlog.SSE, v.seq)
 			if errors.Is(err, ErrUpToDate) {
 				v.end = true
 			}

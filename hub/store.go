@@ -115,7 +115,8 @@ type StoredQuestion struct {
 	OwnAnswer   bool    // AnswerID is the client's: a key
 	Content     *string // nil: answer the parent again, or continue it
 	Parent      *MessageID
-	ParentGiven bool     // Parent is meant: nil starts a new root. Otherwise the newest message is followed
+	ParentGiven bool // Parent is meant: nil starts a new root. Otherwise the newest message is followed
+	Order       Order
 	Files       []FileID // bound to the session and the question; NotFound, field attachments, if one is not the user's or is another session's
 }
 
@@ -127,40 +128,40 @@ type Asked struct {
 	Settings    UserSettings // the asker's; not if Found
 	Question    *Message     // nil if no user message was made
 	Answer      Message
+
+	stream *stream // of the answer, if this Ask made it
 }
 
 // AnswerEnd is the one end of an answer.
 type AnswerEnd struct {
-	Session   SessionID
-	ID        MessageID
-	Epoch     int64
-	Seq       int64 // of the finish event
-	Content   string
-	Reasoning string
-	Reason    Reason
-	Usage     *Usage // booked for the user, in the same transaction, if it is not nil
-	Error     *Failure
-	At        time.Time
+	Session SessionID
+	ID      MessageID
+	Epoch   int64
+	Seq     int64 // of the finish event
+	Said
+	Reason Reason
+	Usage  *Usage // booked for the user, in the same transaction, if it is not nil
+	Error  *Failure
+	At     time.Time
 
 	User       UserID
 	Model      string // "provider/model", if another one answered than was asked; or ""
-	ToolCalls  []ToolCall
 	Notices    []Notice
 	ThinkingMS int64
 	Opaque     []json.RawMessage
-
-	vendor Vendor // that answered, or failed
 }
+
+// ToolCalls are the calls among the answer's parts.
+func (e *AnswerEnd) ToolCalls() []ToolCall { return toolCalls(e.Parts) }
 
 // An Orphan is an answer whose owner has died, and which now belongs to the replica that has
 // claimed it.
 type Orphan struct {
-	Message   Message // with the new epoch
-	User      UserID
-	Content   string // what the journal has
-	Reasoning string
-	Seq       int64 // the journal's last, or 0: the start event
-	Lost      bool  // the journal may have had more
+	Message Message // with the new epoch
+	User    UserID
+	Order   Order
+	Said    eventlog.Content // what the journal has; its Seq is 0 where that is the start event
+	Lost    bool             // the journal may have had more
 }
 
 // Journal keeps what viewers were shown of answers that have not ended, so
@@ -169,19 +170,22 @@ type Journal interface {
 	// Append stores a batch of new events of many streams at once; when it
 	// returns nil they survive the process. A batch may be repeated after an
 	// error: what is there already (same stream, epoch and seq) is read once. Where
-	// there are several replicas, entries of answers that have another epoch or have
-	// ended are refused with a [FencedError], and the others stored.
+	// there are several replicas, entries of answers that have another owner or epoch or
+	// have ended are refused with a [FencedError], and the others stored: from the moment
+	// at which [Store.ClaimOrphans] has read the journal, nothing of an owner that was taken
+	// for dead comes after it.
 	// The batch is the caller's again afterwards.
 	Append(ctx context.Context, batch []JournalEntry) error
 }
 
-// JournalEntry is the text of consecutive events of one stream.
+// JournalEntry is consecutive events of one stream.
 type JournalEntry struct {
 	Stream MessageID
+	Owner  string // the replica; needed where there are several
 	Epoch  int64
-	From   int64 // the seq before the first event; 0 stands for all there is
-	Seq    int64 // of the last event in it
-	Runs   []eventlog.Run
+	From   int64            // the seq before the first event; 0 stands for all there is
+	Seq    int64            // of the last event in it
+	Deltas []eventlog.Delta // neighbours of one kind may be one
 }
 
 // Standing says where a stored answer stands.

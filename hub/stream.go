@@ -61,42 +61,55 @@ type stream struct {
 	endedAt time.Time // zero while it runs; guarded by the lock of the streams
 
 	mu       sync.Mutex
-	pending  []eventlog.Run // deltas that were pushed and that the committer has not taken
-	usual    int            // how many there were the last time it took them
-	unopened bool           // the stream's log is to be begun
-	recheck  bool           // the log may be lost: the committer is to look
-	fenced   bool           // another replica owns the answer: nothing more is shown
-	inflight int            // chunks that were taken and not shown yet
-	pushed   int64          // the seq of the newest delta that was taken
-	size     int            // bytes of text that were pushed
-	beside   int            // bytes of what the answer has beside its text
-	lent     int64          // bytes reserved of held
-	input    int64          // about how many tokens the prompt has
-	price    *Price         // of the model that is asked; nil if it is not known
-	closed   bool           // no more deltas are taken
-	quiet    chan struct{}  // closed when nothing is pending or in flight; nil if nobody waits
+	pending  []eventlog.Delta // deltas that were pushed and that the committer has not taken
+	usual    int              // how many there were the last time it took them
+	unopened bool             // the stream's log is to be begun
+	recheck  bool             // the log may be lost: the committer is to look
+	fenced   bool             // another replica owns the answer: nothing more is shown
+	inflight int              // chunks that were taken and not shown yet
+	pushed   int64            // the seq of the newest delta that was taken
+	size     int              // bytes that were pushed, but for notices
+	beside   int              // bytes of what the answer has beside them
+	lent     int64            // bytes reserved of held
+	input    int64            // about how many tokens the prompt has
+	price    *Price           // of the model that is asked; nil if it is not known
+	closed   bool             // no more deltas are taken
+	quiet    chan struct{}    // closed when nothing is pending or in flight; nil if nobody waits
+}
+
+// say adds text or reasoning, as push does.
+func (st *stream) say(kind eventlog.Kind, text string) bool {
+	if text = plain.Clean(text); text == "" {
+		return true
+	}
+	return st.push(eventlog.Delta{Kind: kind, Text: text})
 }
 
 // push adds a delta. It never waits. It returns false if the answer may not grow further.
-func (st *stream) push(text string, reasoning bool) bool {
-	text = plain.Clean(text)
-	if text == "" {
-		return true
-	}
+func (st *stream) push(d eventlog.Delta) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.closed || !st.fits(len(text)) {
+	if st.closed || !st.fits(len(d.Text)) {
 		return false
 	}
-	st.size += len(text)
-	if st.pending == nil {
-		st.pending = make([]eventlog.Run, 0, st.usual+1)
+	if d.Kind == eventlog.Notice {
+		st.beside += len(d.Text)
+	} else {
+		st.size += len(d.Text)
 	}
-	st.pending = append(st.pending, eventlog.Run{Text: text, Reasoning: reasoning})
+	st.add(d)
+	return true
+}
+
+// add has the committer take a delta. The caller holds st.mu.
+func (st *stream) add(d eventlog.Delta) {
+	if st.pending == nil {
+		st.pending = make([]eventlog.Delta, 0, st.usual+1)
+	}
+	st.pending = append(st.pending, d)
 	if len(st.pending) == 1 && !st.unopened && !st.recheck {
 		st.commits.mark(st)
 	}
-	return true
 }
 
 // keep counts bytes that the answer has beside its text, such as calls of tools, and says
@@ -184,7 +197,7 @@ func (st *stream) show(k *chunk) {
 	}()
 	if !fenced {
 		for _, d := range k.deltas {
-			st.log.Append(d.Text, d.Reasoning)
+			st.log.Append(d)
 		}
 		st.feed.wake()
 	}
@@ -243,6 +256,15 @@ func (st *stream) rest() {
 	}
 }
 
+// append adds a delta to a stream that takes no more.
+func (st *stream) append(d eventlog.Delta) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if !st.fenced {
+		st.add(d)
+	}
+}
+
 // close takes no more deltas, and returns true once all that there are have been shown. With
 // drop set, those that the committer has not taken are forgotten. It returns false if ctx
 // ends first.
@@ -252,6 +274,14 @@ func (st *stream) close(ctx context.Context, drop bool) bool {
 	if drop {
 		st.pending = nil
 	}
+	st.mu.Unlock()
+	return st.flush(ctx)
+}
+
+// flush returns true once all deltas that there are have been shown. It returns false if ctx
+// ends first.
+func (st *stream) flush(ctx context.Context) bool {
+	st.mu.Lock()
 	if st.inflight == 0 && len(st.pending) == 0 && !st.unopened && !st.recheck {
 		st.mu.Unlock()
 		return true
@@ -274,7 +304,7 @@ const answerLump = 64 << 10
 // A chunk is what one stream says in one batch.
 type chunk struct {
 	stream *stream
-	deltas []eventlog.Run
+	deltas []eventlog.Delta
 	open   bool  // the stream's log is to be begun
 	shown  bool  // viewers see it; guarded by the feed's lock, and set by stream.show alone
 	from   int64 // the seq before the first delta

@@ -28,7 +28,7 @@ type streams struct {
 	reserved uint64             // how many were reserved since the start
 	ended    []*stream          // ended ones in the order of their ends, until they are forgotten
 	doubtful map[MessageID]bool // answers that may be stored, and that nobody runs
-	running  map[UserID]int     // answers of each user that are admitted and not dismissed
+	running  map[UserID]int     // answers of each user that are admitted and not released
 	answers  int                // their sum
 	draining bool               // no answer is admitted any more
 	idle     chan struct{}      // closed once draining is set and answers is 0
@@ -41,28 +41,41 @@ func (ss *streams) of(id MessageID) *stream {
 	return ss.byID[id]
 }
 
+// admission is the place of one answer among those that run. Release may be called more
+// than once.
+type admission struct {
+	streams *streams
+	user    UserID
+	given   bool // released; guarded by the lock of the streams
+}
+
 // admit counts an answer that is about to run, or refuses it if the user has too many. The
-// caller dismisses what was admitted.
-func (ss *streams) admit(user UserID) error {
+// caller releases what was admitted.
+func (ss *streams) admit(user UserID) (*admission, error) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	if ss.draining {
-		return &Error{Code: CodeUnavailable, Msg: "this server is going away; ask again", RetryAfter: time.Second}
+		return nil, &Error{Code: CodeUnavailable, Msg: "this server is going away; ask again", RetryAfter: time.Second}
 	}
 	if ss.running[user] >= ss.maxRunning {
-		return &Error{Code: CodeTooManyRunning, Msg: "too many of your answers are running; stop one or wait", RetryAfter: 5 * time.Second}
+		return nil, &Error{Code: CodeTooManyRunning, Msg: "too many of your answers are running; stop one or wait", RetryAfter: 5 * time.Second}
 	}
 	ss.running[user]++
 	ss.answers++
-	return nil
+	return &admission{streams: ss, user: user}, nil
 }
 
-// dismiss takes an admitted answer off the count.
-func (ss *streams) dismiss(user UserID) {
+// Release takes the answer off the count.
+func (a *admission) Release() {
+	ss := a.streams
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	if ss.running[user]--; ss.running[user] == 0 {
-		delete(ss.running, user)
+	if a.given {
+		return
+	}
+	a.given = true
+	if ss.running[a.user]--; ss.running[a.user] == 0 {
+		delete(ss.running, a.user)
 	}
 	if ss.answers--; ss.answers == 0 && ss.draining {
 		close(ss.idle)
@@ -173,7 +186,7 @@ func (ss *streams) refused() bool {
 	return ss.draining
 }
 
-// count is how many answers are admitted and not dismissed.
+// count is how many answers are admitted and not released.
 func (ss *streams) count() int {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()

@@ -44,7 +44,7 @@ func TestForgottenStreamsAreHeldByNothing(t *testing.T) {
 					if err := r.hub.Start(t.Context()); err != nil {
 						t.Fatal(err)
 					}
-					v, err := r.hub.Connect(t.Context(), "u")
+					v, err := r.hub.Connect(t.Context(), "u", eventlog.Lines)
 					if err == nil {
 						err = v.Subscribe(t.Context(), 1, "s", nil)
 					}
@@ -63,7 +63,7 @@ func TestForgottenStreamsAreHeldByNothing(t *testing.T) {
 						if _, err := h.Ask(t.Context(), "u", q); err != nil {
 							t.Fatal(err)
 						}
-						if v, err := h.Attach(t.Context(), "u", answer, eventlog.NoPosition); err == nil {
+						if v, err := h.Attach(t.Context(), "u", answer, eventlog.SSE, eventlog.NoPosition); err == nil {
 							v.Start(&testSink{write: func([]byte) error { return errMovedOn }, done: make(chan struct{})})
 							v.Close()
 						}

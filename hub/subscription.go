@@ -104,7 +104,7 @@ func (s *sub) assemble(dst []byte) (out []byte, p eventlog.Piece, more bool) {
 	if s.next < s.feed.base {
 		s.next = s.feed.head()
 		s.snapshotAll()
-		return eventlog.AppendFrame(dst, framing, -1, s.feed.versionEvent(s.feed.version)), eventlog.Piece{}, true
+		return framing.Beside(dst, s.feed.versionEvent(s.feed.version)), eventlog.Piece{}, true
 	}
 	for s.next < s.feed.head() {
 		e := s.feed.entries[s.next-s.feed.base]
@@ -116,7 +116,7 @@ func (s *sub) assemble(dst []byte) (out []byte, p eventlog.Piece, more bool) {
 				return dst, pl.advance(framing, e.seq), true
 			}
 		} else if e.event != nil && (e.version == 0 || e.version > s.acked) {
-			dst = eventlog.AppendFrame(dst, framing, -1, e.event)
+			dst = framing.Beside(dst, e.event)
 		}
 		s.next++
 		if len(dst) > eventlog.BatchMax/2 {
@@ -160,7 +160,7 @@ func (s *sub) nextBatch() (out []byte, p eventlog.Piece, more, done bool) {
 // release has the viewer sent the answer to a command, and then what was held back until
 // it. The caller holds the feed's lock.
 func (s *sub) release(answer []byte) {
-	s.head = eventlog.AppendFrame(s.head, s.viewer.framing, -1, answer)
+	s.head = s.viewer.framing.Beside(s.head, answer)
 	s.held, s.member = false, true
 	s.viewer.signal()
 }
@@ -208,7 +208,7 @@ func (s *sub) place(l *liveLog, pos int64) {
 func (s *sub) tellAbout(dst []byte) []byte {
 	for _, e := range s.feed.entries[max(0, s.next-s.feed.base):] {
 		if e.about != nil && slices.ContainsFunc(s.places, func(p place) bool { return p.log == e.about }) {
-			dst = eventlog.AppendFrame(dst, s.viewer.framing, -1, e.event)
+			dst = s.viewer.framing.Beside(dst, e.event)
 		}
 	}
 	s.next = s.feed.head()

@@ -32,13 +32,25 @@ type titler struct {
 	bg        *background.Group
 }
 
+var _ observer = (*titler)(nil)
+
+func (*titler) ending(*generation) {}
+
+// ended is observer's.
+func (t *titler) ended(g *generation) {
+	if why := g.end.Reason; g.job.title && why != ReasonError && why != ReasonInterrupted {
+		user, j := g.st.user, g.job
+		t.bg.Go(func() { t.bg.Guard("making a title", func() { t.make(user, j) }) })
+	}
+}
+
 // make gives a new session a better title than its first words, in the
 // background, once its first answer has ended: a server at home answers one
 // request at a time. It stays as it is if that fails or a person was faster.
-func (t *titler) make(user UserID, o order) {
+func (t *titler) make(user UserID, j job) {
 	ctx, cancel := context.WithTimeout(t.bg.Context(), titleTimeout)
 	defer cancel()
-	model := t.choose(ctx, user, o.model)
+	model := t.choose(ctx, user, j.model)
 	if model == "" {
 		return
 	}
@@ -47,7 +59,7 @@ func (t *titler) make(user UserID, o order) {
 		t.bg.Logger.Warn("make a title", "err", err)
 		return
 	}
-	question := o.asked.Question.Content
+	question := j.asked.Question.Content
 	if r := []rune(question); len(r) > 2000 {
 		question = string(r[:2000])
 	}
@@ -78,14 +90,14 @@ func (t *titler) make(user UserID, o order) {
 		return
 	}
 	usage = t.catalogue.account(ctx, provider, model, usage, whole, estimatePrompt(p), estimate(text.String()))
-	s := Spending{ID: NewID(), User: user, Session: o.asked.Session.ID, Model: model, Usage: *usage, Title: true, At: time.Now().UTC()}
+	s := Spending{ID: NewID(), User: user, Session: j.asked.Session.ID, Model: model, Usage: *usage, Title: true, At: time.Now().UTC()}
 	if err := t.store.RecordUsage(ctx, s); err != nil {
 		t.bg.Logger.Warn("book a title", "err", err)
 	}
 	if heading == "" || !whole {
 		return
 	}
-	session, version, err := t.store.RetitleSession(ctx, user, o.asked.Session.ID, o.asked.Session.Title, heading)
+	session, version, err := t.store.RetitleSession(ctx, user, j.asked.Session.ID, j.asked.Session.Title, heading)
 	if err != nil {
 		if CodeOf(err) != CodeNotFound { // renamed or deleted meanwhile
 			t.bg.Logger.Warn("store a title", "err", err)

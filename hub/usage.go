@@ -79,6 +79,21 @@ func (u *Usage) complete(input, output int64) {
 	}
 }
 
+// add sums up two rounds of an answer. Their cost is unknown if that of one is.
+func (u *Usage) add(o Usage) {
+	u.InputTokens += o.InputTokens
+	u.OutputTokens += o.OutputTokens
+	u.CachedTokens += o.CachedTokens
+	u.ReasoningTokens += o.ReasoningTokens
+	u.Estimated = u.Estimated || o.Estimated
+	if u.Cost == nil || o.Cost == nil {
+		u.Cost = nil
+		return
+	}
+	sum := *u.Cost + *o.Cost
+	u.Cost = &sum
+}
+
 // tokensMax is more than any answer uses.
 const tokensMax = 100_000_000
 

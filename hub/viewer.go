@@ -175,7 +175,7 @@ func (v *Viewer) Owed() int {
 // reply sends an event that needs no order among the others.
 func (v *Viewer) reply(event []byte) {
 	v.mu.Lock()
-	v.replies = eventlog.AppendFrame(v.replies, v.framing, -1, event)
+	v.replies = v.framing.Beside(v.replies, event)
 	v.mu.Unlock()
 	v.signal()
 }
@@ -205,7 +205,7 @@ func (v *Viewer) grant(s *sub, answer []byte, set func()) {
 	defer v.mu.Unlock()
 	s.asks--
 	if s.left {
-		v.replies = eventlog.AppendFrame(v.replies, v.framing, -1, answer)
+		v.replies = v.framing.Beside(v.replies, answer)
 		v.signal()
 		return
 	}

@@ -227,6 +227,9 @@ func (r *Repo) ask(ctx context.Context, tx bun.Tx, q hub.StoredQuestion, session
 	if _, err := add.exec(ctx, tx, args...); err != nil {
 		return out, err
 	}
+	if err := r.keepOrder(ctx, tx, q.AnswerID, q.Order); err != nil {
+		return out, err
+	}
 	if err := r.keepAsked(ctx, tx, q); err != nil {
 		return out, err
 	}
@@ -278,7 +281,8 @@ func (r *Repo) Branch(ctx context.Context, user hub.UserID, id hub.MessageID, mo
 		}
 		for part := range slices.Chunk(ids, rowsMax) {
 			var rows []messageRow
-			if err := tx.NewSelect().Model(&rows).Where("id IN (?)", bun.List(part)).OrderExpr("added DESC").Scan(ctx); err != nil {
+			if err := tx.NewSelect().Model(&rows).ColumnExpr("m.*").ColumnExpr(layoutOf).
+				Where("id IN (?)", bun.List(part)).OrderExpr("added DESC").Scan(ctx); err != nil {
 				return err
 			}
 			out = append(out, messagesOf(rows)...)
@@ -326,7 +330,8 @@ func (r *Repo) newestOf(ctx context.Context, tx bun.Tx, user hub.UserID, id hub.
 // sizeOf is an expression for the bytes of a message's texts, which it does not
 // read.
 func sizeOf(m string) string {
-	return "octet_length(" + m + ".content) + octet_length(" + m + ".reasoning) + coalesce(octet_length(" + m + ".opaque), 0)"
+	return "octet_length(" + m + ".content) + octet_length(" + m + ".reasoning) + coalesce(octet_length(" + m + ".opaque), 0) + " +
+		"coalesce((SELECT octet_length(layout) FROM answers WHERE message_id = " + m + ".id), 0)"
 }
 
 // RequestStop is hub.AnswerStore's.
@@ -369,6 +374,9 @@ func (r *Repo) EndAnswer(ctx context.Context, e hub.AnswerEnd) (version int64, e
 		if err := r.keepForm(ctx, tx, e.Session, &e.ID, row.Content); err != nil {
 			return err
 		}
+		if err := r.keepLayout(ctx, tx, e); err != nil {
+			return err
+		}
 		return deleteJournal(ctx, tx, drop)
 	})
 	switch {
@@ -391,7 +399,7 @@ func (r *Repo) ended(ctx context.Context, id hub.MessageID) bool {
 // Answers is hub.AnswerStore's.
 func (r *Repo) Answers(ctx context.Context, session hub.SessionID, ids []hub.MessageID) ([]hub.Message, error) {
 	var rows []messageRow
-	sel := r.db.NewSelect().Model(&rows).ExcludeColumn("opaque").Where("session_id = ? AND role = ?", session, hub.RoleOfAssistant)
+	sel := r.db.NewSelect().Model(&rows).ExcludeColumn("opaque").ColumnExpr(layoutOf).Where("session_id = ? AND role = ?", session, hub.RoleOfAssistant)
 	if len(ids) > 0 {
 		sel.Where("status = ? OR id IN (?)", hub.StatusStreaming, bun.List(ids))
 	} else {
@@ -440,6 +448,9 @@ func (r *Repo) ClaimOrphans(ctx context.Context, owner string, grace time.Durati
 			}
 			out[i] = hub.Orphan{Message: rows[i].message(), User: rows[i].UserID}
 			texts[rows[i].ID] = &out[i]
+		}
+		if err := r.readOrders(ctx, tx, texts); err != nil {
+			return err
 		}
 		return r.readJournal(ctx, tx, texts)
 	})

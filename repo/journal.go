@@ -3,13 +3,13 @@ package repo
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -35,12 +35,29 @@ type journalEntry struct {
 	Runs   []journalRun  `json:"r"`
 }
 
+// journalRun is deltas of one kind. Text and thoughts lie where programs of before look for
+// them, and all else beside that.
 type journalRun struct {
-	Text      string `json:"t"`
-	Reasoning bool   `json:"k,omitempty"`
+	Text    string `json:"t"`
+	Thought bool   `json:"k,omitempty"`
+	Kind    string `json:"x,omitempty"` // of any other kind: its name
+	Call    string `json:"i,omitempty"`
+	Other   string `json:"o,omitempty"` // the text of it
 }
 
-// appendJournal adds a batch to dst as it lies in a row, runs of one kind as one.
+func (r *journalRun) delta() (eventlog.Delta, bool) {
+	if r.Kind == "" {
+		d := eventlog.Delta{Text: r.Text}
+		if r.Thought {
+			d.Kind = eventlog.Reasoning
+		}
+		return d, true
+	}
+	kind, ok := eventlog.KindOf(r.Kind)
+	return eventlog.Delta{Kind: kind, Call: r.Call, Text: r.Other}, ok
+}
+
+// appendJournal adds a batch to dst as it lies in a row, neighbours of one kind as one.
 // It allocates only to grow dst: a row is written many times a second.
 func appendJournal(dst []byte, batch []hub.JournalEntry) []byte {
 	dst = append(dst, '[')
@@ -59,28 +76,44 @@ func appendJournal(dst []byte, batch []hub.JournalEntry) []byte {
 		dst = append(dst, `,"s":`...)
 		dst = strconv.AppendInt(dst, e.Seq, 10)
 		dst = append(dst, `,"r":[`...)
-		for j, run := range e.Runs {
-			switch {
-			case j == 0:
-				dst = append(dst, `{"t":"`...)
-			case run.Reasoning != e.Runs[j-1].Reasoning:
-				dst = endRun(dst, !run.Reasoning)
-				dst = append(dst, `,{"t":"`...)
+		open := false // a run of text or thoughts
+		for j, d := range e.Deltas {
+			goesOn := j > 0 && d.Kind.Plain() && d.Kind == e.Deltas[j-1].Kind
+			if open && !goesOn {
+				dst = endRun(dst, e.Deltas[j-1].Kind)
 			}
-			dst = eventlog.AppendEscaped(dst, run.Text)
+			if j > 0 && !goesOn {
+				dst = append(dst, ',')
+			}
+			if open = d.Kind.Plain(); !open {
+				dst = appendOther(dst, d)
+				continue
+			}
+			if !goesOn {
+				dst = append(dst, `{"t":"`...)
+			}
+			dst = eventlog.AppendEscaped(dst, d.Text)
 		}
-		if n := len(e.Runs); n > 0 {
-			dst = endRun(dst, e.Runs[n-1].Reasoning)
+		if open {
+			dst = endRun(dst, e.Deltas[len(e.Deltas)-1].Kind)
 		}
 		dst = append(dst, "]}"...)
 	}
 	return append(dst, ']')
 }
 
-func endRun(dst []byte, reasoning bool) []byte {
-	if reasoning {
+func endRun(dst []byte, kind eventlog.Kind) []byte {
+	if kind == eventlog.Reasoning {
 		return append(dst, `","k":true}`...)
 	}
+	return append(dst, `"}`...)
+}
+
+// appendOther adds a delta that is neither text nor a thought.
+func appendOther(dst []byte, d eventlog.Delta) []byte {
+	dst = append(append(dst, `{"t":"","x":"`...), d.Kind.String()...)
+	dst = eventlog.AppendEscaped(append(dst, `","i":"`...), d.Call)
+	dst = eventlog.AppendEscaped(append(dst, `","o":"`...), d.Text)
 	return append(dst, `"}`...)
 }
 
@@ -112,44 +145,42 @@ func decodeJournal(b []byte) ([]journalEntry, error) {
 
 // Append is hub.Journal's.
 func (r *Repo) Append(ctx context.Context, batch []hub.JournalEntry) error {
-	batch, fenced, err := r.current(ctx, batch)
-	if err != nil {
-		return err
+	var fenced []hub.MessageID
+	err := r.appendRows(ctx, batch)
+	if errors.Is(err, hub.ErrFenced) { // some of it: the others are stored without
+		if batch, fenced, err = r.current(ctx, batch); err == nil {
+			err = r.appendRows(ctx, batch)
+		}
 	}
-	if err := r.appendRows(ctx, batch); err != nil {
-		return err
-	}
-	if len(fenced) > 0 {
+	switch {
+	case errors.Is(err, hub.ErrFenced): // one more was claimed meanwhile
+		return &hub.Error{Code: hub.CodeUnavailable, Msg: "an answer was claimed; append again", Err: err}
+	case err == nil && len(fenced) > 0:
 		return &hub.FencedError{Streams: fenced}
 	}
-	return nil
+	return err
 }
 
-// current returns those entries whose answers stream still with their epoch, and
-// the streams of the others. One process alone has no others.
+// current returns those entries whose answers stream still with their owner and epoch, and
+// the streams of the others.
 func (r *Repo) current(ctx context.Context, batch []hub.JournalEntry) (current []hub.JournalEntry, fenced []hub.MessageID, err error) {
-	if !r.shared {
-		return batch, nil, nil
-	}
-	epochs := map[hub.MessageID]int64{}
+	rows := map[hub.MessageID]messageRow{}
 	for part := range slices.Chunk(batch, rowsMax) {
 		ids := make([]hub.MessageID, len(part))
 		for i, e := range part {
 			ids[i] = e.Stream
 		}
-		var rows []messageRow
-		// The rows are not locked, as a lock would outlive the connection of a machine that
-		// is suspended. A replica that shows first looks at its lease once more after this.
-		err := r.db.NewSelect().Model(&rows).Column("id", "epoch").Where("id IN (?) AND status = ?", bun.List(ids), hub.StatusStreaming).Scan(ctx)
+		var some []messageRow
+		err := r.db.NewSelect().Model(&some).Column("id", "owner", "epoch").Where("id IN (?) AND status = ?", bun.List(ids), hub.StatusStreaming).Scan(ctx)
 		if err != nil {
 			return nil, nil, fail(err)
 		}
-		for _, m := range rows {
-			epochs[m.ID] = m.Epoch
+		for _, m := range some {
+			rows[m.ID] = m
 		}
 	}
 	for _, e := range batch {
-		if epochs[e.Stream] == e.Epoch {
+		if m := rows[e.Stream]; m.Epoch == e.Epoch && m.Owner == e.Owner {
 			current = append(current, e)
 		} else {
 			fenced = append(fenced, e.Stream)
@@ -161,9 +192,9 @@ func (r *Repo) current(ctx context.Context, batch []hub.JournalEntry) (current [
 func (r *Repo) appendRows(ctx context.Context, batch []hub.JournalEntry) error {
 	for len(batch) > 0 {
 		n, size := 0, 0
-		for n < len(batch) && (n == 0 || size < journalRowMax) {
-			for _, run := range batch[n].Runs {
-				size += len(run.Text)
+		for n < len(batch) && (n == 0 || size < journalRowMax && (!r.shared || n < rowsMax)) {
+			for _, d := range batch[n].Deltas {
+				size += len(d.Text)
 			}
 			n++
 		}
@@ -185,14 +216,12 @@ func (r *Repo) appendRow(ctx context.Context, batch []hub.JournalEntry) error {
 			rowBuffers.Put(buf)
 		}
 	}()
-	var row int64
 	drop := r.journal.freed("")
-	err := r.write(ctx, false, func(ctx context.Context, tx bun.Tx) error {
-		if err := deleteJournal(ctx, tx, drop); err != nil {
-			return err
-		}
-		return r.bound.journal.row(ctx, tx, *buf, now()).Scan(&row)
-	})
+	insert := r.insertRow
+	if r.shared {
+		insert = r.insertFenced
+	}
+	row, err := insert(ctx, batch, *buf, drop)
 	if err != nil {
 		return err
 	}
@@ -205,7 +234,50 @@ func (r *Repo) appendRow(ctx context.Context, batch []hub.JournalEntry) error {
 	return nil
 }
 
-func deleteJournal(ctx context.Context, tx bun.Tx, ids []int64) error {
+// insertRow stores a row, and deletes those that nobody needs.
+func (r *Repo) insertRow(ctx context.Context, _ []hub.JournalEntry, entries []byte, drop []int64) (row int64, err error) {
+	err = r.write(ctx, false, func(ctx context.Context, tx bun.Tx) error {
+		if err := deleteJournal(ctx, tx, drop); err != nil {
+			return err
+		}
+		return r.bound.journal.row(ctx, tx, entries, now()).Scan(&row)
+	})
+	return row, err
+}
+
+// insertFenced is insertRow where there are several replicas. It returns ErrFenced if an
+// answer of the batch has another owner or epoch by now, or has ended. It locks the answers
+// against those who claim them, in one statement that is a transaction: such a lock does not
+// outlive the connection of a machine that is suspended.
+func (r *Repo) insertFenced(ctx context.Context, batch []hub.JournalEntry, entries []byte, drop []int64) (row int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	defer cancel()
+	if err := deleteJournal(ctx, r.db, drop); err != nil {
+		return 0, fail(err)
+	}
+	type owned struct {
+		ID    hub.MessageID `bun:"type:uuid"`
+		Owner string
+		Epoch int64
+	}
+	mine := make([]owned, 0, len(batch))
+	for _, e := range batch {
+		if o := (owned{e.Stream, e.Owner, e.Epoch}); !slices.Contains(mine, o) {
+			mine = append(mine, o)
+		}
+	}
+	err = r.db.NewRaw(`WITH given (id, owner, epoch) AS (?),
+		mine AS (SELECT m.id FROM messages AS m JOIN given AS g ON m.id = g.id AND m.owner = g.owner AND m.epoch = g.epoch
+			WHERE m.status = ? ORDER BY m.id FOR SHARE OF m)
+		INSERT INTO journal (entries, created_at) SELECT ?, ? WHERE (SELECT count(*) FROM mine) = ? RETURNING id`,
+		r.db.NewValues(&mine), hub.StatusStreaming, entries, now(), len(mine)).Scan(ctx, &row)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, hub.ErrFenced
+	}
+	return row, fail(err)
+}
+
+func deleteJournal(ctx context.Context, tx bun.IDB, ids []int64) error {
 	for len(ids) > 0 {
 		n := min(len(ids), rowsMax)
 		if _, err := tx.NewDelete().Model((*journalRow)(nil)).Where("id IN (?)", bun.List(ids[:n])).Exec(ctx); err != nil {
@@ -234,8 +306,7 @@ func (r *Repo) readJournal(ctx context.Context, tx bun.Tx, orphans map[hub.Messa
 	if err != nil {
 		return err
 	}
-	type text struct{ content, reasoning strings.Builder }
-	texts := map[hub.MessageID]*text{}
+	logs, epochs := map[hub.MessageID]*eventlog.Log{}, map[hub.MessageID]int64{}
 	var drop []int64
 	for i, row := range rows {
 		needed := r.journal.holds(row.ID)
@@ -260,23 +331,25 @@ func (r *Repo) readJournal(ctx context.Context, tx bun.Tx, orphans map[hub.Messa
 			if needed = true; !shared { // else it is not deleted when these have ended
 				r.journal.hold(row.ID, e.Stream)
 			}
-			if e.Seq <= o.Seq { // appended twice
+			if e.Epoch < epochs[e.Stream] { // of an owner that another one has followed
 				continue
 			}
-			if o.Lost = e.From != 0 && e.From != o.Seq; o.Lost { // a hole
+			if anew := e.Epoch > epochs[e.Stream] && e.From == 0; e.Seq <= o.Said.Seq && !anew { // appended twice
 				continue
 			}
-			o.Seq = e.Seq
-			t := texts[e.Stream]
-			if t == nil || e.From == 0 {
-				t = new(text)
-				texts[e.Stream] = t
+			epochs[e.Stream] = e.Epoch
+			if o.Lost = e.From != 0 && e.From != o.Said.Seq; o.Lost { // a hole
+				continue
 			}
-			for _, run := range e.Runs {
-				if run.Reasoning {
-					t.reasoning.WriteString(run.Text)
-				} else {
-					t.content.WriteString(run.Text)
+			o.Said.Seq = e.Seq
+			l := logs[e.Stream]
+			if l == nil || e.From == 0 {
+				l = eventlog.New(eventlog.Start{})
+				logs[e.Stream] = l
+			}
+			for i := range e.Runs {
+				if d, ok := e.Runs[i].delta(); ok {
+					l.Append(d)
 				}
 			}
 		}
@@ -284,8 +357,11 @@ func (r *Repo) readJournal(ctx context.Context, tx bun.Tx, orphans map[hub.Messa
 			drop = append(drop, row.ID)
 		}
 	}
-	for id, t := range texts {
-		orphans[id].Content, orphans[id].Reasoning = t.content.String(), t.reasoning.String()
+	for id, l := range logs {
+		said := &orphans[id].Said
+		seq := said.Seq
+		*said = l.Content()
+		said.Seq = seq
 	}
 	return deleteJournal(ctx, tx, drop)
 }

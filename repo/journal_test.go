@@ -39,14 +39,17 @@ func FuzzJournal(f *testing.F) {
 		for _, text := range []*string{&a, &b, &c} { // the hub's is valid
 			*text = strings.ToValidUTF8(*text, "")
 		}
-		runs := func(r ...eventlog.Run) []eventlog.Run { return r }
+		thought := eventlog.Reasoning
+		call := eventlog.Delta{Kind: eventlog.Call, Call: a, Text: b}
 		entries, err := decodeJournal(appendJournal(nil, []hub.JournalEntry{
-			{Stream: "one", Epoch: 1, From: from, Seq: 9, Runs: runs(eventlog.Run{Text: a, Reasoning: true}, eventlog.Run{Text: b, Reasoning: true}, eventlog.Run{Text: c})},
-			{Stream: "two", Epoch: 2, Seq: 3, Runs: runs(eventlog.Run{Text: a}, eventlog.Run{Text: b}, eventlog.Run{Text: c, Reasoning: true})},
+			{Stream: "one", Epoch: 1, From: from, Seq: 9, Deltas: []eventlog.Delta{{Text: a, Kind: thought}, {Text: b, Kind: thought}, {Text: c}}},
+			{Stream: "two", Epoch: 2, Seq: 3, Deltas: []eventlog.Delta{{Text: a}, {Text: b}, {Text: c, Kind: thought}}},
+			{Stream: "three", Epoch: 1, Seq: 4, Deltas: []eventlog.Delta{call, {Text: a}, call, {Kind: eventlog.AsReasoning}}},
 		}))
 		want := []journalEntry{
-			{Stream: "one", Epoch: 1, From: from, Seq: 9, Runs: []journalRun{{Text: a + b, Reasoning: true}, {Text: c}}},
-			{Stream: "two", Epoch: 2, Seq: 3, Runs: []journalRun{{Text: a + b}, {Text: c, Reasoning: true}}},
+			{Stream: "one", Epoch: 1, From: from, Seq: 9, Runs: []journalRun{{Text: a + b, Thought: true}, {Text: c}}},
+			{Stream: "two", Epoch: 2, Seq: 3, Runs: []journalRun{{Text: a + b}, {Text: c, Thought: true}}},
+			{Stream: "three", Epoch: 1, Seq: 4, Runs: []journalRun{{Kind: "call", Call: a, Other: b}, {Text: a}, {Kind: "call", Call: a, Other: b}, {Kind: "as_reasoning"}}},
 		}
 		if err != nil || !reflect.DeepEqual(entries, want) {
 			t.Errorf("got %+v, %v, want %+v", entries, err, want)

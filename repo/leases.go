@@ -13,23 +13,26 @@ import (
 )
 
 // Renew is hub.Leases's. Leases long past are removed with it.
-func (r *Repo) Renew(ctx context.Context, replica string, ttl time.Duration, used map[hub.UserID]hub.Used) error {
+func (r *Repo) Renew(ctx context.Context, replica string, l hub.Renewal) (oldest int, err error) {
 	underWay := []byte("{}")
-	if len(used) > 0 {
-		var err error
-		if underWay, err = json.Marshal(used); err != nil {
-			return fmt.Errorf("what is under way: %w", err)
+	if len(l.Used) > 0 {
+		if underWay, err = json.Marshal(l.Used); err != nil {
+			return 0, fmt.Errorf("what is under way: %w", err)
 		}
 	}
-	return r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
-		_, err := tx.NewRaw(`INSERT INTO replicas (id, expires_at, under_way) VALUES (?, now() + ? * interval '1 millisecond', ?)
-			ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at, under_way = excluded.under_way`, replica, ttl.Milliseconds(), string(underWay)).Exec(ctx)
+	err = r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewRaw(`INSERT INTO replicas (id, expires_at, under_way, format) VALUES (?, now() + ? * interval '1 millisecond', ?, ?)
+			ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at, under_way = excluded.under_way, format = excluded.format`,
+			replica, l.TTL.Milliseconds(), string(underWay), l.Format).Exec(ctx)
 		if err != nil {
 			return err
 		}
-		_, err = tx.NewRaw("DELETE FROM replicas WHERE expires_at < now() - interval '1 hour'").Exec(ctx)
-		return err
+		if _, err = tx.NewRaw("DELETE FROM replicas WHERE expires_at < now() - interval '1 hour'").Exec(ctx); err != nil {
+			return err
+		}
+		return tx.NewRaw("SELECT coalesce(min(format), ?) FROM replicas WHERE expires_at > now()", l.Format).Scan(ctx, &oldest)
 	})
+	return oldest, err
 }
 
 // usedFor is how long what a replica's answers have used counts after it has died:

@@ -20,7 +20,7 @@ func readOptions(postgres bool) *sql.TxOptions {
 // ownMessage reads a message of one of the user's sessions.
 func ownMessage(ctx context.Context, db bun.IDB, user hub.UserID, id hub.MessageID) (messageRow, error) {
 	var row messageRow
-	err := db.NewRaw("SELECT m.* FROM messages AS m JOIN sessions AS s ON s.id = m.session_id WHERE m.id = ? AND s.user_id = ?", id, user).Scan(ctx, &row)
+	err := db.NewRaw("SELECT m.*, "+layoutOf+" FROM messages AS m JOIN sessions AS s ON s.id = m.session_id WHERE m.id = ? AND s.user_id = ?", id, user).Scan(ctx, &row)
 	return row, found(err, "message")
 }
 
@@ -56,7 +56,8 @@ func (r *Repo) MessageChanges(ctx context.Context, user hub.UserID, session hub.
 // not read.
 func pagesOf(ctx context.Context, tx bun.Tx, session hub.SessionID, after int64) ([]hub.MessagePage, error) {
 	rows, err := tx.QueryContext(ctx, `SELECT added, octet_length(content) + octet_length(reasoning) + coalesce(octet_length(tool_calls), 0)
-		FROM messages WHERE session_id = ? AND version > ? ORDER BY added`, session, after)
+			+ coalesce((SELECT octet_length(layout) FROM answers WHERE message_id = m.id), 0)
+		FROM messages AS m WHERE session_id = ? AND version > ? ORDER BY added`, session, after)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +90,7 @@ func (r *Repo) MessagePage(ctx context.Context, user hub.UserID, session hub.Ses
 		}
 		// What only the provider reads may be long. The sign keeps the version's index
 		// out of it, which has the messages of all pages.
-		return tx.NewSelect().Model(&rows).ExcludeColumn("opaque").
+		return tx.NewSelect().Model(&rows).ExcludeColumn("opaque").ColumnExpr(layoutOf).
 			Where("session_id = ? AND added BETWEEN ? AND ? AND +version > ?", session, p.First, p.Last, p.After).Order("added").Scan(ctx)
 	})
 	return messagesOf(rows), err

@@ -18,7 +18,7 @@ func TestAnswerComesBackWithAllThatItEndedWith(t *testing.T) {
 		end := func(change func(e *hub.AnswerEnd)) (hub.Message, hub.AnswerEnd) {
 			t.Helper()
 			a := s.ask(s.question("x"))
-			e := hub.AnswerEnd{Session: a.Session.ID, ID: a.Answer.ID, Epoch: 1, Seq: 9, Content: "text", Reasoning: "thought", Reason: hub.ReasonStop, At: at, User: s.alice}
+			e := hub.AnswerEnd{Session: a.Session.ID, ID: a.Answer.ID, Epoch: 1, Seq: 9, Said: hub.Said{Content: "text", Reasoning: "thought"}, Reason: hub.ReasonStop, At: at, User: s.alice}
 			change(&e)
 			v, err := s.r.EndAnswer(ctx, e)
 			s.ok(err)
@@ -42,19 +42,28 @@ func TestAnswerComesBackWithAllThatItEndedWith(t *testing.T) {
 			e.Reason = hub.ReasonError
 			e.Error = &hub.Failure{Code: hub.CodeProviderRateLimit, Detail: "slow down", RetryAfter: 17}
 			e.Model = "other/vendor/m"
-			e.ToolCalls = []hub.ToolCall{{ID: "c1", Name: "find", Arguments: `{"q":"it's \u0000 <b> 日本 \\u0000 ?"}`}, {ID: "c2"}}
+			e.Parts = []hub.Part{
+				{Type: hub.KindReasoning, Text: "tho", MS: 1000}, {Type: hub.KindText, Text: "te"},
+				{Type: hub.KindCall, Call: &hub.Call{
+					ID: "c1", Tool: "find", Arguments: `{"q":"it's \u0000 <b> 日本 \\u0000 ?"}`, Status: hub.CallDone, StartedAt: at, EndedAt: &at,
+					Result: &hub.CallResult{Text: "\x00 '?0'", Bytes: 6, Files: []hub.File{}},
+				}},
+				{Type: hub.KindReasoning, Text: "ught", MS: 234}, {Type: hub.KindText, Text: "xt"},
+				{Type: hub.KindCall, Call: &hub.Call{ID: "c2", Status: hub.CallFailed, Error: &hub.Failure{Code: hub.CodeNoSuchTool}, StartedAt: at}},
+			}
 			e.Notices = []hub.Notice{{Code: hub.NoticeFallback, Detail: "'?0' \x00"}}
 			e.ThinkingMS = 1234
 			e.Opaque = []json.RawMessage{[]byte(`{"signature":"a\u0000b","n":12345678901234567890}`), []byte(`"x"`)}
 		})
 		if got.Provider != "other" || got.Model != e.Model || !reflect.DeepEqual(got.Usage, e.Usage) || !reflect.DeepEqual(got.Error, e.Error) ||
-			!reflect.DeepEqual(got.ToolCalls, e.ToolCalls) || !reflect.DeepEqual(got.Notices, e.Notices) || got.ThinkingMS != 1234 ||
+			!reflect.DeepEqual(got.ToolCalls, e.ToolCalls()) || !reflect.DeepEqual(got.Parts, e.Parts) || !reflect.DeepEqual(got.Notices, e.Notices) || got.ThinkingMS != 1234 ||
 			!reflect.DeepEqual(got.Opaque, e.Opaque) || !got.FinishedAt.Equal(at) || got.Status != hub.StatusError || *got.FinishReason != hub.ReasonError ||
 			got.Content != "text" || got.Reasoning != "thought" || got.Seq != 9 {
 			t.Errorf("it came back as %+v", got)
 		}
 		got, _ = end(func(e *hub.AnswerEnd) {})
-		if got.Provider != "fake" || got.Model != "fake/m" || got.Usage != nil || got.Error != nil || got.ToolCalls != nil || got.Notices != nil || got.ThinkingMS != 0 || got.Opaque != nil {
+		if got.Provider != "fake" || got.Model != "fake/m" || got.Usage != nil || got.Error != nil || got.ToolCalls != nil || got.Notices != nil || got.ThinkingMS != 0 || got.Opaque != nil ||
+			!reflect.DeepEqual(got.Parts, []hub.Part{{Type: hub.KindReasoning, Text: "thought"}, {Type: hub.KindText, Text: "text"}}) {
 			t.Errorf("a plain one came back as %+v", got)
 		}
 		got, _ = end(func(e *hub.AnswerEnd) {

@@ -25,7 +25,7 @@ func TestStoredBytesFollowWhatIsAddedAndDeleted(t *testing.T) {
 		s.ask(q) // again
 		stored("a question that binds a file", 11)
 		e := hub.AnswerEnd{
-			Session: first.Session.ID, ID: first.Answer.ID, Epoch: first.Answer.Epoch, Content: strings.Repeat("é", 5000), Reasoning: "hm", Reason: hub.ReasonStop, At: time.Now(),
+			Session: first.Session.ID, ID: first.Answer.ID, Epoch: first.Answer.Epoch, Said: hub.Said{Content: strings.Repeat("é", 5000), Reasoning: "hm"}, Reason: hub.ReasonStop, At: time.Now(),
 		}
 		_, err := s.r.EndAnswer(ctx, e)
 		s.ok(err)

@@ -133,12 +133,15 @@ func (s *suite) ask(q hub.StoredQuestion) hub.Asked {
 func (s *suite) end(a hub.Asked, content string) int64 {
 	s.t.Helper()
 	v, err := s.r.EndAnswer(s.t.Context(), hub.AnswerEnd{
-		Session: a.Session.ID, ID: a.Answer.ID, Epoch: a.Answer.Epoch, Seq: 9, Content: content, Reason: hub.ReasonStop,
+		Session: a.Session.ID, ID: a.Answer.ID, Epoch: a.Answer.Epoch, Seq: 9, Said: hub.Said{Content: content}, Reason: hub.ReasonStop,
 		Usage: &hub.Usage{InputTokens: 1, OutputTokens: 2}, At: time.Now().UTC(),
 	})
 	s.ok(err)
 	return v
 }
+
+// text is what the journal has of an answer.
+func text(o hub.Orphan) string { return o.Said.Of(eventlog.Text) }
 
 func TestAskStoresQuestionAndAnswerInOneStep(t *testing.T) {
 	both(t, func(t *testing.T, s *suite) {
@@ -332,7 +335,7 @@ func TestJournalSurvivesAndIsLetGo(t *testing.T) {
 	both(t, func(t *testing.T, s *suite) {
 		a, b := s.ask(s.question("a")), s.ask(s.question("b"))
 		entry := func(x hub.Asked, seq int64, text string) hub.JournalEntry {
-			return hub.JournalEntry{Stream: x.Answer.ID, Epoch: 1, From: seq - 2, Seq: seq, Runs: []eventlog.Run{{Text: "hm ", Reasoning: true}, {Text: text}}}
+			return hub.JournalEntry{Stream: x.Answer.ID, Epoch: 1, From: seq - 2, Seq: seq, Deltas: []eventlog.Delta{{Text: "hm ", Kind: eventlog.Reasoning}, {Text: text}}}
 		}
 		first := []hub.JournalEntry{entry(a, 2, "one "), entry(b, 2, "eins ")}
 		s.ok(s.r.Append(t.Context(), first))
@@ -343,11 +346,11 @@ func TestJournalSurvivesAndIsLetGo(t *testing.T) {
 		s.open()
 		orphans, err := s.r.ClaimOrphans(t.Context(), "next", 0)
 		s.ok(err)
-		if len(orphans) != 1 || orphans[0].Content != "one two" || orphans[0].Reasoning != "hm hm " || orphans[0].Seq != 4 {
+		if len(orphans) != 1 || text(orphans[0]) != "one two" || orphans[0].Said.Of(eventlog.Reasoning) != "hm hm " || orphans[0].Said.Seq != 4 {
 			t.Fatalf("orphans %+v", orphans)
 		}
 		a.Answer.Epoch = 2
-		s.end(a, orphans[0].Content)
+		s.end(a, text(orphans[0]))
 		if n, err := s.r.JournalRows(t.Context()); err != nil || n != 0 {
 			t.Errorf("%d rows are left, %v", n, err)
 		}
@@ -371,7 +374,7 @@ func TestDamageInTheJournalIsItsOwn(t *testing.T) {
 			both(t, func(t *testing.T, s *suite) {
 				a, b, c := s.ask(s.question("a")), s.ask(s.question("b")), s.ask(s.question("c"))
 				entry := func(x hub.Asked, seq int64, text string) hub.JournalEntry {
-					return hub.JournalEntry{Stream: x.Answer.ID, Epoch: 1, From: seq - 1, Seq: seq, Runs: []eventlog.Run{{Text: text}}}
+					return hub.JournalEntry{Stream: x.Answer.ID, Epoch: 1, From: seq - 1, Seq: seq, Deltas: []eventlog.Delta{{Text: text}}}
 				}
 				note := func(batch ...hub.JournalEntry) { s.ok(s.r.Append(t.Context(), batch)) }
 				note(entry(a, 1, "a1"), entry(b, 1, "b1"))
@@ -387,16 +390,20 @@ func TestDamageInTheJournalIsItsOwn(t *testing.T) {
 				for _, o := range orphans {
 					got[o.Message.ID] = o
 				}
-				for id, want := range map[hub.MessageID]hub.Orphan{
-					a.Answer.ID: {Content: tt.a, Lost: tt.a == "a1"}, b.Answer.ID: {Content: "b1", Lost: true}, c.Answer.ID: {Content: "c1"},
+				type has struct {
+					text string
+					lost bool
+				}
+				for id, want := range map[hub.MessageID]has{
+					a.Answer.ID: {tt.a, tt.a == "a1"}, b.Answer.ID: {"b1", true}, c.Answer.ID: {"c1", false},
 				} {
-					if o := got[id]; o.Content != want.Content || o.Lost != want.Lost {
-						t.Errorf("an answer has %q, lost: %v; want %q, %v", o.Content, o.Lost, want.Content, want.Lost)
+					if o := got[id]; text(o) != want.text || o.Lost != want.lost {
+						t.Errorf("an answer has %q, lost: %v; want %q, %v", text(o), o.Lost, want.text, want.lost)
 					}
 				}
 				for _, x := range []hub.Asked{a, b, c} {
 					x.Answer.Epoch = 2
-					s.end(x, got[x.Answer.ID].Content)
+					s.end(x, text(got[x.Answer.ID]))
 				}
 				if n, err := s.r.JournalRows(t.Context()); err != nil || n != 0 {
 					t.Errorf("%d rows are left, %v", n, err)
@@ -775,7 +782,7 @@ func TestTextOfEveryKindComesBackAsItWas(t *testing.T) {
 	both(t, func(t *testing.T, s *suite) {
 		for _, text := range []string{"it's \\ \"q\" ? :x $1 ?0 ::text", "日本 🙂\r\n\t\u0001\u2028", strings.Repeat("ä", 100_000), "'); DROP TABLE users; --"} {
 			a := s.ask(s.question(text))
-			s.ok(s.r.Append(t.Context(), []hub.JournalEntry{{Stream: a.Answer.ID, Epoch: 1, Seq: 1, Runs: []eventlog.Run{{Text: text}}}}))
+			s.ok(s.r.Append(t.Context(), []hub.JournalEntry{{Stream: a.Answer.ID, Epoch: 1, Seq: 1, Deltas: []eventlog.Delta{{Text: text}}}}))
 			s.end(a, text)
 			c := s.changes(a.Session.ID, 0)
 			if c.Items[0].Content != text || c.Items[1].Content != text {
@@ -795,7 +802,7 @@ func BenchmarkAppend(b *testing.B) {
 			defer r.Close()
 			batch := make([]hub.JournalEntry, 50)
 			for i := range batch {
-				batch[i] = hub.JournalEntry{Stream: hub.MessageID(hub.NewID()), Epoch: 1, Runs: []eventlog.Run{{Text: " token"}}}
+				batch[i] = hub.JournalEntry{Stream: hub.MessageID(hub.NewID()), Epoch: 1, Deltas: []eventlog.Delta{{Text: " token"}}}
 			}
 			b.ReportAllocs()
 			for b.Loop() {
@@ -829,7 +836,7 @@ func BenchmarkAnswer(b *testing.B) {
 					b.Fatal(err)
 				}
 				end := hub.AnswerEnd{
-					Session: q.Session, ID: q.AnswerID, Epoch: 1, Seq: 301, Content: answer, Reason: hub.ReasonStop,
+					Session: q.Session, ID: q.AnswerID, Epoch: 1, Seq: 301, Said: hub.Said{Content: answer}, Reason: hub.ReasonStop,
 					Usage: &hub.Usage{InputTokens: 10, OutputTokens: 300}, At: time.Now(), User: u.ID,
 				}
 				if _, err := r.EndAnswer(b.Context(), end); err != nil {

@@ -99,7 +99,7 @@ type sessionTombstone struct {
 }
 
 type messageRow struct {
-	bun.BaseModel `bun:"table:messages"`
+	bun.BaseModel `bun:"table:messages,alias:m"`
 
 	ID              hub.MessageID `bun:",pk"`
 	SessionID       hub.SessionID
@@ -133,6 +133,8 @@ type messageRow struct {
 	StopRequestedAt *time.Time
 	CreatedAt       time.Time
 	FinishedAt      *time.Time
+
+	Layout jsonList[stretch] `bun:",scanonly"` // of an answer: layoutOf
 }
 
 // ownedRow is a message with the user whose session it is in.
@@ -150,6 +152,9 @@ func (m *messageRow) message() hub.Message {
 	}
 	if out.Files == nil {
 		out.Files = []hub.File{}
+	}
+	if m.Role == hub.RoleOfAssistant {
+		out.Parts = m.parts()
 	}
 	if m.InputTokens != nil && m.OutputTokens != nil {
 		out.Usage = &hub.Usage{InputTokens: *m.InputTokens, OutputTokens: *m.OutputTokens, Estimated: m.UsageEstimated, Cost: (*hub.Money)(m.Cost)}
@@ -182,7 +187,7 @@ func messagesOf(rows []messageRow) []hub.Message {
 func (m *messageRow) end(e hub.AnswerEnd) {
 	m.Content, m.Reasoning, m.Seq = e.Content, e.Reasoning, e.Seq
 	m.Status, m.FinishReason, m.FinishedAt = e.Reason.Status(), &e.Reason, &e.At
-	m.ToolCalls, m.Notices, m.ThinkingMS = e.ToolCalls, e.Notices, e.ThinkingMS
+	m.ToolCalls, m.Notices, m.ThinkingMS = e.ToolCalls(), e.Notices, e.ThinkingMS
 	for _, part := range e.Opaque {
 		if json.Valid(part) { // a broken one would keep the answer from ending
 			m.Opaque = append(m.Opaque, part)

@@ -118,7 +118,7 @@ func (ch *chats) ask(c echo.Context, who identity) error {
 	if err != nil {
 		return err
 	}
-	v, err := ch.hub.Attach(c.Request().Context(), who.user, asked.Answer.ID, eventlog.FromStart)
+	v, err := ch.hub.Follow(c.Request().Context(), who.user, asked, eventlog.SSE)
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (ch *chats) attach(c echo.Context, who identity) error {
 	if err != nil {
 		return err
 	}
-	v, err := ch.hub.Attach(c.Request().Context(), who.user, hub.MessageID(id), after)
+	v, err := ch.hub.Attach(c.Request().Context(), who.user, hub.MessageID(id), eventlog.SSE, after)
 	if errors.Is(err, hub.ErrUpToDate) {
 		return c.NoContent(http.StatusNoContent)
 	}

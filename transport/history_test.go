@@ -28,7 +28,7 @@ func (s *site) longChat(questions int) (user hub.UserID, session hub.SessionID, 
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		_, err = s.db.EndAnswer(s.t.Context(), hub.AnswerEnd{Session: q.Session, ID: a.Answer.ID, Epoch: a.Answer.Epoch, Content: text, Reason: hub.ReasonStop, User: user, At: time.Now()})
+		_, err = s.db.EndAnswer(s.t.Context(), hub.AnswerEnd{Session: q.Session, ID: a.Answer.ID, Epoch: a.Answer.Epoch, Said: hub.Said{Content: text}, Reason: hub.ReasonStop, User: user, At: time.Now()})
 		if err != nil {
 			s.t.Fatal(err)
 		}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/omnichat/omnichat/hub"
+	"github.com/omnichat/omnichat/hub/eventlog"
 	"github.com/omnichat/omnichat/transport/outlet"
 )
 
@@ -247,7 +248,7 @@ func (w *socket) serve() {
 	connected := cs.aside(func() {
 		ctx, cancel := context.WithTimeout(cs.ctx, cs.callTimeout)
 		defer cancel()
-		if v, err = cs.hub.Connect(ctx, w.who.user); err != nil {
+		if v, err = cs.hub.Connect(ctx, w.who.user, eventlog.Lines); err != nil {
 			return
 		}
 		w.out.OnRoom(v.Resume)

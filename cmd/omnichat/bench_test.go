@@ -122,7 +122,7 @@ func run50(b *testing.B, h *hub.Hub, user hub.UserID, streams int) []time.Durati
 				b.Error(err)
 				return
 			}
-			v, err := h.Attach(b.Context(), user, asked.Answer.ID, eventlog.FromStart)
+			v, err := h.Follow(b.Context(), user, asked, eventlog.SSE)
 			if err != nil {
 				b.Error(err)
 				return

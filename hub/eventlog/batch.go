@@ -4,13 +4,26 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"slices"
 )
 
-// The first byte of an encoded batch says what it is.
+// The first byte of an encoded batch says what it is. The layout that replicas have
+// always read has text and thoughts alone.
 const (
-	KindBatch = 'b' // deltas
-	KindOpen  = 'o' // a head before them: the beginning of a log
+	plainBatch = 'b'
+	plainOpen  = 'o' // a head before the deltas: the beginning of a log
+	anyBatch   = 'B' // deltas of any kind
+	anyOpen    = 'O'
 )
+
+// IsBatch says whether a message is an encoded batch, and whether it has a head.
+func IsBatch(p []byte) (batch, open bool) {
+	if len(p) == 0 {
+		return false, false
+	}
+	open = p[0] == plainOpen || p[0] == anyOpen
+	return open || p[0] == plainBatch || p[0] == anyBatch, open
+}
 
 // A Batch is consecutive deltas of one stream, as replicas tell them to each other
 // and as they lie in the log that they share.
@@ -19,49 +32,67 @@ type Batch struct {
 	Stream string
 	Epoch  int64
 	From   int64 // the seq before the first delta
-	Deltas []Run
+	Deltas []Delta
+}
+
+// plain says whether the batch has text and thoughts alone.
+func (b Batch) plain() bool {
+	return !slices.ContainsFunc(b.Deltas, func(d Delta) bool { return !d.Kind.Plain() })
 }
 
 // Encode lays a batch out: the kind, with a head its length and JSON; the
-// stream's id, epoch, from and the number of deltas; and of each its length,
-// doubled, odd for reasoning, and its text. Numbers are uvarints.
+// stream's id, epoch, from and the number of deltas; and then the deltas. Of each
+// a plain batch has the length of its text, doubled, odd for a thought, and the
+// text; any other has the kind, the length of its call and the call, the length of
+// its text and the text. Numbers are uvarints.
 func (b Batch) Encode() []byte {
 	size := 64 + len(b.Head)
 	for _, d := range b.Deltas {
-		size += len(d.Text) + 3
+		size += len(d.Text) + len(d.Call) + 5
 	}
-	dst := make([]byte, 0, size)
+	plain := b.plain()
+	kind := byte(anyBatch)
+	switch {
+	case plain && b.Head != nil:
+		kind = plainOpen
+	case plain:
+		kind = plainBatch
+	case b.Head != nil:
+		kind = anyOpen
+	}
+	dst := append(make([]byte, 0, size), kind)
 	if b.Head != nil {
-		dst = append(dst, KindOpen)
-		dst = binary.AppendUvarint(dst, uint64(len(b.Head)))
-		dst = append(dst, b.Head...)
-	} else {
-		dst = append(dst, KindBatch)
+		dst = appendCounted(dst, b.Head)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(b.Stream)))
-	dst = append(dst, b.Stream...)
+	dst = appendCounted(dst, b.Stream)
 	dst = binary.AppendUvarint(dst, uint64(b.Epoch))
 	dst = binary.AppendUvarint(dst, uint64(b.From))
 	dst = binary.AppendUvarint(dst, uint64(len(b.Deltas)))
 	for _, d := range b.Deltas {
-		n := uint64(len(d.Text)) << 1
-		if d.Reasoning {
-			n |= 1
+		if plain {
+			dst = binary.AppendUvarint(dst, uint64(len(d.Text))<<1|uint64(d.Kind))
+			dst = append(dst, d.Text...)
+			continue
 		}
-		dst = binary.AppendUvarint(dst, n)
-		dst = append(dst, d.Text...)
+		dst = appendCounted(append(dst, byte(d.Kind)), d.Call)
+		dst = appendCounted(dst, d.Text)
 	}
 	return dst
+}
+
+func appendCounted[T string | []byte](dst []byte, s T) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
 var errBatch = errors.New("not a batch of deltas")
 
 // DecodeBatch reads what [Batch.Encode] wrote.
 func DecodeBatch(p []byte) (b Batch, err error) {
-	if len(p) == 0 || p[0] != KindBatch && p[0] != KindOpen {
+	batch, open := IsBatch(p)
+	if !batch {
 		return b, errBatch
 	}
-	open := p[0] == KindOpen
+	plain := p[0] == plainBatch || p[0] == plainOpen
 	p = p[1:]
 	number := func() uint64 {
 		v, n := binary.Uvarint(p)
@@ -92,10 +123,20 @@ func DecodeBatch(p []byte) (b Batch, err error) {
 	if err != nil || count > uint64(len(p)) {
 		return b, errBatch
 	}
-	b.Deltas = make([]Run, count)
+	b.Deltas = make([]Delta, count)
 	for i := range b.Deltas {
+		d := &b.Deltas[i]
 		n := number()
-		b.Deltas[i] = Run{Text: string(text(n >> 1)), Reasoning: n&1 == 1}
+		if plain {
+			d.Text, d.Kind = string(text(n>>1)), Kind(n&1)
+			continue
+		}
+		if n >= uint64(kinds) {
+			return b, errBatch
+		}
+		d.Kind = Kind(n)
+		d.Call = string(text(number()))
+		d.Text = string(text(number()))
 	}
 	if err != nil || len(p) > 0 {
 		return b, errBatch

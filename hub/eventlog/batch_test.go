@@ -7,10 +7,11 @@ import (
 )
 
 func TestBatchComesBackAsItWas(t *testing.T) {
-	for name, deltas := range map[string][]Run{
+	for name, deltas := range map[string][]Delta{
 		"nothing": {},
 		"text":    {{Text: "one "}, {Text: "two"}},
-		"both":    {{Text: "hm", Reasoning: true}, {Text: "\x00é\n"}, {Text: ""}},
+		"both":    {{Text: "hm", Kind: Reasoning}, {Text: "\x00é\n"}, {Text: ""}},
+		"all":     {{Text: "hm", Kind: Reasoning}, {Text: `{"id":"c"}`, Call: "c", Kind: Call}, {Text: "{", Call: "c", Kind: Arguments}, {Text: `{"code":"x"}`, Kind: Notice}, {Kind: AsReasoning}, {Kind: AsText}},
 	} {
 		for _, head := range [][]byte{nil, []byte(`{"answer":{}}`)} {
 			b, err := DecodeBatch(Batch{Head: head, Stream: "id", Epoch: 3, From: 7, Deltas: deltas}.Encode())
@@ -22,7 +23,8 @@ func TestBatchComesBackAsItWas(t *testing.T) {
 }
 
 func FuzzDecodeBatch(f *testing.F) {
-	f.Add(Batch{Stream: "id", Epoch: 1, Deltas: []Run{{Text: "x"}, {Text: "y", Reasoning: true}}}.Encode())
+	f.Add(Batch{Stream: "id", Epoch: 1, Deltas: []Delta{{Text: "x"}, {Text: "y", Kind: Reasoning}}}.Encode())
+	f.Add(Batch{Stream: "id", Epoch: 1, Deltas: []Delta{{Text: "{}", Call: "c", Kind: Call}, {Kind: AsText}}}.Encode())
 	f.Add(Batch{Head: []byte("{}"), Stream: "id", Epoch: 1}.Encode())
 	f.Fuzz(func(t *testing.T, p []byte) {
 		b, err := DecodeBatch(p)

@@ -1,10 +1,8 @@
 package eventlog
 
 import (
-	"encoding/json"
 	"slices"
 	"sort"
-	"strings"
 	"sync/atomic"
 )
 
@@ -29,63 +27,51 @@ const (
 	NoPosition int64 = -2
 )
 
-// Run is a stretch of an answer of one kind.
-type Run struct {
-	Text      string
-	Reasoning bool
-}
-
-// Start is the first event of a stream, and the frame of its snapshots.
-type Start struct {
-	MessageID string
-	SessionID string
-	ParentID  *string
-	Model     string
-	Version   int64
-}
-
-// startEvent is a Start on the wire.
-type startEvent struct {
-	Type      string  `json:"type"`
-	MessageID string  `json:"message_id"`
-	Seq       int64   `json:"seq"`
-	SessionID string  `json:"session_id"`
-	ParentID  *string `json:"parent_id"`
-	Model     string  `json:"model"`
-	Version   int64   `json:"version"`
-}
-
 // A Log is a stream's events in order. It is not safe for concurrent use. It is
 // append-only: what it has handed out is never written again, but for a [Piece]
 // that is done, so that it may be read while the log goes on.
 type Log struct {
-	text    []byte   // of all deltas, text and reasoning as they came
+	text    []byte   // of all deltas, as they came
 	ends    []uint32 // ends[seq] is where the event's text ends in text, which is 4 GiB at most
-	runs    []logRun // where text and reasoning take turns
+	runs    []run
+	parts   []span
+	bytes   int64 // of all parts, without the newest run
 	start   Start
-	finish  []byte  // its JSON, once the stream has ended
-	last    int64   // seq of the newest event
-	stored  *stored // set if the events are gone and only the end is known
-	windows [2]*window
+	finish  []byte   // its JSON, once the stream has ended
+	last    int64    // seq of the newest event
+	moved   int64    // seq of the newest event that changed what came before; 0 if there is none
+	stored  *Content // set if the events are gone and only the end is known
+	windows []*window
 	scratch []byte
 }
 
-// logRun is a stretch of events of one kind; it ends where the next begins.
-type logRun struct {
-	first     int64 // seq
-	reasoning bool
+// run is a stretch of events of one kind, and of one call; it ends where the next
+// begins. A state of a call, a notice, and what moves parts is a run of its own.
+type run struct {
+	first int64 // seq
+	kind  Kind
+	came  Kind // before something moved it
+	call  string
+	part  int   // the index of its part; -1 if it is in none
+	begin int64 // how many bytes the part has before it
 }
 
-// stored is the text of a stream whose log is gone.
-type stored struct{ content, reasoning []byte }
+// span is a part, as the runs make it.
+type span struct {
+	kind   Kind
+	call   string
+	before int64 // the bytes of the parts before it, when it was opened
+	bytes  int64 // without the newest run
+}
 
 // window is the newest events as the bytes that go over the wire.
 type window struct {
-	first int64 // seq of the event at offs[0]
-	offs  []int // where each event begins in buf
-	buf   []byte
-	lag   int          // how far before its end somebody was lately, in bytes
-	lent  atomic.Int32 // pieces of buf that are being written
+	framing Framing
+	first   int64 // seq of the event at offs[0]
+	offs    []int // where each event begins in buf
+	buf     []byte
+	lag     int          // how far before its end somebody was lately, in bytes
+	lent    atomic.Int32 // pieces of buf that are being written
 }
 
 // New returns the log of a stream that has begun, with its start event alone.
@@ -98,10 +84,11 @@ func (l *Log) Start() Start { return l.start }
 func (l *Log) Last() int64 { return l.last }
 
 // Replace forgets the events in favour of an end that is stored elsewhere. From here on every
-// viewer that is not at its seq is sent a snapshot before the finish.
-func (l *Log) Replace(content, reasoning string, seq int64, finish []byte) {
-	l.stored = &stored{content: []byte(content), reasoning: []byte(reasoning)}
-	l.text, l.ends, l.runs, l.windows = nil, nil, nil, [2]*window{}
+// viewer that is not at the seq of its finish is sent a snapshot before that.
+func (l *Log) Replace(c Content, seq int64, finish []byte) {
+	c.Seq = max(0, seq-1)
+	l.stored = &c
+	l.text, l.ends, l.runs, l.parts, l.windows = nil, nil, nil, nil, nil
 	l.last, l.finish = seq, finish
 }
 
@@ -109,19 +96,111 @@ func (l *Log) Replace(content, reasoning string, seq int64, finish []byte) {
 func (l *Log) Ended() bool { return l.finish != nil }
 
 // Append adds one delta.
-func (l *Log) Append(text string, reasoning bool) {
+func (l *Log) Append(d Delta) {
+	n := len(l.runs)
 	l.last++
-	if n := len(l.runs); n == 0 || l.runs[n-1].reasoning != reasoning {
-		l.runs = append(l.runs, logRun{first: l.last, reasoning: reasoning})
+	if n == 0 || !l.runs[n-1].goesOn(d) {
+		l.begin(d)
 	}
 	from := len(l.text)
-	l.text = append(double(l.text, len(text)), text...)
+	l.text = append(double(l.text, len(d.Text)), d.Text...)
 	l.ends = append(double(l.ends, 1), uint32(len(l.text)))
-	if l.windows[Lines] == nil && l.windows[SSE] == nil {
+	if d.Kind.Moves() {
+		l.move(d.Kind)
 		return
 	}
-	l.scratch = appendDelta(l.scratch[:0], l.start.MessageID, -1, l.last, reasoning, l.text[from:])
-	l.frame(l.scratch)
+	if len(l.windows) == 0 {
+		return
+	}
+	s := l.step(&l.runs[len(l.runs)-1], l.last-1, l.last)
+	s.Text = l.text[from:]
+	for _, w := range l.windows {
+		l.scratch = w.framing.Step(l.scratch[:0], &l.start, s)
+		w.add(l.scratch)
+	}
+}
+
+// goesOn says whether a delta belongs to the run.
+func (r *run) goesOn(d Delta) bool {
+	return r.kind == d.Kind && (d.Kind <= Reasoning || d.Kind == Arguments && r.call == d.Call)
+}
+
+// begin begins a run with the newest event.
+func (l *Log) begin(d Delta) {
+	l.settle()
+	r := run{first: l.last, kind: d.Kind, came: d.Kind, call: d.Call, part: -1}
+	switch {
+	case d.Kind == Call || d.Kind == Arguments:
+		r.part = slices.IndexFunc(l.parts, func(p span) bool { return p.kind == Call && p.call == d.Call })
+		if r.part < 0 && d.Kind == Call {
+			r.part = l.open(span{kind: Call, call: d.Call})
+		}
+	case d.Kind > Reasoning:
+	case len(l.parts) > 0 && l.parts[len(l.parts)-1].kind == d.Kind:
+		r.part = len(l.parts) - 1
+	default:
+		r.part = l.open(span{kind: d.Kind})
+	}
+	if r.part >= 0 {
+		r.begin = l.parts[r.part].bytes
+	}
+	l.runs = append(l.runs, r)
+}
+
+func (l *Log) open(p span) int {
+	p.before = l.bytes
+	l.parts = append(l.parts, p)
+	return len(l.parts) - 1
+}
+
+// settle counts the bytes of the newest run, which is over.
+func (l *Log) settle() {
+	if len(l.runs) == 0 {
+		return
+	}
+	r := l.runs[len(l.runs)-1]
+	if r.part < 0 || r.kind == Call {
+		return
+	}
+	n := int64(len(l.text)) - int64(l.ends[r.first-1])
+	l.parts[r.part].bytes += n
+	l.bytes += n
+}
+
+// move makes thoughts of the text so far, or text of the thoughts. Viewers that have
+// seen some of it are sent a snapshot.
+func (l *Log) move(how Kind) {
+	was, is := Text, Reasoning
+	if how == AsText {
+		was, is = is, was
+	}
+	runs, last := l.runs, l.last
+	l.runs, l.parts, l.bytes = make([]run, 0, len(runs)), nil, 0
+	text := l.text
+	for i, r := range runs { // the parts are counted anew
+		if r.kind == was {
+			r.kind = is
+		}
+		end := last
+		if i+1 < len(runs) {
+			end = runs[i+1].first - 1
+		}
+		l.last, l.text = r.first, text[:l.ends[r.first-1]]
+		l.begin(Delta{Kind: r.kind, Call: r.call})
+		l.runs[i].came = r.came
+		l.text = text[:l.ends[end]]
+	}
+	l.last, l.text, l.moved, l.windows = last, text, last, nil
+}
+
+// step is where the events of a run lie that are behind one and up to another.
+func (l *Log) step(r *run, from, to int64) Step {
+	s := Step{From: from, Seq: to, Kind: r.kind, Call: r.call, Part: r.part}
+	if r.part >= 0 && r.kind != Call {
+		s.Before = l.parts[r.part].before
+		s.End = r.begin + int64(l.ends[to]) - int64(l.ends[r.first-1])
+	}
+	return s
 }
 
 // double returns s with room for n more. Where there is none it has twice as
@@ -139,25 +218,19 @@ func (l *Log) End(finish []byte) {
 	l.last++
 	l.ends = append(l.ends, uint32(len(l.text)))
 	l.finish = finish
-	l.frame(finish)
-}
-
-// frame adds the newest event to the windows there are.
-func (l *Log) frame(event []byte) {
-	for f, w := range l.windows {
-		if w != nil {
-			w.add(Framing(f), l.last, event)
-		}
+	for _, w := range l.windows {
+		l.scratch = w.framing.Finish(l.scratch[:0], &l.start, l.last, finish)
+		w.add(l.scratch)
 	}
 }
 
-func (w *window) add(f Framing, seq int64, event []byte) {
-	size := len(event) + frameMax
-	if len(w.offs) > 1 && len(w.buf)+size > min(windowMax, max(windowMin, 2*w.lag)) {
+// add adds the bytes of the newest event.
+func (w *window) add(event []byte) {
+	if len(w.offs) > 1 && len(w.buf)+len(event) > min(windowMax, max(windowMin, 2*w.lag)) {
 		w.trim()
 	}
 	w.offs = append(w.offs, len(w.buf))
-	w.buf = AppendFrame(double(w.buf, size), f, seq, event)
+	w.buf = append(double(w.buf, len(event)), event...)
 }
 
 // trim forgets the older half.
@@ -177,35 +250,35 @@ func (w *window) trim() {
 	w.lag /= 2
 }
 
+// window returns that of a framing. A framing that was not in use has an empty one.
+func (l *Log) window(f Framing) *window {
+	for _, w := range l.windows {
+		if w.framing == f {
+			return w
+		}
+	}
+	w := &window{framing: f, first: l.last + 1, buf: make([]byte, 0, windowMin/16)}
+	l.windows = append(l.windows, w)
+	return w
+}
+
 // A Piece is a part of a log that was cut while the log stood still and is made
 // into bytes while it goes on.
 type Piece struct {
-	wire []byte  // ready bytes, good until Done; else the rest says what to encode
-	lent *window // wire is its
-	log  *Log    // its start never changes
-	kind int
-	from int64
-	seq  int64
-	runs []textRun
-	fin  []byte
-}
-
-const (
-	pieceMerged = iota + 1
-	pieceSnapshot
-)
-
-// textRun is a stretch of text of one kind that ends with event seq.
-type textRun struct {
-	text      []byte
-	seq       int64
-	reasoning bool
+	wire    []byte  // ready bytes, good until Done; else the rest says what to encode
+	lent    *window // wire is its
+	start   *Start  // which never changes
+	begin   bool    // with the start event
+	content *Content
+	steps   []Step
+	finish  []byte
+	seq     int64 // of the finish
 }
 
 // Take cuts what follows pos, up to and including limit, for a framing, and returns the new
-// position. With merge set, these are merged deltas, one for each change between text and
-// reasoning, although the events themselves are at hand. The piece is empty if there is
-// nothing.
+// position. With merge set, these are merged deltas, although the events themselves are at
+// hand: one for each stretch of a part, and each state of a call and notice by itself. The
+// piece is empty if there is nothing.
 func (l *Log) Take(f Framing, pos, limit int64, merge bool) (Piece, int64) {
 	limit = min(limit, l.last)
 	if l.Ended() && pos > l.last { // what it was shown beyond the end is lost
@@ -215,21 +288,12 @@ func (l *Log) Take(f Framing, pos, limit int64, merge bool) (Piece, int64) {
 		return Piece{}, pos
 	}
 	if l.stored != nil {
-		runs := []textRun{{text: l.stored.reasoning, reasoning: true}, {text: l.stored.content}}
-		return Piece{log: l, kind: pieceSnapshot, seq: max(0, l.last-1), runs: runs, fin: l.finish, from: l.last}, l.last
+		return Piece{start: &l.start, content: l.stored, finish: l.finish, seq: l.last}, l.last
 	}
-	w := l.windows[f]
-	if w == nil {
-		w = &window{first: l.last + 1, buf: make([]byte, 0, windowMin/16)}
-		l.windows[f] = w
-	}
-	if pos == NoPosition {
-		// The finish, if there is one, is taken next as an event of its own.
-		to := l.last
-		if l.Ended() {
-			to--
-		}
-		return Piece{log: l, kind: pieceSnapshot, seq: to, runs: l.cut(0, to)}, to
+	w := l.window(f)
+	if pos == NoPosition || l.moved > max(pos, 0) {
+		c := l.Content() // the finish, if there is one, is taken next as an event of its own
+		return Piece{start: &l.start, content: &c}, c.Seq
 	}
 	if next := pos + 1; next >= w.first && !merge {
 		i := int(next - w.first)
@@ -247,7 +311,7 @@ func (l *Log) Take(f Framing, pos, limit int64, merge bool) (Piece, int64) {
 	} else if !merge && next+int64(len(w.offs)) > w.first { // it was in it a moment ago
 		w.lag = windowMax
 	}
-	p := Piece{log: l, kind: pieceMerged, from: pos}
+	p := Piece{start: &l.start, begin: pos < 0}
 	to := limit
 	if l.Ended() && to == l.last {
 		to--
@@ -260,10 +324,9 @@ func (l *Log) Take(f Framing, pos, limit int64, merge bool) (Piece, int64) {
 		i, _ := slices.BinarySearch(l.ends[:to+1], base+MergeMax)
 		to = max(pos+1, int64(i)-1)
 	}
-	p.seq = to
-	p.runs = l.cut(max(pos, 0), to)
+	p.steps = l.cut(max(pos, 0), to)
 	if l.Ended() && limit == l.last && to == l.last-1 {
-		p.fin, p.seq = l.finish, l.last
+		p.finish, p.seq = l.finish, l.last
 		to = l.last
 	}
 	return p, to
@@ -277,24 +340,26 @@ func (w *window) end(i int) int {
 	return len(w.buf)
 }
 
-// cut returns the text of the events after from, up to and with to.
-func (l *Log) cut(from, to int64) []textRun {
+// cut returns the events after from, up to and with to, those of a run as one.
+func (l *Log) cut(from, to int64) []Step {
 	i := sort.Search(len(l.runs), func(i int) bool { return l.runs[i].first > from+1 }) - 1
-	var out []textRun
+	var out []Step
 	for i = max(i, 0); i < len(l.runs) && l.runs[i].first <= to; i++ {
 		lo, hi := max(from, l.runs[i].first-1), to
 		if i+1 < len(l.runs) {
 			hi = min(hi, l.runs[i+1].first-1)
 		}
 		if lo < hi {
-			out = append(out, textRun{text: slices.Clip(l.text[l.ends[lo]:l.ends[hi]]), seq: hi, reasoning: l.runs[i].reasoning})
+			s := l.step(&l.runs[i], lo, hi)
+			s.Text = slices.Clip(l.text[l.ends[lo]:l.ends[hi]])
+			out = append(out, s)
 		}
 	}
 	return out
 }
 
 // Empty says that there was nothing to take.
-func (p *Piece) Empty() bool { return p.wire == nil && p.log == nil }
+func (p *Piece) Empty() bool { return p.wire == nil && p.start == nil }
 
 // Ready returns the piece's bytes if the log has them as they go over the wire:
 // they are good until Done. Else it returns nil, and Append makes them.
@@ -309,64 +374,22 @@ func (p *Piece) Done() {
 
 // Append adds the piece's bytes to dst.
 func (p *Piece) Append(dst []byte, f Framing) []byte {
-	switch p.kind {
-	case pieceSnapshot:
-		event := p.log.snapshot(p.seq, p.runs)
-		dst = AppendFrame(dst, f, p.seq, event)
-		if p.fin != nil {
-			dst = AppendFrame(dst, f, p.from, p.fin)
-		}
-	case pieceMerged:
-		from := p.from
-		if from < 0 {
-			dst = AppendFrame(dst, f, 0, p.log.begin("start", 0))
-			from = 0
-		}
-		for _, r := range p.runs {
-			single := from
-			if r.seq == from+1 {
-				single = -1
-			}
-			dst = AppendFrame(dst, f, r.seq, appendDelta(nil, p.log.start.MessageID, single, r.seq, r.reasoning, r.text))
-			from = r.seq
-		}
-		if p.fin != nil {
-			dst = AppendFrame(dst, f, p.seq, p.fin)
-		}
-	default:
-		dst = append(dst, p.wire...)
+	if p.wire != nil {
+		return append(dst, p.wire...)
+	}
+	if p.content != nil {
+		dst = f.Snapshot(dst, p.start, p.content)
+	}
+	if p.begin {
+		dst = f.Start(dst, p.start)
+	}
+	for _, s := range p.steps {
+		dst = f.Step(dst, p.start, s)
+	}
+	if p.finish != nil {
+		dst = f.Finish(dst, p.start, p.seq, p.finish)
 	}
 	return dst
-}
-
-// begin encodes a start, or a snapshot that has no text yet.
-func (l *Log) begin(kind string, seq int64) []byte {
-	s := l.start
-	b, err := json.Marshal(startEvent{kind, s.MessageID, seq, s.SessionID, s.ParentID, s.Model, s.Version})
-	if err != nil { // only strings and numbers: cannot fail
-		panic("eventlog: encode a start: " + err.Error())
-	}
-	return b
-}
-
-// snapshot encodes all that the log's reader has at seq.
-func (l *Log) snapshot(seq int64, runs []textRun) []byte {
-	dst := l.begin("snapshot", seq)
-	dst = dst[:len(dst)-1]
-	for _, kind := range []bool{false, true} {
-		if kind {
-			dst = append(dst, `,"reasoning":"`...)
-		} else {
-			dst = append(dst, `,"text":"`...)
-		}
-		for _, r := range runs {
-			if r.reasoning == kind {
-				dst = AppendEscaped(dst, r.text)
-			}
-		}
-		dst = append(dst, '"')
-	}
-	return append(dst, '}')
 }
 
 // Extend adds those of a batch's events that the log does not have. It returns
@@ -376,21 +399,21 @@ func (l *Log) Extend(b Batch) bool {
 		return false
 	}
 	for _, d := range b.Deltas[min(int64(len(b.Deltas)), l.last-b.From):] {
-		l.Append(d.Text, d.Reasoning)
+		l.Append(d)
 	}
 	return true
 }
 
-// Runs returns the text of the events after a seq.
-func (l *Log) Runs(after int64) (out []Run) {
-	for _, r := range l.cut(after, l.last) {
-		out = append(out, Run{Text: string(r.text), Reasoning: r.reasoning})
+// After returns the events after a seq, those of a run as one.
+func (l *Log) After(seq int64) (deltas []Delta) {
+	for _, s := range l.cut(seq, l.last) {
+		deltas = append(deltas, Delta{Text: string(s.Text), Call: s.Call, Kind: s.Kind})
 	}
-	return out
+	return deltas
 }
 
-// Deltas returns the events between start and finish one by one.
-func (l *Log) Deltas() []Run {
+// Deltas returns the events between start and finish one by one, as they came.
+func (l *Log) Deltas() []Delta {
 	if l.stored != nil {
 		return nil
 	}
@@ -398,46 +421,81 @@ func (l *Log) Deltas() []Run {
 	if l.Ended() {
 		to--
 	}
-	out := make([]Run, 0, to)
-	run := -1
+	out := make([]Delta, 0, to)
+	at := -1
 	for seq := int64(1); seq <= to; seq++ {
-		for run+1 < len(l.runs) && l.runs[run+1].first <= seq {
-			run++
+		for at+1 < len(l.runs) && l.runs[at+1].first <= seq {
+			at++
 		}
-		out = append(out, Run{Text: string(l.text[l.ends[seq-1]:l.ends[seq]]), Reasoning: l.runs[run].reasoning})
+		r := &l.runs[at]
+		out = append(out, Delta{Text: string(l.text[l.ends[seq-1]:l.ends[seq]]), Call: r.call, Kind: r.came})
 	}
 	return out
 }
 
-// Contents returns the text and reasoning up to the newest delta, and its seq.
-func (l *Log) Contents() (content, reasoning string, seq int64) {
+// Content returns what the answer says up to the newest delta.
+func (l *Log) Content() Content {
 	if l.stored != nil {
-		return string(l.stored.content), string(l.stored.reasoning), max(0, l.last-1)
+		return *l.stored
 	}
-	to := l.last
+	c := Content{Seq: l.last}
 	if l.Ended() {
-		to--
+		c.Seq--
 	}
-	var c, r []textRun
-	for _, run := range l.cut(0, to) {
-		if run.reasoning {
-			r = append(r, run)
-		} else {
-			c = append(c, run)
+	c.Parts = make([]Part, len(l.parts))
+	for i, p := range l.parts {
+		c.Parts[i].Kind = p.kind
+	}
+	arguments := map[int][]byte{}
+	for i, r := range l.runs {
+		end := c.Seq
+		if i+1 < len(l.runs) {
+			end = l.runs[i+1].first - 1
+		}
+		text := slices.Clip(l.text[l.ends[r.first-1]:l.ends[end]])
+		switch {
+		case r.kind == Notice:
+			c.Notices = append(c.Notices, text)
+		case r.part < 0:
+		case r.kind == Arguments:
+			arguments[r.part] = append(arguments[r.part], text...)
+		case r.kind == Call:
+			c.Parts[r.part].Call = text
+			delete(arguments, r.part)
+		case c.Parts[r.part].Text == nil:
+			c.Parts[r.part].Text = text
+		default:
+			c.Parts[r.part].Text = append(c.Parts[r.part].Text, text...)
 		}
 	}
-	return join(c), join(r), to
+	for i, more := range arguments {
+		c.Parts[i].Call = withArguments(c.Parts[i].Call, more)
+	}
+	return c
 }
 
-func join(runs []textRun) string {
-	size := 0
-	for _, r := range runs {
-		size += len(r.text)
+// Agrees returns the seq up to which the log has what a batch has, and nothing beyond
+// the batch. What comes before the batch counts as agreed.
+func (l *Log) Agrees(b Batch) int64 {
+	have := l.Deltas()
+	for i, d := range b.Deltas {
+		seq := b.From + int64(i) // the one before d
+		if seq >= int64(len(have)) || have[seq] != d {
+			return min(seq, l.last)
+		}
 	}
-	var b strings.Builder
-	b.Grow(size)
-	for _, r := range runs {
-		b.Write(r.text)
+	return min(b.From+int64(len(b.Deltas)), l.last)
+}
+
+// Forget takes back the events after a seq, which another owner of the stream has
+// never written. Viewers that have seen some of them are to be sent a snapshot.
+func (l *Log) Forget(after int64) {
+	deltas := l.Deltas()
+	if after >= int64(len(deltas)) {
+		return
 	}
-	return b.String()
+	*l = Log{start: l.start, ends: []uint32{0}}
+	for _, d := range deltas[:after] {
+		l.Append(d)
+	}
 }
