@@ -190,7 +190,7 @@ func (r *reader) differs(o *reader) string {
 // readers that join and take at random, from far behind too, and write what they
 // took while the log goes on. What replicas tell each other leads there, too.
 func TestEveryPositionLeadsToTheSameEnd(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(15) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		l := New(Start{MessageID: "m", SessionID: "s"})
 		w := writer{rng: rng}
@@ -284,7 +284,7 @@ func (n numbered) Beside(dst, event []byte) []byte { return append(dst, event...
 // TestAnyFramingNamesTheSameBytes has viewers bring a framing of their own along. What it
 // says of a byte's place is the same, merged or not, and however far behind a viewer is.
 func TestAnyFramingNamesTheSameBytes(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(6) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		l := New(Start{MessageID: "m"})
 		places := map[string]string{} // of each byte, by each viewer's first sight of it
