@@ -15,13 +15,16 @@ export async function register(page: Page, url: string, name = 'ann'): Promise<v
   await expect(composer(page)).toBeVisible();
 }
 
+/** What ann, the first user, signs in with. */
+export async function tokenOf(page: Page, url: string): Promise<string> {
+  const form = { username: 'ann', password: 'correct horse battery' };
+  const made = (await (await page.request.post(`${url}/token`, { form })).json()) as { access_token: string };
+  return made.access_token;
+}
+
 /** Sets what a model costs, as the admin. */
 export async function price(page: Page, url: string, model: string, cost: object): Promise<void> {
-  const form = { username: 'ann', password: 'correct horse battery' };
-  const { access_token } = (await (await page.request.post(`${url}/token`, { form })).json()) as {
-    access_token: string;
-  };
-  const headers = { Authorization: `Bearer ${access_token}` };
+  const headers = { Authorization: `Bearer ${await tokenOf(page, url)}` };
   const set = await page.request.put(`${url}/prices/${encodeURIComponent(model)}`, { headers, data: cost });
   expect(set.ok()).toBe(true);
 }

@@ -18,6 +18,12 @@ const words: Record<Call['status'], [before: string, after: string]> = {
   unknown: ['Called', 'nobody knows whether it took effect'],
 };
 
+/** The same of a call that failed before it was made. */
+const unmade: Record<string, [before: string, after: string]> = {
+  no_such_tool: ['Wants to call', 'there is no such tool here'],
+  call_cut: ['Wants to call', 'broken off'],
+};
+
 const ended = ['done', 'failed', 'denied', 'unknown'];
 
 /** Whether nothing more comes of a call. */
@@ -40,7 +46,7 @@ function Said({ title, children }: { title: string; children: ReactNode }) {
 export function ToolCall({ call, streaming }: { call: Call; streaming: boolean }) {
   const { tool, title, wait, result, error } = call;
   const live = streaming && !hasEnded(call);
-  const [before, after] = words[call.status] ?? ['Calls', call.status];
+  const [before, after] = unmade[error?.code ?? ''] ?? words[call.status] ?? ['Calls', call.status];
   const name = title || <code>{tool}</code>;
   const left = !streaming && call.status === 'running' ? 'no result' : after;
   return (

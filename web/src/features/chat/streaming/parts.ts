@@ -67,7 +67,7 @@ export function held(m: Message): HeldMessage {
 
 function open(parts: HeldPart[], part: HeldPart): void {
   const last = parts.at(-1);
-  if (last?.type === 'reasoning' && last.since) last.ms ??= Date.now() - last.since; // until the server says it exactly
+  if (last?.type === 'reasoning' && last.since) last.ms ??= Math.max(1, Date.now() - last.since); // about
   parts.push(part);
 }
 

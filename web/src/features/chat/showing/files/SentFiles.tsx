@@ -35,7 +35,7 @@ function SentFile({ file }: { file: Attachment }) {
   );
 }
 
-/** The files of a question. */
+/** The files of a question, or of what a tool gave. */
 export function SentFiles({ files }: { files: Attachment[] }) {
   if (files.length === 0) return null;
   return (
