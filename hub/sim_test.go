@@ -46,8 +46,11 @@ type sim struct {
 	traced   bool
 	trace    []simStep
 	busAway  bool
-	refuses  MessageID // whose log takes nothing
-	answers  bool      // no answer of the bus is lost; set before anything runs
+	refuses  MessageID        // whose log takes nothing
+	answers  bool             // no answer of the bus is lost; set before anything runs
+	only     string           // what goes wrong; "" for anything
+	fences   map[simKey]int64 // the epoch to which the log of an answer was raised
+	late     []string         // what was written by an owner that another one has followed
 }
 
 // simKey names what is decided: for which replica or viewer, and of which
@@ -215,7 +218,9 @@ func (b simBus) Ship(ctx context.Context, batches []Batch) ([]error, error) {
 		if err != nil {
 			return nil, err
 		}
-		refused[i] = one[0]
+		if refused[i] = one[0]; one[0] == nil {
+			b.r.sim.wrote("the bus", batches[i].Stream, batches[i].Epoch)
+		}
 	}
 	if !b.r.sim.answers && b.r.sim.decide(40, "Ship's answer is lost", b.r.name, "") == 0 {
 		return nil, errSimAway // it was done, and will be done again
@@ -247,7 +252,27 @@ func (b simBus) Takeover(ctx context.Context, s SessionID, id MessageID, epoch i
 	if err := b.r.gate(ctx, toBus, "Takeover", id); err != nil {
 		return Tail{}, err
 	}
-	return b.Bus.Takeover(ctx, s, id, epoch)
+	tail, err := b.Bus.Takeover(ctx, s, id, epoch)
+	if err == nil {
+		b.r.sim.fence("the bus", id, epoch)
+	}
+	return tail, err
+}
+
+// fence notes that nothing of an answer may be written any more below an epoch.
+func (s *sim) fence(to string, id MessageID, epoch int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fences[simKey{what: to, of: id}] = epoch
+}
+
+// wrote notes what an owner wrote that another one had followed.
+func (s *sim) wrote(to string, id MessageID, epoch int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.fences[simKey{what: to, of: id}]; epoch < f {
+		s.late = append(s.late, fmt.Sprintf("%s has taken something of %s of epoch %d, after %d", to, id, epoch, f))
+	}
 }
 
 func (b simBus) End(ctx context.Context, s SessionID, id MessageID, p []byte) error {
@@ -414,6 +439,7 @@ func (d simDB) ClaimOrphans(ctx context.Context, owner string, grace time.Durati
 		}
 		m.Epoch++
 		d.owners[id] = owner
+		d.r.sim.fence("the journal", id, m.Epoch)
 		orphan := Orphan{Message: *m}
 		l, seq := eventlog.New(eventlog.Start{}), int64(0)
 		for _, e := range d.journal {
@@ -443,10 +469,11 @@ func (d simDB) Append(ctx context.Context, batch []JournalEntry) error {
 	defer d.mu.Unlock()
 	fenced := &FencedError{}
 	for _, e := range batch {
-		if m := d.messages[e.Stream]; m.Epoch != e.Epoch || m.Status != StatusStreaming {
+		if m := d.messages[e.Stream]; m.Epoch != e.Epoch || m.Status != StatusStreaming || d.owners[e.Stream] != e.Owner {
 			fenced.Streams = append(fenced.Streams, e.Stream)
 		} else {
 			d.journal = append(d.journal, e)
+			d.r.sim.wrote("the journal", e.Stream, e.Epoch)
 		}
 	}
 	if len(fenced.Streams) > 0 {
@@ -551,7 +578,7 @@ func (p simProvider) Stream(ctx context.Context, q Prompt) iter.Seq2[Delta, erro
 }
 
 func newSim(seed uint64) *sim {
-	s := &sim{seed: seed, began: time.Now(), bus: NewLocalBus(), decided: map[simKey]int{}, store: &simStore{
+	s := &sim{seed: seed, began: time.Now(), bus: NewLocalBus(), decided: map[simKey]int{}, fences: map[simKey]int64{}, store: &simStore{
 		sessions: map[SessionID]*Session{"s": {ID: "s", Version: 1}}, messages: map[MessageID]*Message{}, owners: map[MessageID]string{},
 		stops: map[MessageID]bool{}, leases: map[string]time.Time{}, used: map[string]map[UserID]Used{},
 	}}
@@ -707,10 +734,11 @@ const (
 	simStoreAway   = "the database is away"
 	simStop        = "a person stops an answer"
 	simLogRefuses  = "the log of one answer refuses, and is gone then"
+	simSuspended   = "a replica is suspended"
 )
 
 var simFaults = []string{
-	simDies, simDiesWithLog, simDiesUnheard, simCutOff, simStoreCut, simBusCut, simBusAway, simBusEmptied, simLogLost, simStoreAway, simStop, simLogRefuses,
+	simDies, simDiesWithLog, simDiesUnheard, simCutOff, simStoreCut, simBusCut, simBusAway, simBusEmptied, simLogLost, simStoreAway, simStop, simLogRefuses, simSuspended,
 }
 
 // simFault is one of them.
@@ -725,7 +753,7 @@ type simFault struct {
 func (s *sim) fault(ctx context.Context) simFault {
 	pause(ctx, s.takes(4*time.Second, "fault at", "", ""))
 	f := simFault{
-		kind: simFaults[s.decide(len(simFaults), "fault", "", "")], replica: s.replicas[s.decide(3, "fault of", "", "")],
+		kind: cmp.Or(s.only, simFaults[s.decide(len(simFaults), "fault", "", "")]), replica: s.replicas[s.decide(3, "fault of", "", "")],
 		lasts: 200*time.Millisecond + s.takes(12*time.Second, "fault for", "", ""), at: time.Now(),
 	}
 	set := func(f func()) { s.mu.Lock(); f(); s.mu.Unlock() }
@@ -753,6 +781,20 @@ func (s *sim) fault(ctx context.Context) simFault {
 		})
 		pause(ctx, f.lasts)
 		s.bus.Break(false)
+	case simSuspended:
+		// It hears and says nothing meanwhile, and its monotonic clock stands still. Of its
+		// wall clock, half of the machines know afterwards how long that was.
+		set(func() { r.until = [2]time.Time{f.at.Add(f.lasts), f.at.Add(f.lasts)} })
+		pause(ctx, f.lasts)
+		l := &r.hub.shares().lease
+		l.mu.Lock()
+		if l.renewed = l.renewed.Add(f.lasts); l.renewed.After(time.Now()) {
+			l.renewed = time.Now()
+		}
+		if s.decide(2, "wall clock", r.name, "") == 0 {
+			l.slept = func() time.Duration { return f.lasts }
+		}
+		l.mu.Unlock()
 	case simBusAway, simBusEmptied:
 		set(func() { s.busAway = true })
 		pause(ctx, f.lasts)
@@ -823,6 +865,9 @@ func (s *sim) run(t *testing.T) {
 	s.mu.Lock()
 	s.traced = false
 	s.mu.Unlock()
+	for _, what := range s.late {
+		t.Errorf("%s: %s", f.kind, what)
+	}
 	for id, all := range viewers {
 		f.judge(t, s.stored(id), owners[id], all)
 	}
@@ -856,7 +901,7 @@ func (f simFault) judge(t *testing.T, m Message, owner *simReplica, viewers []*s
 	dies, loses := false, time.Duration(-1)
 	if f.replica == owner {
 		switch f.kind {
-		case simDies, simCutOff, simStoreCut:
+		case simDies, simCutOff, simStoreCut, simSuspended:
 			dies = true
 		case simDiesWithLog:
 			dies, loses = true, calmCheckpointEach+250*time.Millisecond // what a viewer elsewhere is ahead of the owner
@@ -909,6 +954,28 @@ func TestSimulatedSchedules(t *testing.T) {
 		}
 	})
 	t.Logf("%d schedules", runs)
+}
+
+// TestSuspendedOwnersWriteNothing suspends replicas, whose clocks stand still meanwhile:
+// once another replica has taken an answer over, neither the bus nor the journal has anything
+// more of its old owner, and viewers are shown nothing that is not stored.
+func TestSuspendedOwnersWriteNothing(t *testing.T) {
+	first, workers := uint64(time.Now().UnixNano()), runtime.GOMAXPROCS(0)
+	for w := range workers {
+		t.Run(fmt.Sprint("worker ", w), func(t *testing.T) {
+			t.Parallel()
+			for i := w; i < *simRuns/2 && !t.Failed(); i += workers {
+				synctest.Test(t, func(t *testing.T) {
+					s := newSim(first + uint64(i))
+					s.only = simSuspended
+					s.run(t)
+				})
+				if t.Failed() {
+					t.Logf("of seed %d", first+uint64(i))
+				}
+			}
+		})
+	}
 }
 
 // simulate runs one schedule; if it is traced, its steps are in order of their
