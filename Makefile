@@ -86,4 +86,4 @@ fuzz:
 	    go test -run '^$$' -fuzz "^$$f$$" -fuzztime 20s ./$$(dirname $$t) || exit 1; done; done
 
 clean:
-	rm -rf bin web/node_modules web/contract/schemas.d.ts web/dist/assets web/dist/index.html
+	rm -rf bin web/node_modules web/contract/generated web/dist/assets web/dist/index.html

@@ -1,7 +1,7 @@
-// Writes schemas.d.ts: the schemas of the server's OpenAPI and AsyncAPI documents as TypeScript. It knows what those
-// documents use of JSON Schema, and stops at anything else. The libraries that do this need TypeScript's compiler as a
-// module, which TypeScript 7 does not have.
-import { readFileSync, writeFileSync } from 'node:fs';
+// Writes the schemas of the server's OpenAPI and AsyncAPI documents as TypeScript, and the events of the server's tests
+// as values of these types. It knows what those documents use of JSON Schema, and stops at anything else. The libraries
+// that do this need TypeScript's compiler as a module, which TypeScript 7 does not have.
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { parse } from 'yaml';
 
 const read = (name) => parse(readFileSync(new URL(`../../transport/spec/${name}`, import.meta.url), 'utf8'));
@@ -57,13 +57,26 @@ const events = asyncapi.operations.event.messages.map(({ $ref }) => {
   return [name, typeOf(asyncapi.channels.ws.messages[name].payload, asyncapi)];
 });
 
+const fixtures = new URL('../../hub/testdata/events/', import.meta.url);
+const sent = readdirSync(fixtures).flatMap((name) => JSON.parse(readFileSync(new URL(name, fixtures), 'utf8')).events);
+
+const out = new URL('generated/', import.meta.url);
+mkdirSync(out, { recursive: true });
 writeFileSync(
-  new URL('schemas.d.ts', import.meta.url),
+  new URL('schemas.d.ts', out),
   [
-    '// Written by generate.mjs.',
     interfaceOf('OpenAPI', schemasOf(openapi)),
     interfaceOf('AsyncAPI', schemasOf(asyncapi)),
     '/** What the server sends over the WebSocket. */',
     interfaceOf('Events', events),
+  ].join('\n'),
+);
+writeFileSync(
+  new URL('events.ts', out),
+  [
+    "import type { Events } from './schemas';\n",
+    'export const sent: Events[keyof Events][] = [',
+    ...sent.map((e) => `  ${JSON.stringify(e)},`),
+    '];\n',
   ].join('\n'),
 );

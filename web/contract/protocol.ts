@@ -1,7 +1,7 @@
 // Holds the page's types against the server's documents: it compiles only if each field that the page knows is there,
 // by that name and of that type.
 import type * as page from '../src/shared/protocol';
-import type { Events, OpenAPI } from './schemas';
+import type { Events, OpenAPI } from './generated/schemas';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 /** Whether what the schema says is what the page takes; a page may take any string where only some are sent. */
