@@ -41,10 +41,7 @@ func (c *calling) write(d ToolDelta) bool {
 	arguments := plain.Clean(d.Arguments)
 	call.Arguments += arguments
 	if !call.StartedAt.IsZero() {
-		if !c.shown {
-			return c.st.keep(len(arguments))
-		}
-		return arguments == "" || c.st.push(eventlog.Delta{Kind: eventlog.Arguments, Call: call.ID, Text: arguments})
+		return c.extend(call, arguments)
 	}
 	// Some servers repeat both with each piece.
 	call.ID, call.Tool = cmp.Or(call.ID, plain.Clean(d.ID)), cmp.Or(call.Tool, plain.Clean(d.Name))
@@ -59,7 +56,20 @@ func (c *calling) open(call *Call) bool {
 	}
 	call.ID, call.StartedAt = id, time.Now().UTC().Truncate(time.Millisecond)
 	c.all = append(c.all, call)
-	return c.show(call)
+	if !c.shown {
+		return c.show(call)
+	}
+	empty := *call // the arguments are events of their own, so that their bytes have places
+	empty.Arguments = ""
+	return c.show(&empty) && c.extend(call, call.Arguments)
+}
+
+// extend shows more of a call's arguments.
+func (c *calling) extend(call *Call, arguments string) bool {
+	if !c.shown {
+		return c.st.keep(len(arguments))
+	}
+	return arguments == "" || c.st.push(eventlog.Delta{Kind: eventlog.Arguments, Call: call.ID, Text: arguments})
 }
 
 // show has everyone see a call as it is now.

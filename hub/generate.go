@@ -279,23 +279,23 @@ func (g *generation) take(d Delta) bool {
 	return st.say(eventlog.Reasoning, d.Reasoning) && st.say(eventlog.Text, d.Text)
 }
 
-// move makes all that was said so far thoughts, or text. Replicas that cannot read that are
-// told thoughts again, as text.
+// move makes all that was said so far thoughts, or text. Where a replica lives that cannot
+// read that, text stays text, and thoughts are told again as text.
 func (g *generation) move(to Kind) bool {
 	g.thought()
-	how := eventlog.AsReasoning
-	if g.thoughts = nil; to == KindText {
-		how = eventlog.AsText
-	} else if !g.began.IsZero() {
-		g.thoughts = []int64{max(1, time.Since(g.began).Milliseconds())}
-	}
 	switch {
-	case g.calls.shown:
-		return g.st.push(eventlog.Delta{Kind: how})
+	case to == KindReasoning && g.calls.shown:
+		g.thoughts = nil
+		if !g.began.IsZero() {
+			g.thoughts = []int64{max(1, time.Since(g.began).Milliseconds())}
+		}
+		return g.st.push(eventlog.Delta{Kind: eventlog.AsReasoning})
 	case to == KindReasoning:
 		return true
-	}
-	if !g.st.flush(g.st.ctx) {
+	case g.calls.shown:
+		g.thoughts = nil
+		return g.st.push(eventlog.Delta{Kind: eventlog.AsText})
+	case !g.st.flush(g.st.ctx):
 		return true // it ends
 	}
 	said, _ := g.said()

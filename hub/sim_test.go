@@ -48,6 +48,7 @@ type sim struct {
 	busAway  bool
 	refuses  MessageID        // whose log takes nothing
 	answers  bool             // no answer of the bus is lost; set before anything runs
+	format   int              // the oldest that a replica reads; 0 for the newest
 	only     string           // what goes wrong; "" for anything
 	fences   map[simKey]int64 // the epoch to which the log of an answer was raised
 	late     []string         // what was written by an owner that another one has followed
@@ -423,6 +424,7 @@ func (d simDB) EndAnswer(ctx context.Context, e AnswerEnd) (int64, error) {
 	s.Version++
 	m.say(e.Said)
 	m.Status, m.FinishReason, m.Seq, m.Version = e.Reason.Status(), &e.Reason, e.Seq, s.Version
+	m.Usage, m.Notices, m.ThinkingMS, m.Error = e.Usage, e.Notices, e.ThinkingMS, e.Error
 	return s.Version, nil
 }
 
@@ -489,7 +491,7 @@ func (d simDB) Renew(ctx context.Context, replica string, l Renewal) (int, error
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.leases[replica], d.used[replica] = time.Now().Add(l.TTL), l.Used
-	return formatParts, nil
+	return cmp.Or(d.r.sim.format, formatParts), nil
 }
 
 func (d simDB) UsedElsewhere(_ context.Context, replica string, user UserID) (all Used, _ error) {
