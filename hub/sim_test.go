@@ -471,7 +471,7 @@ func (d simDB) Append(ctx context.Context, batch []JournalEntry) error {
 	defer d.mu.Unlock()
 	fenced := &FencedError{}
 	for _, e := range batch {
-		if m := d.messages[e.Stream]; m.Epoch != e.Epoch || m.Status != StatusStreaming || d.owners[e.Stream] != e.Owner {
+		if m := d.messages[e.Stream]; m.Epoch != e.Epoch || m.Status != StatusStreaming || e.Owner != "" && e.Owner != d.owners[e.Stream] {
 			fenced.Streams = append(fenced.Streams, e.Stream)
 		} else {
 			d.journal = append(d.journal, e)
