@@ -125,6 +125,9 @@ it('says that an answer has finished, but not when another chat is gone to', () 
   expect(said()).toBe('');
   rerender(at('s'));
   expect(said()).toBe('Generating');
-  got({ type: 'finish', message_id: 'a', seq: 1, reason: 'stop', error: null });
+  const start = { message_id: 'a', session_id: 's', parent_id: 'q', model: 'm', version: 2 };
+  got({ ...start, type: 'snapshot', seq: 1, text: '', reasoning: 'Hm', parts: [{ type: 'reasoning', text: 'Hm' }] });
+  expect(said()).toBe('Generating'); // a snapshot neither ends nor begins anything
+  got({ type: 'finish', message_id: 'a', seq: 2, reason: 'stop', error: null });
   expect(said()).toBe('Answer finished');
 });
