@@ -24,21 +24,24 @@ type asker struct {
 // ask is Ask with the id that a session gets if one is opened. opened is called
 // when an answer begins, before its events are in its feed and under the feed's
 // lock.
-func (a *asker) ask(ctx context.Context, user UserID, q Question, fresh SessionID, opened func(*feed, Asked)) (Asked, error) {
-	sq, err := a.stored(ctx, user, q, fresh)
+func (a *asker) ask(ctx context.Context, who Access, q Question, fresh SessionID, opened func(*feed, Asked)) (Asked, error) {
+	if err := who.May(ScopeChat); err != nil {
+		return Asked{}, err
+	}
+	sq, err := a.stored(ctx, who, q, fresh)
 	if err != nil {
 		return Asked{}, err
 	}
-	provider, refused := a.choose(ctx, user, &sq)
+	provider, refused := a.choose(ctx, who, &sq)
 	if refused == nil {
-		refused = a.limits.withinLimit(ctx, user)
+		refused = a.limits.withinLimit(ctx, who)
 	}
 	if refused == nil {
-		refused = a.limits.withinQuota(ctx, user, sq.size())
+		refused = a.limits.withinQuota(ctx, who, sq.size())
 	}
 	var admitted *admission
 	if refused == nil {
-		admitted, refused = a.streams.admit(user)
+		admitted, refused = a.streams.admit(who.User)
 	}
 	if refused != nil {
 		// What was asked before is found all the same.
@@ -68,9 +71,9 @@ func (a *asker) ask(ctx context.Context, user UserID, q Question, fresh SessionI
 	}
 	j := job{
 		asked: asked, order: sq.Order, model: sq.Model, provider: provider, title: untitled(asked),
-		said: a.prompts.ahead(write, user, asked.Answer), admission: admitted,
+		said: a.prompts.ahead(write, who, asked.Answer), admission: admitted,
 	}
-	if err := a.streams.open(mine, user, asked, opened); err != nil {
+	if err := a.streams.open(mine, who.User, asked, opened); err != nil {
 		a.streams.doubt(sq.AnswerID)
 		a.streams.unreserve(mine)
 		return asked, err
@@ -93,9 +96,9 @@ func doubtfulError(err error) bool {
 
 // stored checks a question and completes it with what the client left
 // to the server.
-func (a *asker) stored(ctx context.Context, user UserID, q Question, fresh SessionID) (StoredQuestion, error) {
+func (a *asker) stored(ctx context.Context, who Access, q Question, fresh SessionID) (StoredQuestion, error) {
 	sq := StoredQuestion{
-		User: user, Owner: a.replica, Session: fresh, NewSession: true,
+		Who: who, Owner: a.replica, Session: fresh, NewSession: true,
 		MessageID: MessageID(NewID()), AnswerID: MessageID(NewID()),
 		Content: q.Content, Parent: q.ParentID, ParentGiven: q.ParentGiven, Files: q.Files,
 	}
@@ -103,7 +106,7 @@ func (a *asker) stored(ctx context.Context, user UserID, q Question, fresh Sessi
 	case q.Content == nil && q.ParentID == nil:
 		return sq, Invalid("content", "is required, unless parent_id names what to answer again or to continue")
 	case q.Content == nil && q.MessageID != nil:
-		return sq, Invalid("message_id", "goes with content: without content no user message is made")
+		return sq, Invalid("message_id", "goes with content: without content no who.User message is made")
 	case q.Content != nil && strings.TrimSpace(*q.Content) == "" && len(q.Files) == 0:
 		return sq, Invalid("content", "must not be empty")
 	case q.Content == nil && len(q.Files) > 0:
@@ -124,7 +127,7 @@ func (a *asker) stored(ctx context.Context, user UserID, q Question, fresh Sessi
 	}
 	model, parameters := q.Model, Parameters{}
 	if q.SessionID == nil && q.ParentID != nil { // the parent says which
-		parent, err := a.store.Message(ctx, user, *q.ParentID)
+		parent, err := a.store.Message(ctx, who, *q.ParentID)
 		if CodeOf(err) == CodeNotFound {
 			return sq, &Error{Code: CodeNotFound, Field: "parent_id", Msg: "no such parent message"}
 		}
@@ -134,7 +137,7 @@ func (a *asker) stored(ctx context.Context, user UserID, q Question, fresh Sessi
 		q.SessionID = &parent.SessionID
 	}
 	if q.SessionID != nil {
-		s, err := a.store.Session(ctx, user, *q.SessionID)
+		s, err := a.store.Session(ctx, who, *q.SessionID)
 		if err != nil {
 			return sq, err
 		}
@@ -143,27 +146,32 @@ func (a *asker) stored(ctx context.Context, user UserID, q Question, fresh Sessi
 			model = s.Model
 		}
 	}
+	if sq.NewSession {
+		if err := who.MayAll(ScopeChat); err != nil {
+			return sq, err
+		}
+	}
 	sq.Model, sq.Order = model, orderOf(q, parameters)
 	return sq, nil
 }
 
 // choose settles which model is asked, and checks that it can answer.
-func (a *asker) choose(ctx context.Context, user UserID, sq *StoredQuestion) (v Vendor, err error) {
-	if sq.Model, err = a.catalogue.resolveModel(ctx, user, sq.Model); err != nil {
+func (a *asker) choose(ctx context.Context, who Access, sq *StoredQuestion) (v Vendor, err error) {
+	if sq.Model, err = a.catalogue.resolveModel(ctx, who.User, sq.Model); err != nil {
 		return v, err
 	}
-	if v, _, err = a.catalogue.providerOf(ctx, user, "model", sq.Model); err != nil {
+	if v, _, err = a.catalogue.providerOf(ctx, who.User, "model", sq.Model); err != nil {
 		return v, err
 	}
-	return v, a.canSee(ctx, user, v, *sq)
+	return v, a.canSee(ctx, who, v, *sq)
 }
 
 // canSee refuses images for a model that is known not to see them.
-func (a *asker) canSee(ctx context.Context, user UserID, v Vendor, sq StoredQuestion) error {
+func (a *asker) canSee(ctx context.Context, who Access, v Vendor, sq StoredQuestion) error {
 	if len(sq.Files) == 0 {
 		return nil
 	}
-	files, err := a.store.Files(ctx, user, sq.Files)
+	files, err := a.store.Files(ctx, who, sq.Files)
 	if err != nil || !slices.ContainsFunc(files, File.IsImage) {
 		return err
 	}

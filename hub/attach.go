@@ -31,7 +31,7 @@ func (v *Viewer) findLog(ctx context.Context, s *sub, id MessageID) (*liveLog, e
 			}
 		}
 		if st != nil && st.log != nil {
-			if st.user != v.user {
+			if st.user != v.who.User || !v.who.Knows(st.session) {
 				return nil, NotFound("message")
 			}
 			v.feeds.join(s, Topic{Session: st.session})
@@ -42,7 +42,7 @@ func (v *Viewer) findLog(ctx context.Context, s *sub, id MessageID) (*liveLog, e
 				return l, nil
 			}
 		}
-		m, err := v.hub.store.Message(ctx, v.user, id)
+		m, err := v.hub.store.Message(ctx, v.who, id)
 		if err != nil {
 			return nil, err
 		}
@@ -73,9 +73,9 @@ func (v *Viewer) findLog(ctx context.Context, s *sub, id MessageID) (*liveLog, e
 // same user's connections follow here, as the store has granted them. Then s is
 // subscribed to its feed.
 func (v *Viewer) followed(s *sub, id MessageID) *liveLog {
-	for _, other := range v.feeds.connected(v.user) {
+	for _, other := range v.feeds.connected(v.who.User) {
 		session := other.sessionOf(id)
-		if session == "" {
+		if session == "" || !v.who.Knows(session) {
 			continue
 		}
 		v.feeds.join(s, Topic{Session: session})

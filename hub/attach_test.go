@@ -15,9 +15,9 @@ import (
 // ownedDB is a database whose session is the user u's.
 type ownedDB struct{ simDB }
 
-func (d ownedDB) Session(ctx context.Context, user UserID, id SessionID) (Session, error) {
+func (d ownedDB) Session(ctx context.Context, user Access, id SessionID) (Session, error) {
 	s, err := d.simDB.Session(ctx, user, id)
-	if err == nil && user != "u" {
+	if err == nil && user.User != "u" {
 		return Session{}, NotFound("session")
 	}
 	return s, err
@@ -38,7 +38,7 @@ func (s *sim) askDrip(t *testing.T, first ...Store) (SessionID, MessageID) {
 	}
 	session, answer, question, text := SessionID("s"), MessageID("a0"), MessageID("u0"), "q"
 	q := Question{SessionID: &session, MessageID: &question, AnswerID: &answer, Content: &text, Model: "sim/m", ParentGiven: true}
-	if _, err := s.replicas[0].hub.Ask(t.Context(), "u", q); err != nil {
+	if _, err := s.replicas[0].hub.Ask(t.Context(), as("u"), q); err != nil {
 		t.Fatal(err)
 	}
 	return session, answer
@@ -52,14 +52,14 @@ func TestAttachWithoutTheDatabase(t *testing.T) {
 		s.bus.send = (*localClient).push
 		session, answer := s.askDrip(t)
 		at := s.replicas[1].hub
-		socket, err := at.Connect(t.Context(), "u", eventlog.Lines)
+		socket, err := at.Connect(t.Context(), as("u"), eventlog.Lines)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := socket.Subscribe(t.Context(), 1, session, nil); err != nil {
 			t.Fatal(err)
 		}
-		stranger, err := at.Connect(t.Context(), "x", eventlog.Lines)
+		stranger, err := at.Connect(t.Context(), as("x"), eventlog.Lines)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +70,7 @@ func TestAttachWithoutTheDatabase(t *testing.T) {
 		s.mu.Lock()
 		s.store.away = true
 		s.mu.Unlock()
-		v, err := at.Attach(t.Context(), "u", answer, eventlog.SSE, eventlog.NoPosition)
+		v, err := at.Attach(t.Context(), as("u"), answer, eventlog.SSE, eventlog.NoPosition)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,11 +80,11 @@ func TestAttachWithoutTheDatabase(t *testing.T) {
 		if follow(limit, v, sink.Write); sink.err != nil || sink.seq < 30 {
 			t.Errorf("without the database it shows up to %d: %v", sink.seq, sink.err)
 		}
-		if _, err := at.Attach(t.Context(), "x", answer, eventlog.SSE, eventlog.NoPosition); CodeOf(err) != CodeUnavailable {
+		if _, err := at.Attach(t.Context(), as("x"), answer, eventlog.SSE, eventlog.NoPosition); CodeOf(err) != CodeUnavailable {
 			t.Errorf("another user attaches: %v", err)
 		}
 		socket.Close()
-		if _, err := at.Attach(t.Context(), "u", answer, eventlog.SSE, eventlog.NoPosition); CodeOf(err) != CodeUnavailable {
+		if _, err := at.Attach(t.Context(), as("u"), answer, eventlog.SSE, eventlog.NoPosition); CodeOf(err) != CodeUnavailable {
 			t.Errorf("attached to what nobody follows here: %v", err)
 		}
 		stranger.Close()
@@ -120,7 +120,7 @@ func TestSubscribeKeepsPlacesWhileTheBusIsSilent(t *testing.T) {
 		bus := &silentBus{Bus: at.opt.Bus}
 		at.shares().bus = bus
 		session, answer := s.askDrip(t)
-		socket, err := at.Connect(t.Context(), "u", eventlog.Lines)
+		socket, err := at.Connect(t.Context(), as("u"), eventlog.Lines)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,7 +169,7 @@ func TestSubscribeAgainGetsASnapshot(t *testing.T) {
 		s := newSim(1)
 		s.bus.send = (*localClient).push
 		session, _ := s.askDrip(t)
-		socket, err := s.replicas[0].hub.Connect(t.Context(), "u", eventlog.Lines)
+		socket, err := s.replicas[0].hub.Connect(t.Context(), as("u"), eventlog.Lines)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -203,7 +203,7 @@ func TestAnswersThatAreNotReadAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(1)
 		session, _ := s.askDrip(t)
-		socket, err := s.replicas[0].hub.Connect(t.Context(), "u", eventlog.Lines)
+		socket, err := s.replicas[0].hub.Connect(t.Context(), as("u"), eventlog.Lines)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,27 +8,43 @@ import (
 )
 
 // UserSettings returns what the user has set for all of their sessions.
-func (h *Hub) UserSettings(ctx context.Context, user UserID) (UserSettings, error) {
-	return h.store.UserSettings(ctx, user)
+func (h *Hub) UserSettings(ctx context.Context, who Access) (UserSettings, error) {
+	if err := who.MayAll(ScopeRead); err != nil {
+		return UserSettings{}, err
+	}
+	return h.store.UserSettings(ctx, who)
 }
 
 // UpdateUserSettings changes it.
-func (h *Hub) UpdateUserSettings(ctx context.Context, user UserID, p UserSettingsPatch) (UserSettings, error) {
+func (h *Hub) UpdateUserSettings(ctx context.Context, who Access, p UserSettingsPatch) (UserSettings, error) {
+	if err := who.MayAll(ScopeChat); err != nil {
+		return UserSettings{}, err
+	}
 	if p.FallbackModel != nil && *p.FallbackModel != "" {
-		if err := h.catalogue.knownModel(ctx, user, "fallback_model", *p.FallbackModel); err != nil {
+		if err := h.catalogue.knownModel(ctx, who.User, "fallback_model", *p.FallbackModel); err != nil {
 			return UserSettings{}, err
 		}
 	}
-	return h.store.UpdateUserSettings(ctx, user, p)
+	return h.store.UpdateUserSettings(ctx, who, p)
 }
 
-// Usage sums up what was used.
-func (h *Hub) Usage(ctx context.Context, q UsageQuery) ([]UsageSum, error) {
+// Usage sums up what was used: by the user, or by everyone, as an admin may see it.
+func (h *Hub) Usage(ctx context.Context, who Access, q UsageQuery) ([]UsageSum, error) {
+	scope := ScopeRead
+	if q.User != who.User {
+		scope = ScopeAdmin
+	}
+	if err := who.MayAll(scope); err != nil {
+		return nil, err
+	}
 	return h.store.Usage(ctx, q)
 }
 
 // Prices is the table of prices: the admin's, then those that ship.
-func (h *Hub) Prices(ctx context.Context) ([]ModelPrice, error) {
+func (h *Hub) Prices(ctx context.Context, who Access) ([]ModelPrice, error) {
+	if err := who.MayAll(ScopeRead); err != nil {
+		return nil, err
+	}
 	custom, err := h.store.Prices(ctx)
 	if err != nil {
 		return nil, err
@@ -37,7 +53,10 @@ func (h *Hub) Prices(ctx context.Context) ([]ModelPrice, error) {
 }
 
 // PutPrice sets the price of a model, or of all whose names begin so.
-func (h *Hub) PutPrice(ctx context.Context, p ModelPrice) error {
+func (h *Hub) PutPrice(ctx context.Context, who Access, p ModelPrice) error {
+	if err := who.MayAll(ScopeAdmin); err != nil {
+		return err
+	}
 	if p.Input < 0 || p.CachedInput < 0 || p.Output < 0 || p.Input > 1e6 || p.CachedInput > 1e6 || p.Output > 1e6 {
 		return Invalid("input", "and the other prices must be from 0 to 1000000 dollars for a million tokens")
 	}
@@ -48,20 +67,26 @@ func (h *Hub) PutPrice(ctx context.Context, p ModelPrice) error {
 }
 
 // DeletePrice goes back to what ships.
-func (h *Hub) DeletePrice(ctx context.Context, model string) error {
+func (h *Hub) DeletePrice(ctx context.Context, who Access, model string) error {
+	if err := who.MayAll(ScopeAdmin); err != nil {
+		return err
+	}
 	err := h.store.DeletePrice(ctx, model)
 	h.catalogue.prices.forget()
 	return err
 }
 
 // Limits returns the limits, and what the user has used of them.
-func (h *Hub) Limits(ctx context.Context, user UserID) (Limits, error) {
+func (h *Hub) Limits(ctx context.Context, who Access) (Limits, error) {
+	if err := who.MayAll(ScopeRead); err != nil {
+		return Limits{}, err
+	}
 	l := Limits{FileBytes: h.opt.FileBytes, FilesPerPrompt: h.opt.FilesPerPrompt, DailyTokens: h.opt.DailyTokens, DailyCost: h.opt.DailyCost}
 	var err error
-	if l.UsedTokens, l.UsedCost, err = h.store.UsedSince(ctx, user, today(time.Now())); err != nil {
+	if l.UsedTokens, l.UsedCost, err = h.store.UsedSince(ctx, who, today(time.Now())); err != nil {
 		return l, err
 	}
-	l.Storage, err = h.limits.storage(ctx, user)
+	l.Storage, err = h.limits.storage(ctx, who)
 	return l, err
 }
 
@@ -79,20 +104,26 @@ func (h *Hub) Revoke(ctx context.Context, grants ...string) {
 
 // Models lists what the user can ask, of all providers, the default model first.
 // Of a provider that does not answer it has what that said before.
-func (h *Hub) Models(ctx context.Context, user UserID) (ModelList, error) {
-	return h.catalogue.models(ctx, user)
+func (h *Hub) Models(ctx context.Context, who Access) (ModelList, error) {
+	if err := who.MayAll(ScopeRead); err != nil {
+		return ModelList{}, err
+	}
+	return h.catalogue.models(ctx, who.User)
 }
 
 // Ask stores a question and starts its answer, which goes on whatever becomes
 // of ctx; Follow follows it. The same ids again find the same answer.
-func (h *Hub) Ask(ctx context.Context, user UserID, q Question) (Asked, error) {
-	return h.asker.ask(ctx, user, q, SessionID(NewID()), func(*feed, Asked) {})
+func (h *Hub) Ask(ctx context.Context, who Access, q Question) (Asked, error) {
+	return h.asker.ask(ctx, who, q, SessionID(NewID()), func(*feed, Asked) {})
 }
 
 // Stop ends an answer and keeps what was shown of it. It returns nil, too, if
 // the answer has ended already.
-func (h *Hub) Stop(ctx context.Context, user UserID, id MessageID) error {
-	m, err := h.store.RequestStop(ctx, user, id)
+func (h *Hub) Stop(ctx context.Context, who Access, id MessageID) error {
+	if err := who.May(ScopeChat); err != nil {
+		return err
+	}
+	m, err := h.store.RequestStop(ctx, who, id)
 	if err != nil {
 		return err
 	}
@@ -108,12 +139,12 @@ func (h *Hub) Stop(ctx context.Context, user UserID, id MessageID) error {
 }
 
 // Follow returns a viewer of the stream that an Ask made or found, from its start.
-func (h *Hub) Follow(ctx context.Context, user UserID, asked Asked, f eventlog.Framing) (*Viewer, error) {
+func (h *Hub) Follow(ctx context.Context, who Access, asked Asked, f eventlog.Framing) (*Viewer, error) {
 	st := asked.stream
 	if st == nil {
-		return h.Attach(ctx, user, asked.Answer.ID, f, eventlog.FromStart)
+		return h.Attach(ctx, who, asked.Answer.ID, f, eventlog.FromStart)
 	}
-	return h.followOne(user, f, eventlog.FromStart, func(_ *Viewer, s *sub) (*liveLog, error) {
+	return h.followOne(who, f, eventlog.FromStart, func(_ *Viewer, s *sub) (*liveLog, error) {
 		h.feeds.join(s, Topic{Session: st.session})
 		return st.log, nil
 	})
@@ -122,13 +153,16 @@ func (h *Hub) Follow(ctx context.Context, user UserID, asked Asked, f eventlog.F
 // Attach returns a viewer of one stream that stands at the seq after:
 // [eventlog.FromStart] and [eventlog.NoPosition] are allowed too. It returns
 // [ErrUpToDate] if the stream has ended there.
-func (h *Hub) Attach(ctx context.Context, user UserID, id MessageID, f eventlog.Framing, after int64) (*Viewer, error) {
-	return h.followOne(user, f, after, func(v *Viewer, s *sub) (*liveLog, error) { return v.findLog(ctx, s, id) })
+func (h *Hub) Attach(ctx context.Context, who Access, id MessageID, f eventlog.Framing, after int64) (*Viewer, error) {
+	return h.followOne(who, f, after, func(v *Viewer, s *sub) (*liveLog, error) { return v.findLog(ctx, s, id) })
 }
 
 // followOne returns a viewer of one stream, whose log find returns.
-func (h *Hub) followOne(user UserID, f eventlog.Framing, after int64, find func(*Viewer, *sub) (*liveLog, error)) (*Viewer, error) {
-	v := h.newViewer(user, f)
+func (h *Hub) followOne(who Access, f eventlog.Framing, after int64, find func(*Viewer, *sub) (*liveLog, error)) (*Viewer, error) {
+	if err := who.May(ScopeRead); err != nil {
+		return nil, err
+	}
+	v := h.newViewer(who, f)
 	s := &sub{viewer: v, single: true, held: true}
 	l, err := find(v, s)
 	if err == nil {

@@ -40,11 +40,11 @@ func TestModelsAreListedWhateverFails(t *testing.T) {
 		hangUp()
 		list := func(when string, ctx context.Context, failed int) {
 			t.Helper()
-			if got, err := h.Models(ctx, "u"); err != nil || len(got.Items) != 1 || got.Items[0].ID != "x/m" || len(got.Failed) != failed {
+			if got, err := h.Models(ctx, as("u")); err != nil || len(got.Items) != 1 || got.Items[0].ID != "x/m" || len(got.Failed) != failed {
 				t.Errorf("%s: %+v, %v", when, got, err)
 			}
 		}
-		_, _ = h.Models(gone, "u") // which nobody reads
+		_, _ = h.Models(gone, as("u")) // which nobody reads
 		synctest.Wait()
 		list("then", t.Context(), 0)
 		provider.down = true
@@ -82,7 +82,7 @@ func TestRepeatedAskNeedsNoModel(t *testing.T) {
 		at := s.replicas[0].hub
 		at.catalogue.vendors = Fixed{"x": &moody{down: true}}
 		question, text := MessageID("u0"), "q"
-		asked, err := at.Ask(t.Context(), "u", Question{SessionID: &session, MessageID: &question, AnswerID: &answer, Content: &text, ParentGiven: true})
+		asked, err := at.Ask(t.Context(), as("u"), Question{SessionID: &session, MessageID: &question, AnswerID: &answer, Content: &text, ParentGiven: true})
 		if err != nil || !asked.Found {
 			t.Errorf("asked again: %+v, %v", asked, err)
 		}
@@ -125,7 +125,7 @@ func TestOneListIsOneForAll(t *testing.T) {
 		h.catalogue.vendors = Fixed{"x": provider}
 		for _, user := range []UserID{"ann", "bob", "cid"} {
 			go func() {
-				if got, err := h.Models(t.Context(), user); err != nil || len(got.Items) != 1 {
+				if got, err := h.Models(t.Context(), as(user)); err != nil || len(got.Items) != 1 {
 					t.Errorf("%s: %+v, %v", user, got, err)
 				}
 			}()

@@ -44,7 +44,7 @@ func TestOwnerDiesAsItsLogIsLost(t *testing.T) {
 				time.Sleep(7 * time.Second)
 				session, answer, question, text := SessionID("s"), MessageID("a0"), MessageID("u0"), "q"
 				q := Question{SessionID: &session, MessageID: &question, AnswerID: &answer, Content: &text, Model: "sim/m", ParentGiven: true}
-				if _, err := s.replicas[0].hub.Ask(t.Context(), "u", q); err != nil {
+				if _, err := s.replicas[0].hub.Ask(t.Context(), as("u"), q); err != nil {
 					t.Fatal(err)
 				}
 				owner, gone := context.WithCancel(t.Context())
@@ -56,7 +56,7 @@ func TestOwnerDiesAsItsLogIsLost(t *testing.T) {
 					if i == 0 {
 						ctx = owner
 					}
-					v, err := s.replicas[i].hub.Attach(ctx, "u", answer, eventlog.SSE, eventlog.NoPosition)
+					v, err := s.replicas[i].hub.Attach(ctx, as("u"), answer, eventlog.SSE, eventlog.NoPosition)
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -21,19 +21,25 @@ func (v *Viewer) Refuse(ref int64, err error) {
 }
 
 // Connect returns a viewer of all that one client follows. It has joined the user's own feed, and first of all sends ready.
-func (h *Hub) Connect(ctx context.Context, user UserID, f eventlog.Framing) (*Viewer, error) {
-	v := h.newViewer(user, f)
-	s := v.join(Topic{User: user})
+func (h *Hub) Connect(ctx context.Context, who Access, f eventlog.Framing) (*Viewer, error) {
+	if err := who.May(ScopeRead); err != nil {
+		return nil, err
+	}
+	v := h.newViewer(who, f)
+	if who.Session != "" { // of the user it is told nothing
+		return v, v.Ready(ctx)
+	}
+	s := v.join(Topic{User: who.User})
 	err := h.peers.await(ctx, s.feed)
 	var version int64
 	if err == nil {
-		version, err = h.feeds.userVersion(ctx, user)
+		version, err = h.feeds.userVersion(ctx, who.User)
 	}
 	if err != nil {
 		v.Close()
 		return nil, err
 	}
-	v.grant(s, encode(readyEvent{Type: "ready", UserID: user, UserVersion: version}), func() {
+	v.grant(s, encode(readyEvent{Type: "ready", UserID: who.User, UserVersion: version}), func() {
 		s.feed.version = max(s.feed.version, version)
 		s.acked = version
 	})
@@ -42,11 +48,15 @@ func (h *Hub) Connect(ctx context.Context, user UserID, f eventlog.Framing) (*Vi
 
 // Ready sends ready again, as after a renewed auth.
 func (v *Viewer) Ready(ctx context.Context) error {
-	version, err := v.feeds.userVersion(ctx, v.user)
+	if v.who.Session != "" {
+		v.reply(encode(readyEvent{Type: "ready"}))
+		return nil
+	}
+	version, err := v.feeds.userVersion(ctx, v.who.User)
 	if err != nil {
 		return err
 	}
-	v.reply(encode(readyEvent{Type: "ready", UserID: v.user, UserVersion: version}))
+	v.reply(encode(readyEvent{Type: "ready", UserID: v.who.User, UserVersion: version}))
 	return nil
 }
 
@@ -60,7 +70,7 @@ func (v *Viewer) Subscribe(ctx context.Context, ref int64, id SessionID, positio
 	err := v.feeds.peers.await(ctx, s.feed) // what is read from here on misses nothing
 	var session Session
 	if err == nil {
-		session, err = v.hub.store.Session(ctx, v.user, id)
+		session, err = v.hub.store.Session(ctx, v.who, id)
 	}
 	var ended []*liveLog
 	var rest owing
@@ -114,7 +124,7 @@ func (v *Viewer) Send(ctx context.Context, ref int64, q Question) error {
 	}
 	s := v.joinForAll(id)
 	granted := false
-	asked, err := v.hub.asker.ask(ctx, v.user, q, id, func(f *feed, asked Asked) {
+	asked, err := v.hub.asker.ask(ctx, v.who, q, id, func(f *feed, asked Asked) {
 		granted = v.admit(f, ackOf(ref, asked))
 	})
 	if err != nil || granted {
@@ -166,7 +176,7 @@ func ackOf(ref int64, asked Asked) []byte {
 
 // Stop ends an answer, as [Hub.Stop] does.
 func (v *Viewer) Stop(ctx context.Context, ref int64, id MessageID) error {
-	if err := v.hub.Stop(ctx, v.user, id); err != nil {
+	if err := v.hub.Stop(ctx, v.who, id); err != nil {
 		return err
 	}
 	v.reply(encode(ackEvent{Type: "ack", Ref: ref}))

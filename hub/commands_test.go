@@ -89,7 +89,7 @@ func TestAnswerGoesOnWhileACommandHangs(t *testing.T) {
 					s.bus.send = (*localClient).push
 					session, answer := s.askDrip(t)
 					s.store.sessions[other] = &Session{ID: other}
-					v, err := s.replicas[n].hub.Connect(t.Context(), "u", eventlog.Lines)
+					v, err := s.replicas[n].hub.Connect(t.Context(), as("u"), eventlog.Lines)
 					if err == nil {
 						err = v.Subscribe(t.Context(), 1, session, nil)
 					}
@@ -153,7 +153,7 @@ func TestSubscribeAgainWhileTokensArrive(t *testing.T) {
 				s := newSim(1)
 				s.bus.send = (*localClient).push
 				session, answer := s.askDrip(t)
-				v, err := s.replicas[0].hub.Connect(t.Context(), "u", eventlog.Lines)
+				v, err := s.replicas[0].hub.Connect(t.Context(), as("u"), eventlog.Lines)
 				if err == nil {
 					err = v.Subscribe(t.Context(), 1, session, nil)
 				}
@@ -209,11 +209,11 @@ func TestPresenceIsToldWhileTheDatabaseHangs(t *testing.T) {
 		s := newSim(1)
 		session, _ := s.askDrip(t)
 		h := s.replicas[0].hub
-		stays, err := h.Connect(t.Context(), "u", eventlog.Lines)
+		stays, err := h.Connect(t.Context(), as("u"), eventlog.Lines)
 		if err == nil {
 			err = stays.Subscribe(t.Context(), 1, session, nil)
 		}
-		leaves, err2 := h.Connect(t.Context(), "u", eventlog.Lines)
+		leaves, err2 := h.Connect(t.Context(), as("u"), eventlog.Lines)
 		if err == nil && err2 == nil {
 			err = leaves.Subscribe(t.Context(), 1, session, nil)
 		}
@@ -248,7 +248,7 @@ func TestAckComesBeforeTheAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(1)
 		session, _ := s.askDrip(t)
-		v, err := s.replicas[0].hub.Connect(t.Context(), "u", eventlog.Lines)
+		v, err := s.replicas[0].hub.Connect(t.Context(), as("u"), eventlog.Lines)
 		if err == nil {
 			err = v.Subscribe(t.Context(), 1, session, nil)
 		}

@@ -22,7 +22,7 @@ func TestPresenceIsToldToWhoComesAsAnotherLeaves(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		join := func() (v *Viewer, told *atomic.Int32) {
 			t.Helper()
-			v, err := h.Connect(ctx, "u", eventlog.Lines)
+			v, err := h.Connect(ctx, as("u"), eventlog.Lines)
 			if err == nil {
 				err = v.Subscribe(ctx, 1, session, nil)
 			}

@@ -19,7 +19,10 @@ const (
 
 // CreateFile keeps a file until a question binds it. What it is, its content
 // says. A text is kept in UTF-8, whatever it was written in.
-func (h *Hub) CreateFile(ctx context.Context, user UserID, name string, data []byte) (File, error) {
+func (h *Hub) CreateFile(ctx context.Context, who Access, name string, data []byte) (File, error) {
+	if err := who.MayAll(ScopeChat); err != nil {
+		return File{}, err
+	}
 	f := File{ID: FileID(NewID()), Name: path.Base(strings.ReplaceAll(plain.Clean(name), "\\", "/")), Size: int64(len(data))}
 	switch {
 	case f.Name == "." || f.Name == ".." || f.Name == "/" || utf8.RuneCountInString(f.Name) > 200:
@@ -44,25 +47,31 @@ func (h *Hub) CreateFile(ctx context.Context, user UserID, name string, data []b
 	if err := h.store.DropUnboundFiles(ctx, time.Now().Add(-unboundKeep)); err != nil {
 		return f, err
 	}
-	if err := h.limits.withinQuota(ctx, user, f.Size); err != nil {
+	if err := h.limits.withinQuota(ctx, who, f.Size); err != nil {
 		return f, err
 	}
-	n, size, err := h.store.UnboundFiles(ctx, user)
+	n, size, err := h.store.UnboundFiles(ctx, who)
 	if err != nil {
 		return f, err
 	}
 	if n >= unboundMax || size+f.Size > unboundMax*h.opt.FileBytes {
 		return f, &Error{Code: CodeRateLimited, Msg: "too many files wait for their message; send or remove some", RetryAfter: 10 * time.Second}
 	}
-	return f, h.store.CreateFile(ctx, user, f, data)
+	return f, h.store.CreateFile(ctx, who, f, data)
 }
 
 // File returns a file with its bytes.
-func (h *Hub) File(ctx context.Context, user UserID, id FileID) (File, []byte, error) {
-	return h.store.File(ctx, user, id)
+func (h *Hub) File(ctx context.Context, who Access, id FileID) (File, []byte, error) {
+	if err := who.May(ScopeRead); err != nil {
+		return File{}, nil, err
+	}
+	return h.store.File(ctx, who, id)
 }
 
 // DeleteFile deletes a file that has not been sent yet.
-func (h *Hub) DeleteFile(ctx context.Context, user UserID, id FileID) error {
-	return h.store.DeleteFile(ctx, user, id)
+func (h *Hub) DeleteFile(ctx context.Context, who Access, id FileID) error {
+	if err := who.MayAll(ScopeChat); err != nil {
+		return err
+	}
+	return h.store.DeleteFile(ctx, who, id)
 }

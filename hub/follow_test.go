@@ -37,3 +37,6 @@ func watch(ctx context.Context, v *Viewer, write func(batch []byte) error) {
 	case <-ctx.Done():
 	}
 }
+
+// as is the access of a user who has logged in.
+func as(user UserID) Access { return Login(user, "login") }

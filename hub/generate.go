@@ -210,7 +210,7 @@ func (g *generation) ask() error {
 		return err
 	}
 	defer func() { g.room.Leave(st.user, held) }()
-	p, notices, err := g.prompts.make(st.ctx, st.user, g.job, asked, g.vendor.Images)
+	p, notices, err := g.prompts.make(st.ctx, Own(st.user), g.job, asked, g.vendor.Images)
 	if err != nil {
 		return err
 	}
@@ -466,7 +466,7 @@ func (g *generator) showEnd(st *stream, version int64, end AnswerEnd) {
 func (g *generator) showStoredEnd(st *stream, end AnswerEnd) {
 	var m Message
 	err := g.insist(func(ctx context.Context) (err error) {
-		m, err = g.store.Message(ctx, st.user, st.id)
+		m, err = g.store.Message(ctx, Own(st.user), st.id)
 		if CodeOf(err) == CodeNotFound {
 			return ErrFenced
 		}

@@ -67,7 +67,7 @@ func BenchmarkAppend(b *testing.B) {
 			l := newLog(Message{ID: "m", SessionID: "s"})
 			f.streams["m"] = l
 			for range n {
-				v := h.newViewer("u", eventlog.Lines)
+				v := h.newViewer(as("u"), eventlog.Lines)
 				v.sink = &testSink{write: func([]byte) error { return nil }}
 				s := &sub{viewer: v, places: []place{{log: l}}}
 				f.enter(s)

@@ -17,7 +17,7 @@ import (
 // watchFrom follows an answer at a replica until ctx ends.
 func (r *simReplica) watchFrom(ctx context.Context, t *testing.T, id MessageID) (v *simViewer, wait func()) {
 	t.Helper()
-	x, err := r.hub.Attach(ctx, "u", id, eventlog.SSE, eventlog.NoPosition)
+	x, err := r.hub.Attach(ctx, as("u"), id, eventlog.SSE, eventlog.NoPosition)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func (r *simReplica) askAt(t *testing.T, n int) MessageID {
 	t.Helper()
 	session, answer, question, text := SessionID("s"), MessageID(fmt.Sprint("a", n)), MessageID(fmt.Sprint("u", n)), "q"
 	q := Question{SessionID: &session, MessageID: &question, AnswerID: &answer, Content: &text, Model: "sim/m", ParentGiven: true}
-	if _, err := r.hub.Ask(t.Context(), "u", q); err != nil {
+	if _, err := r.hub.Ask(t.Context(), as("u"), q); err != nil {
 		t.Fatal(err)
 	}
 	return answer

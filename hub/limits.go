@@ -18,18 +18,18 @@ type limits struct {
 }
 
 // withinLimit refuses when the user has used up what is allowed for today.
-func (li *limits) withinLimit(ctx context.Context, user UserID) error {
+func (li *limits) withinLimit(ctx context.Context, who Access) error {
 	if li.dailyTokens == 0 && li.dailyCost == 0 {
 		return nil
 	}
 	now := time.Now()
-	tokens, cost, err := li.store.UsedSince(ctx, user, today(now))
+	tokens, cost, err := li.store.UsedSince(ctx, who, today(now))
 	if err != nil {
 		return err
 	}
 	// What the others run is as of their last renewal, a second ago or so.
-	running := li.underWay()[user]
-	elsewhere, err := li.peers.used(ctx, user)
+	running := li.underWay()[who.User]
+	elsewhere, err := li.peers.used(ctx, who.User)
 	if err != nil {
 		return err
 	}
@@ -86,18 +86,18 @@ type Storage struct {
 	Quota int64 `json:"quota"` // 0: no limit
 }
 
-func (li *limits) storage(ctx context.Context, user UserID) (Storage, error) {
-	used, err := li.store.StoredBytes(ctx, user)
+func (li *limits) storage(ctx context.Context, who Access) (Storage, error) {
+	used, err := li.store.StoredBytes(ctx, who)
 	return Storage{Used: used, Quota: li.userBytes}, err
 }
 
 // withinQuota refuses what would take the user over the quota. An answer's own
 // bytes are known only at its end, and never refused: it may go over by as much.
-func (li *limits) withinQuota(ctx context.Context, user UserID, more int64) error {
+func (li *limits) withinQuota(ctx context.Context, who Access, more int64) error {
 	if li.userBytes == 0 {
 		return nil
 	}
-	s, err := li.storage(ctx, user)
+	s, err := li.storage(ctx, who)
 	if err != nil || s.Used < s.Quota && more <= s.Quota-s.Used {
 		return err
 	}

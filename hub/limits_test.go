@@ -28,10 +28,10 @@ func TestDailyLimitsCountWhatRunsAnywhere(t *testing.T) {
 				id := s.replicas[0].askAt(t, 0)
 				time.Sleep(6 * time.Second) // some 100 words of 4 bytes
 				for _, r := range s.replicas {
-					if err := r.hub.limits.withinLimit(t.Context(), "u"); CodeOf(err) != CodeDailyLimit {
+					if err := r.hub.limits.withinLimit(t.Context(), as("u")); CodeOf(err) != CodeDailyLimit {
 						t.Errorf("%s: %v", r.name, err)
 					}
-					if err := r.hub.limits.withinLimit(t.Context(), "somebody else"); err != nil {
+					if err := r.hub.limits.withinLimit(t.Context(), as("somebody else")); err != nil {
 						t.Errorf("%s: somebody else: %v", r.name, err)
 					}
 				}

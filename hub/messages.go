@@ -5,14 +5,20 @@ import "context"
 // MessageChanges lists the messages of a conversation, or those that changed after a
 // version, in pages for MessagePage to read. A client that has its Version is told of all
 // that changes while it reads the pages.
-func (h *Hub) MessageChanges(ctx context.Context, user UserID, session SessionID, after int64) (MessageChanges, error) {
-	return h.store.MessageChanges(ctx, user, session, after)
+func (h *Hub) MessageChanges(ctx context.Context, who Access, session SessionID, after int64) (MessageChanges, error) {
+	if err := who.May(ScopeRead); err != nil {
+		return MessageChanges{}, err
+	}
+	return h.store.MessageChanges(ctx, who, session, after)
 }
 
 // MessagePage returns the messages of one of the Pages. Of an answer in flight,
 // text and seq are of one moment.
-func (h *Hub) MessagePage(ctx context.Context, user UserID, session SessionID, p MessagePage) ([]Message, error) {
-	items, err := h.store.MessagePage(ctx, user, session, p)
+func (h *Hub) MessagePage(ctx context.Context, who Access, session SessionID, p MessagePage) ([]Message, error) {
+	if err := who.May(ScopeRead); err != nil {
+		return nil, err
+	}
+	items, err := h.store.MessagePage(ctx, who, session, p)
 	for i := range items {
 		h.bringUp(ctx, &items[i])
 	}
@@ -44,8 +50,11 @@ func (h *Hub) bringUp(ctx context.Context, m *Message) {
 }
 
 // DeleteMessage stops and deletes a message and all that follows it.
-func (h *Hub) DeleteMessage(ctx context.Context, user UserID, session SessionID, id MessageID) error {
-	deleted, err := h.store.DeleteMessage(ctx, user, session, id)
+func (h *Hub) DeleteMessage(ctx context.Context, who Access, session SessionID, id MessageID) error {
+	if err := who.MayAll(ScopeChat); err != nil {
+		return err
+	}
+	deleted, err := h.store.DeleteMessage(ctx, who, session, id)
 	if err != nil {
 		return err
 	}

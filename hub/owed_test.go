@@ -32,7 +32,7 @@ func (d countingDB) note(call string, messages []Message) {
 	*d.most = max(*d.most, size)
 }
 
-func (d countingDB) Message(ctx context.Context, user UserID, id MessageID) (Message, error) {
+func (d countingDB) Message(ctx context.Context, user Access, id MessageID) (Message, error) {
 	m, err := d.ownedDB.Message(ctx, user, id)
 	d.note("Message", []Message{m})
 	return m, err
@@ -70,7 +70,7 @@ func TestSubscribeWithManyPositions(t *testing.T) {
 			}
 		}
 		s.store.mu.Unlock()
-		v, err := h.Connect(t.Context(), "u", eventlog.Lines)
+		v, err := h.Connect(t.Context(), as("u"), eventlog.Lines)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -92,13 +92,13 @@ func TestAPanicEndsOneThing(t *testing.T) {
 				}
 				session, answer, question, text := SessionID("s"), MessageID("a"), MessageID("u"), "q"
 				q := Question{SessionID: &session, MessageID: &question, AnswerID: &answer, Content: &text, Model: "sim/m", ParentGiven: true}
-				if _, err := s.replicas[0].hub.Ask(t.Context(), "u", q); err != nil {
+				if _, err := s.replicas[0].hub.Ask(t.Context(), as("u"), q); err != nil {
 					t.Fatal(err)
 				}
 				var viewers []*simViewer
 				done := make(chan struct{})
 				for _, r := range s.replicas[:2] {
-					v, err := r.hub.Attach(t.Context(), "u", answer, eventlog.SSE, eventlog.NoPosition)
+					v, err := r.hub.Attach(t.Context(), as("u"), answer, eventlog.SSE, eventlog.NoPosition)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -110,7 +110,7 @@ func TestAPanicEndsOneThing(t *testing.T) {
 					}()
 				}
 				if call == "Write" {
-					v, err := s.replicas[0].hub.Attach(t.Context(), "u", answer, eventlog.SSE, eventlog.NoPosition)
+					v, err := s.replicas[0].hub.Attach(t.Context(), as("u"), answer, eventlog.SSE, eventlog.NoPosition)
 					if err != nil {
 						t.Fatal(err)
 					}

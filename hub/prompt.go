@@ -70,7 +70,7 @@ func textMax(model Model) int64 {
 
 // make returns what a model is asked: the branch that is shown, cut to what the
 // model can take, and what the person should know of that.
-func (pr *prompter) make(ctx context.Context, user UserID, j job, model Model, images picture.Limit) (Prompt, []Notice, error) {
+func (pr *prompter) make(ctx context.Context, who Access, j job, model Model, images picture.Limit) (Prompt, []Notice, error) {
 	_, name, _ := strings.Cut(model.ID, "/")
 	o := j.order
 	p := Prompt{Model: name, Temperature: o.Temperature, TopP: o.TopP, MaxTokens: o.MaxTokens, ReasoningEffort: o.ReasoningEffort}
@@ -84,7 +84,7 @@ func (pr *prompter) make(ctx context.Context, user UserID, j job, model Model, i
 	branch, left := j.said, 0
 	if branch == nil {
 		var err error
-		if branch, left, err = pr.branch(ctx, user, j.asked.Answer, textMax(model)); err != nil {
+		if branch, left, err = pr.branch(ctx, who, j.asked.Answer, textMax(model)); err != nil {
 			return p, nil, fmt.Errorf("read the conversation: %w", err)
 		}
 	}
@@ -101,7 +101,7 @@ func (pr *prompter) make(ctx context.Context, user UserID, j job, model Model, i
 			turn.Reasoning, turn.Opaque = m.Reasoning, m.Opaque
 		}
 		show := sight{limit: images, blind: !sees, refused: i+1 < len(branch) && branch[i+1].refused()}
-		if err := pr.addFiles(ctx, user, &turn, m.Files, show, skip, &out); err != nil {
+		if err := pr.addFiles(ctx, who, &turn, m.Files, show, skip, &out); err != nil {
 			return p, notices, err
 		}
 		if turn.Content != "" || len(turn.Images) > 0 {
@@ -158,11 +158,11 @@ const aheadMax = 64 << 10
 // ahead reads a conversation that is short before its answer begins, so that this
 // needs no database from then on. It returns nil of one that is long, or cannot
 // be read now: that is read when the prompt is made.
-func (pr *prompter) ahead(ctx context.Context, user UserID, answer Message) []Message {
+func (pr *prompter) ahead(ctx context.Context, who Access, answer Message) []Message {
 	if answer.ParentID == nil {
 		return nil
 	}
-	said, left, err := pr.store.Branch(ctx, user, *answer.ParentID, aheadMax)
+	said, left, err := pr.store.Branch(ctx, who, *answer.ParentID, aheadMax)
 	size := 0
 	for _, m := range said {
 		size += len(m.Content) + len(m.Reasoning)
@@ -175,12 +175,12 @@ func (pr *prompter) ahead(ctx context.Context, user UserID, answer Message) []Me
 
 // branch reads the newest of what was said before an answer, however long the
 // database is away, and says how many older messages are left out.
-func (pr *prompter) branch(ctx context.Context, user UserID, answer Message, most int64) (newest []Message, left int, err error) {
+func (pr *prompter) branch(ctx context.Context, who Access, answer Message, most int64) (newest []Message, left int, err error) {
 	if answer.ParentID == nil {
 		return nil, 0, nil
 	}
 	err = pr.patiently(ctx, func(ctx context.Context) (err error) {
-		newest, left, err = pr.store.Branch(ctx, user, *answer.ParentID, most)
+		newest, left, err = pr.store.Branch(ctx, who, *answer.ParentID, most)
 		return err
 	})
 	return newest, left, err
@@ -246,7 +246,7 @@ func (m Message) refused() bool {
 
 // addFiles adds a message's files to its turn, but for the names of those to
 // skip. An image that the model cannot be sent is named, and told to left.
-func (pr *prompter) addFiles(ctx context.Context, user UserID, turn *Turn, files []File, show sight, skip map[*File]bool, left *leftOut) error {
+func (pr *prompter) addFiles(ctx context.Context, who Access, turn *Turn, files []File, show sight, skip map[*File]bool, left *leftOut) error {
 	for i, f := range files {
 		if f.IsImage() && (show.blind || show.refused || skip[&files[i]]) {
 			turn.Content += fmt.Sprintf("\n\n[image: %s]", f.Name)
@@ -262,7 +262,7 @@ func (pr *prompter) addFiles(ctx context.Context, user UserID, turn *Turn, files
 			turn.Content += fmt.Sprintf("\n\n[file: %s]", f.Name)
 			continue
 		}
-		data, err := pr.fileData(ctx, user, f.ID)
+		data, err := pr.fileData(ctx, who, f.ID)
 		if err != nil {
 			return fmt.Errorf("read attachment %s: %w", f.ID, err)
 		}
@@ -287,9 +287,9 @@ func (pr *prompter) addFiles(ctx context.Context, user UserID, turn *Turn, files
 }
 
 // fileData reads a file's bytes, however long the database is away.
-func (pr *prompter) fileData(ctx context.Context, user UserID, id FileID) (data []byte, err error) {
+func (pr *prompter) fileData(ctx context.Context, who Access, id FileID) (data []byte, err error) {
 	err = pr.patiently(ctx, func(ctx context.Context) (err error) {
-		_, data, err = pr.store.File(ctx, user, id)
+		_, data, err = pr.store.File(ctx, who, id)
 		return err
 	})
 	return data, err

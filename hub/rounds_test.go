@@ -180,7 +180,7 @@ func TestCallsAreShownInEveryFraming(t *testing.T) {
 		}
 		var all []follower
 		attach := func(about string, at int, f eventlog.Framing, c *client, until int64) {
-			v, err := s.replicas[at].hub.Attach(t.Context(), "u", id, f, c.seq)
+			v, err := s.replicas[at].hub.Attach(t.Context(), as("u"), id, f, c.seq)
 			if err != nil {
 				t.Errorf("%s: %v", about, err)
 				return
@@ -203,7 +203,7 @@ func TestCallsAreShownInEveryFraming(t *testing.T) {
 			})
 		}
 		var shout []byte
-		v, err := s.replicas[1].hub.Attach(t.Context(), "u", id, bare{}, eventlog.FromStart)
+		v, err := s.replicas[1].hub.Attach(t.Context(), as("u"), id, bare{}, eventlog.FromStart)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -289,7 +289,7 @@ func TestRoundsSumUp(t *testing.T) {
 			}
 		})
 		c := &client{seq: eventlog.FromStart}
-		v, err := s.replicas[1].hub.Attach(t.Context(), "u", id, eventlog.SSE, eventlog.FromStart)
+		v, err := s.replicas[1].hub.Attach(t.Context(), as("u"), id, eventlog.SSE, eventlog.FromStart)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -329,7 +329,7 @@ func TestStoppedCallsEnd(t *testing.T) {
 					return []Delta{{Text: "Wait. "}, {Tool: &ToolDelta{Name: "slow", Arguments: "{"}}, {Tool: &ToolDelta{Arguments: "}"}}, {Finish: ReasonToolCalls}}
 				})
 				c := &client{seq: eventlog.FromStart}
-				v, err := s.replicas[1].hub.Attach(t.Context(), "u", id, eventlog.SSE, eventlog.FromStart)
+				v, err := s.replicas[1].hub.Attach(t.Context(), as("u"), id, eventlog.SSE, eventlog.FromStart)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -375,7 +375,7 @@ func TestTextThatWasThoughtMoves(t *testing.T) {
 					live, late := &client{seq: eventlog.FromStart}, &client{seq: eventlog.NoPosition}
 					var following sync.WaitGroup
 					for _, c := range []*client{live, late} {
-						v, err := s.replicas[1].hub.Attach(t.Context(), "u", id, eventlog.Lines, c.seq)
+						v, err := s.replicas[1].hub.Attach(t.Context(), as("u"), id, eventlog.Lines, c.seq)
 						if err != nil {
 							t.Fatal(err)
 						}
@@ -415,7 +415,7 @@ func TestAnotherOwnersBeginningCounts(t *testing.T) {
 		})
 		at := s.replicas[1].hub
 		c := &client{seq: eventlog.FromStart}
-		v, err := at.Attach(t.Context(), "u", id, eventlog.SSE, eventlog.FromStart)
+		v, err := at.Attach(t.Context(), as("u"), id, eventlog.SSE, eventlog.FromStart)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,11 +16,11 @@ type UserSettingsPatch struct {
 
 // SettingsStore is the part of [Store] that keeps what people set.
 type SettingsStore interface {
-	UserSettings(ctx context.Context, user UserID) (UserSettings, error)
-	UpdateUserSettings(ctx context.Context, user UserID, p UserSettingsPatch) (UserSettings, error)
+	UserSettings(ctx context.Context, who Access) (UserSettings, error)
+	UpdateUserSettings(ctx context.Context, who Access, p UserSettingsPatch) (UserSettings, error)
 
 	// Endpoints returns everyone's and the user's own, with their keys.
-	Endpoints(ctx context.Context, user UserID) ([]Endpoint, error)
+	Endpoints(ctx context.Context, who Access) ([]Endpoint, error)
 	// PutEndpoint adds or replaces the one with this Owner and Name. An empty
 	// APIKey keeps the key there is, if the BaseURL and Kind stay the same.
 	// CodeUnavailable if there is no secret to encrypt keys with; CodeInvalid,

@@ -144,7 +144,7 @@ func (se *settler) settle(ctx context.Context, o *claimed) error {
 func (se *settler) billOrphan(ctx context.Context, o Orphan, end *AnswerEnd) error {
 	var input int64
 	if o.Message.ParentID != nil {
-		branch, _, err := se.store.Branch(ctx, o.User, *o.Message.ParentID, promptMax)
+		branch, _, err := se.store.Branch(ctx, Own(o.User), *o.Message.ParentID, promptMax)
 		if err != nil && CodeOf(err) != CodeNotFound { // deleted meanwhile, and the answer with it
 			return err
 		}

@@ -62,7 +62,7 @@ func TestLostReplyOfACommitLeavesNothingStreaming(t *testing.T) {
 				}
 				time.Sleep(8 * time.Second) // of the bubble: leases have been held for long enough
 				session, answer, question, text := SessionID("s"), MessageID("a0"), MessageID("u0"), "q"
-				_, err := hubs[0].Ask(t.Context(), "u", Question{SessionID: &session, MessageID: &question, AnswerID: &answer, Content: &text, Model: "sim/m", ParentGiven: true})
+				_, err := hubs[0].Ask(t.Context(), as("u"), Question{SessionID: &session, MessageID: &question, AnswerID: &answer, Content: &text, Model: "sim/m", ParentGiven: true})
 				if (lost == "claim") != (err == nil) {
 					t.Fatalf("Ask: %v", err)
 				}

@@ -298,13 +298,13 @@ type simStore struct {
 	used     map[string]map[UserID]Used // by the replica
 }
 
-func (*simStore) UserSettings(context.Context, UserID) (UserSettings, error) {
+func (*simStore) UserSettings(context.Context, Access) (UserSettings, error) {
 	return UserSettings{}, nil
 }
 
 func (s *simStore) Prices(context.Context) ([]ModelPrice, error) { return s.prices, nil }
 
-func (s *simStore) Branch(_ context.Context, _ UserID, id MessageID, _ int64) ([]Message, int, error) {
+func (s *simStore) Branch(_ context.Context, _ Access, id MessageID, _ int64) ([]Message, int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m := s.messages[id]; m != nil {
@@ -323,7 +323,7 @@ func (d simDB) User(_ context.Context, id UserID) (User, error) {
 	return User{ID: id, Role: RoleUser}, nil
 }
 
-func (d simDB) Session(ctx context.Context, _ UserID, id SessionID) (Session, error) {
+func (d simDB) Session(ctx context.Context, _ Access, id SessionID) (Session, error) {
 	if err := d.r.gate(ctx, toStore, "Session", ""); err != nil {
 		return Session{}, err
 	}
@@ -345,7 +345,7 @@ func (d simDB) Versions(ctx context.Context, ids []SessionID, _ []UserID) (map[S
 	return out, map[UserID]int64{}, nil
 }
 
-func (d simDB) Message(ctx context.Context, _ UserID, id MessageID) (Message, error) {
+func (d simDB) Message(ctx context.Context, _ Access, id MessageID) (Message, error) {
 	if err := d.r.gate(ctx, toStore, "Message", id); err != nil {
 		return Message{}, err
 	}
@@ -400,7 +400,7 @@ func (d simDB) Ask(ctx context.Context, q StoredQuestion) (Asked, error) {
 	return Asked{Session: *s, Question: &question, Answer: *m}, nil
 }
 
-func (d simDB) RequestStop(ctx context.Context, _ UserID, id MessageID) (Message, error) {
+func (d simDB) RequestStop(ctx context.Context, _ Access, id MessageID) (Message, error) {
 	if err := d.r.gate(ctx, toStore, "RequestStop", id); err != nil {
 		return Message{}, err
 	}
@@ -505,11 +505,11 @@ func (d simDB) UsedElsewhere(_ context.Context, replica string, user UserID) (al
 	return all, nil
 }
 
-func (*simStore) UsedSince(context.Context, UserID, time.Time) (int64, Money, error) {
+func (*simStore) UsedSince(context.Context, Access, time.Time) (int64, Money, error) {
 	return 0, 0, nil
 }
 
-func (*simStore) StoredBytes(context.Context, UserID) (int64, error) { return 0, nil }
+func (*simStore) StoredBytes(context.Context, Access) (int64, error) { return 0, nil }
 
 func (d simDB) Release(context.Context, string) error { return nil } // the simulation's end
 
@@ -703,7 +703,7 @@ func (s *sim) watch(ctx context.Context, name string, id MessageID) *simViewer {
 		stop := context.AfterFunc(r.ctx, cancel)
 		v.upTo = max(v.seq, 0) + 1 + int64(s.decide(8, "patience", name, id))
 		if !dead {
-			x, err := r.hub.Attach(one, "u", id, eventlog.SSE, v.seq)
+			x, err := r.hub.Attach(one, as("u"), id, eventlog.SSE, v.seq)
 			if errors.Is(err, ErrUpToDate) {
 				v.end = true
 			}
@@ -847,7 +847,7 @@ func (s *sim) run(t *testing.T) {
 		owners[id] = s.replicas[s.decide(3, "asked", "", id)]
 		asked := MessageID(fmt.Sprint("u", n))
 		question := Question{SessionID: &session, MessageID: &asked, AnswerID: &id, Content: &q, Model: "sim/m", ParentGiven: true}
-		if _, err := owners[id].hub.Ask(ctx, "u", question); err != nil {
+		if _, err := owners[id].hub.Ask(ctx, as("u"), question); err != nil {
 			t.Fatal(err)
 		}
 		for k := range 4 {

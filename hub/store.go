@@ -8,9 +8,8 @@ import (
 	"github.com/omnichat/omnichat/hub/eventlog"
 )
 
-// Store keeps sessions and messages. Everything it is asked for one user's
-// sake is looked up within that user's data: what is somebody else's is
-// CodeNotFound. A database that is away is CodeUnavailable.
+// Store keeps sessions and messages. Everything it is asked for somebody's sake
+// is looked up within what their [Access] knows of: all else is CodeNotFound. A database that is away is CodeUnavailable.
 //
 // Every change takes the next version of its session under the session's row
 // lock, and every change to a user's list of sessions the next version of the
@@ -28,33 +27,33 @@ type Store interface {
 // SessionStore is the part of [Store] that keeps conversations.
 type SessionStore interface {
 	// CreateSession returns the session, at version 1, and the user's version.
-	CreateSession(ctx context.Context, user UserID, d SessionDraft) (Session, int64, error)
-	Session(ctx context.Context, user UserID, id SessionID) (Session, error)
-	Sessions(ctx context.Context, user UserID, q SessionQuery) (SessionPage, error)
-	SessionChanges(ctx context.Context, user UserID, after int64) (SessionChanges, error)
+	CreateSession(ctx context.Context, who Access, d SessionDraft) (Session, int64, error)
+	Session(ctx context.Context, who Access, id SessionID) (Session, error)
+	Sessions(ctx context.Context, who Access, q SessionQuery) (SessionPage, error)
+	SessionChanges(ctx context.Context, who Access, after int64) (SessionChanges, error)
 	// UpdateSession returns the session and the user's version.
-	UpdateSession(ctx context.Context, user UserID, id SessionID, p SessionPatch) (Session, int64, error)
+	UpdateSession(ctx context.Context, who Access, id SessionID, p SessionPatch) (Session, int64, error)
 	// DeleteSession deletes the session with all its messages and returns the
 	// user's version.
-	DeleteSession(ctx context.Context, user UserID, id SessionID) (int64, error)
+	DeleteSession(ctx context.Context, who Access, id SessionID) (int64, error)
 	// RetitleSession gives a session that still has the title from another one,
 	// and returns it with the user's version; CodeNotFound if it has not.
-	RetitleSession(ctx context.Context, user UserID, id SessionID, from, to string) (Session, int64, error)
+	RetitleSession(ctx context.Context, who Access, id SessionID, from, to string) (Session, int64, error)
 	// Versions reads the versions of those that exist, in one query for each kind.
 	Versions(ctx context.Context, sessions []SessionID, users []UserID) (map[SessionID]int64, map[UserID]int64, error)
 }
 
 // MessageStore is the part of [Store] that keeps turns.
 type MessageStore interface {
-	Message(ctx context.Context, user UserID, id MessageID) (Message, error)
+	Message(ctx context.Context, who Access, id MessageID) (Message, error)
 	// MessageChanges with after 0 is the whole tree, with nothing deleted. It has
 	// Pages, each of what may be held at a time, in the place of Items.
-	MessageChanges(ctx context.Context, user UserID, session SessionID, after int64) (MessageChanges, error)
+	MessageChanges(ctx context.Context, who Access, session SessionID, after int64) (MessageChanges, error)
 	// MessagePage returns the messages of a page, but for those deleted meanwhile.
-	MessagePage(ctx context.Context, user UserID, session SessionID, p MessagePage) ([]Message, error)
+	MessagePage(ctx context.Context, who Access, session SessionID, p MessagePage) ([]Message, error)
 	// DeleteMessage deletes a message and all that follows it. Each takes a
 	// version of its own, in the order returned: a message before what follows it.
-	DeleteMessage(ctx context.Context, user UserID, session SessionID, id MessageID) ([]Deletion, error)
+	DeleteMessage(ctx context.Context, who Access, session SessionID, id MessageID) ([]Deletion, error)
 }
 
 // Deletion is a message that was deleted, and the session's version for it.
@@ -72,7 +71,7 @@ type AnswerStore interface {
 	Ask(ctx context.Context, q StoredQuestion) (Asked, error)
 	// RequestStop stores that the answer is to stop, unless it has ended, and
 	// returns the message.
-	RequestStop(ctx context.Context, user UserID, id MessageID) (Message, error)
+	RequestStop(ctx context.Context, who Access, id MessageID) (Message, error)
 	// EndAnswer stores the end of an answer if it is still streaming with this
 	// epoch, and lets its journal go. It returns the session's new version, or
 	// ErrFenced if the answer has another epoch, has ended or was deleted.
@@ -86,7 +85,7 @@ type AnswerStore interface {
 	// Branch returns the conversation up to and with a message, root first: of
 	// long ones the newest messages, as many as have most bytes together and one
 	// at least, and how many older ones are left out.
-	Branch(ctx context.Context, user UserID, id MessageID, most int64) (newest []Message, left int, err error)
+	Branch(ctx context.Context, who Access, id MessageID, most int64) (newest []Message, left int, err error)
 	// ClaimOrphans finds the streaming answers of dead owners, makes owner their
 	// owner, raises their epoch, and returns some with what the journal has of
 	// them. Repeating it is safe: what owner holds already is not returned
@@ -103,7 +102,7 @@ type AnswerStore interface {
 // been made by the hub.
 type StoredQuestion struct {
 	FindOnly    bool // make nothing: without an earlier Ask of these ids, a zero Asked
-	User        UserID
+	Who         Access
 	Owner       string // the replica that will run the answer
 	Session     SessionID
 	NewSession  bool // open Session; an earlier Ask of the same ids may have opened another

@@ -44,7 +44,7 @@ func TestForgottenStreamsAreHeldByNothing(t *testing.T) {
 					if err := r.hub.Start(t.Context()); err != nil {
 						t.Fatal(err)
 					}
-					v, err := r.hub.Connect(t.Context(), "u", eventlog.Lines)
+					v, err := r.hub.Connect(t.Context(), as("u"), eventlog.Lines)
 					if err == nil {
 						err = v.Subscribe(t.Context(), 1, "s", nil)
 					}
@@ -60,10 +60,10 @@ func TestForgottenStreamsAreHeldByNothing(t *testing.T) {
 						session, answer, question, text := SessionID("s"), MessageID(fmt.Sprint("a", wave, "-", n)), MessageID(fmt.Sprint("u", wave, "-", n)), "q"
 						q := Question{SessionID: &session, MessageID: &question, AnswerID: &answer, Content: &text, Model: "sim/m", ParentGiven: true}
 						h := s.replicas[n%replicas].hub
-						if _, err := h.Ask(t.Context(), "u", q); err != nil {
+						if _, err := h.Ask(t.Context(), as("u"), q); err != nil {
 							t.Fatal(err)
 						}
-						if v, err := h.Attach(t.Context(), "u", answer, eventlog.SSE, eventlog.NoPosition); err == nil {
+						if v, err := h.Attach(t.Context(), as("u"), answer, eventlog.SSE, eventlog.NoPosition); err == nil {
 							v.Start(&testSink{write: func([]byte) error { return errMovedOn }, done: make(chan struct{})})
 							v.Close()
 						}

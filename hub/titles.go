@@ -39,22 +39,22 @@ func (*titler) ending(*generation) {}
 // ended is observer's.
 func (t *titler) ended(g *generation) {
 	if why := g.end.Reason; g.job.title && why != ReasonError && why != ReasonInterrupted {
-		user, j := g.st.user, g.job
-		t.bg.Go(func() { t.bg.Guard("making a title", func() { t.make(user, j) }) })
+		who, j := Own(g.st.user), g.job
+		t.bg.Go(func() { t.bg.Guard("making a title", func() { t.make(who, j) }) })
 	}
 }
 
 // make gives a new session a better title than its first words, in the
 // background, once its first answer has ended: a server at home answers one
 // request at a time. It stays as it is if that fails or a person was faster.
-func (t *titler) make(user UserID, j job) {
+func (t *titler) make(who Access, j job) {
 	ctx, cancel := context.WithTimeout(t.bg.Context(), titleTimeout)
 	defer cancel()
-	model := t.choose(ctx, user, j.model)
+	model := t.choose(ctx, who, j.model)
 	if model == "" {
 		return
 	}
-	provider, name, err := t.catalogue.providerOf(ctx, user, "title model", model)
+	provider, name, err := t.catalogue.providerOf(ctx, who.User, "title model", model)
 	if err != nil {
 		t.bg.Logger.Warn("make a title", "err", err)
 		return
@@ -90,21 +90,21 @@ func (t *titler) make(user UserID, j job) {
 		return
 	}
 	usage = t.catalogue.account(ctx, provider, model, usage, whole, estimatePrompt(p), estimate(text.String()))
-	s := Spending{ID: NewID(), User: user, Session: j.asked.Session.ID, Model: model, Usage: *usage, Title: true, At: time.Now().UTC()}
+	s := Spending{ID: NewID(), User: who.User, Session: j.asked.Session.ID, Model: model, Usage: *usage, Title: true, At: time.Now().UTC()}
 	if err := t.store.RecordUsage(ctx, s); err != nil {
 		t.bg.Logger.Warn("book a title", "err", err)
 	}
 	if heading == "" || !whole {
 		return
 	}
-	session, version, err := t.store.RetitleSession(ctx, user, j.asked.Session.ID, j.asked.Session.Title, heading)
+	session, version, err := t.store.RetitleSession(ctx, who, j.asked.Session.ID, j.asked.Session.Title, heading)
 	if err != nil {
 		if CodeOf(err) != CodeNotFound { // renamed or deleted meanwhile
 			t.bg.Logger.Warn("store a title", "err", err)
 		}
 		return
 	}
-	t.feeds.publishSession(user, session, version, true)
+	t.feeds.publishSession(who.User, session, version, true)
 }
 
 // untitled says whether a session begins with this question, and has nothing
@@ -119,12 +119,12 @@ func untitled(asked Asked) bool {
 }
 
 // choose returns the model that makes titles, "" for none.
-func (t *titler) choose(ctx context.Context, user UserID, asked string) string {
+func (t *titler) choose(ctx context.Context, who Access, asked string) string {
 	if t.model != TitleAuto {
 		return t.model
 	}
 	provider, _, _ := strings.Cut(asked, "/")
-	v, _, err := t.catalogue.providerOf(ctx, user, "model", asked)
+	v, _, err := t.catalogue.providerOf(ctx, who.User, "model", asked)
 	if err != nil {
 		return ""
 	}

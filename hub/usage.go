@@ -57,10 +57,10 @@ type UsageStore interface {
 	// Usage sums up, by day in order, otherwise what costs most first, 1000 rows at most.
 	Usage(ctx context.Context, q UsageQuery) ([]UsageSum, error)
 	// UsedSince is what a user used since a time: input and output tokens, and money.
-	UsedSince(ctx context.Context, user UserID, since time.Time) (tokens int64, cost Money, err error)
+	UsedSince(ctx context.Context, who Access, since time.Time) (tokens int64, cost Money, err error)
 	// StoredBytes counts the bytes of a user's files, and of the texts and thinking
 	// of their messages.
-	StoredBytes(ctx context.Context, user UserID) (int64, error)
+	StoredBytes(ctx context.Context, who Access) (int64, error)
 
 	// Prices are those that the admin has set.
 	Prices(ctx context.Context) ([]ModelPrice, error)

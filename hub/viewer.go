@@ -36,7 +36,7 @@ const writesMax = 16
 type Viewer struct {
 	hub     *Hub // whose commands a client may give
 	feeds   *feeds
-	user    UserID
+	who     Access
 	framing eventlog.Framing
 
 	mu      sync.Mutex // guards the rest; taken before the locks of the feeds and of a feed
@@ -47,8 +47,8 @@ type Viewer struct {
 	served  int // the index of the sub that was written last
 }
 
-func (h *Hub) newViewer(user UserID, f eventlog.Framing) *Viewer {
-	return &Viewer{hub: h, feeds: h.feeds, user: user, framing: f}
+func (h *Hub) newViewer(who Access, f eventlog.Framing) *Viewer {
+	return &Viewer{hub: h, feeds: h.feeds, who: who, framing: f}
 }
 
 // Start writes to a sink what there is for the client. From then on the hub writes to it,

@@ -19,7 +19,7 @@ func TestIDsOfDeletedMessagesNameNothingElse(t *testing.T) {
 	both(t, func(t *testing.T, s *suite) {
 		q := s.question("one")
 		s.end(s.ask(q), "1")
-		_, err := s.r.DeleteMessage(t.Context(), s.alice, q.Session, q.MessageID)
+		_, err := s.r.DeleteMessage(t.Context(), as(s.alice), q.Session, q.MessageID)
 		s.ok(err)
 		elsewhere := s.question("another")
 		for _, again := range []hub.StoredQuestion{
@@ -83,7 +83,7 @@ func TestSearchKnowsAllLetters(t *testing.T) {
 	both(t, func(t *testing.T, s *suite) {
 		s.end(s.ask(s.question("Äpfel und Öl")), "und МОСКВА")
 		for _, text := range []string{"äpfel", "ÄPFEL", "öl", "москва"} {
-			page, err := s.r.Sessions(t.Context(), s.alice, hub.SessionQuery{Limit: 3, Text: text})
+			page, err := s.r.Sessions(t.Context(), as(s.alice), hub.SessionQuery{Limit: 3, Text: text})
 			s.ok(err)
 			if len(page.Items) != 1 {
 				t.Errorf("%q finds %d sessions", text, len(page.Items))
@@ -282,7 +282,7 @@ func TestAnOrderIsReadAfterATakeover(t *testing.T) {
 				t.Errorf("%s has %+v, want %+v", o.Message.ID, o.Order, want)
 			}
 		}
-		if _, err := s.r.DeleteSession(t.Context(), s.alice, q.Session); len(orphans) != 2 || err != nil {
+		if _, err := s.r.DeleteSession(t.Context(), as(s.alice), q.Session); len(orphans) != 2 || err != nil {
 			t.Errorf("%d orphans, %v", len(orphans), err)
 		}
 	})

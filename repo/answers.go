@@ -47,9 +47,9 @@ func (r *Repo) Ask(ctx context.Context, q hub.StoredQuestion) (hub.Asked, error)
 // askedIn locks the session that is asked in, or makes the row of a new one.
 func (r *Repo) askedIn(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (sessionRow, error) {
 	if q.NewSession {
-		return sessionRow{ID: q.Session, UserID: q.User, Title: q.Title, Model: q.Model, Version: 1, CreatedAt: now()}, nil
+		return sessionRow{ID: q.Session, UserID: q.Who.User, Title: q.Title, Model: q.Model, Version: 1, CreatedAt: now()}, nil
 	}
-	return r.lockSession(ctx, tx, q.User, q.Session)
+	return r.lockSession(ctx, tx, q.Who, q.Session)
 }
 
 func conflict(field string) error {
@@ -95,7 +95,7 @@ func (r *Repo) lookUp(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (hub
 		}
 		return out, conflict(field)
 	}
-	session, err := r.lockSession(ctx, tx, q.User, answer.SessionID)
+	session, err := r.lockSession(ctx, tx, q.Who, answer.SessionID)
 	if err != nil {
 		return out, err
 	}
@@ -140,7 +140,7 @@ func (r *Repo) named(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (ques
 		switch {
 		case !slices.Contains(ids, id), i < 0 && !slices.Contains(deleted, id):
 			return nil, nil
-		case i < 0, rows[i].UserID != q.User, rows[i].Role != role:
+		case i < 0, rows[i].UserID != q.Who.User, !q.Who.Knows(rows[i].SessionID), rows[i].Role != role:
 			return nil, conflict(field)
 		}
 		return &rows[i].messageRow, nil
@@ -183,7 +183,7 @@ func (r *Repo) ask(ctx context.Context, tx bun.Tx, q hub.StoredQuestion, session
 		return out, err
 	}
 	var settings hub.UserSettings
-	if session.ListVersion, settings, err = r.raiseAsker(ctx, tx, q.User); err != nil {
+	if session.ListVersion, settings, err = r.raiseAsker(ctx, tx, q.Who.User); err != nil {
 		return out, err
 	}
 	session.UpdatedAt = at
@@ -273,10 +273,10 @@ func findParent(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) (*messageR
 
 // Branch is hub.AnswerStore's. The sizes are read first, which neither database
 // reads the texts for.
-func (r *Repo) Branch(ctx context.Context, user hub.UserID, id hub.MessageID, most int64) (out []hub.Message, left int, err error) {
+func (r *Repo) Branch(ctx context.Context, who hub.Access, id hub.MessageID, most int64) (out []hub.Message, left int, err error) {
 	err = r.snapshot(ctx, func(ctx context.Context, tx bun.Tx) error {
 		var ids []hub.MessageID
-		if ids, left, err = r.newestOf(ctx, tx, user, id, most); err != nil {
+		if ids, left, err = r.newestOf(ctx, tx, who, id, most); err != nil {
 			return err
 		}
 		for part := range slices.Chunk(ids, rowsMax) {
@@ -295,13 +295,13 @@ func (r *Repo) Branch(ctx context.Context, user hub.UserID, id hub.MessageID, mo
 
 // newestOf walks up from a message of the user: the ids of those that have most
 // bytes together, and how many are above them.
-func (r *Repo) newestOf(ctx context.Context, tx bun.Tx, user hub.UserID, id hub.MessageID, most int64) (ids []hub.MessageID, left int, err error) {
+func (r *Repo) newestOf(ctx context.Context, tx bun.Tx, who hub.Access, id hub.MessageID, most int64) (ids []hub.MessageID, left int, err error) {
 	// A column after the texts would have SQLite read all of them to get there.
 	rows, err := tx.QueryContext(ctx, `WITH RECURSIVE branch (id, parent_id, depth, size) AS (
-		SELECT m.id, m.parent_id, 0, `+sizeOf("m")+` FROM messages AS m JOIN sessions AS s ON s.id = m.session_id WHERE m.id = ? AND s.user_id = ?
+		SELECT m.id, m.parent_id, 0, `+sizeOf("m")+` FROM messages AS m JOIN sessions AS s ON s.id = m.session_id WHERE m.id = ? AND ?
 		UNION ALL
 		SELECT m.id, m.parent_id, b.depth + 1, `+sizeOf("m")+` FROM messages AS m JOIN branch AS b ON m.id = b.parent_id
-	) SELECT id, size FROM branch ORDER BY depth`, id, user)
+	) SELECT id, size FROM branch ORDER BY depth`, id, within(who, "s.user_id", "s.id"))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -335,10 +335,10 @@ func sizeOf(m string) string {
 }
 
 // RequestStop is hub.AnswerStore's.
-func (r *Repo) RequestStop(ctx context.Context, user hub.UserID, id hub.MessageID) (hub.Message, error) {
+func (r *Repo) RequestStop(ctx context.Context, who hub.Access, id hub.MessageID) (hub.Message, error) {
 	var row messageRow
 	err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) (err error) {
-		if row, err = ownMessage(ctx, tx, user, id); err != nil || row.Status != hub.StatusStreaming {
+		if row, err = ownMessage(ctx, tx, who, id); err != nil || row.Status != hub.StatusStreaming {
 			return err
 		}
 		_, err = tx.NewUpdate().Model((*messageRow)(nil)).Set("stop_requested_at = ?", now()).

@@ -78,17 +78,17 @@ func (c *endpointCache) forget() {
 }
 
 // Endpoints is hub.SettingsStore's. One whose key cannot be opened has none.
-func (r *Repo) Endpoints(ctx context.Context, user hub.UserID) ([]hub.Endpoint, error) {
+func (r *Repo) Endpoints(ctx context.Context, who hub.Access) ([]hub.Endpoint, error) {
 	if r.shared {
-		return r.readEndpoints(ctx, user)
+		return r.readEndpoints(ctx, who.User)
 	}
-	list, known, changes := r.endpoints.get(user)
+	list, known, changes := r.endpoints.get(who.User)
 	if known {
 		return slices.Clone(list), nil
 	}
-	list, err := r.readEndpoints(ctx, user)
+	list, err := r.readEndpoints(ctx, who.User)
 	if err == nil {
-		r.endpoints.put(user, list, changes)
+		r.endpoints.put(who.User, list, changes)
 	}
 	return slices.Clone(list), err
 }

@@ -39,10 +39,10 @@ func (f *fileRow) file() hub.File {
 
 // CreateFile is hub.FileStore's. What it leaves in the database when it fails
 // half-way is dropped as unbound: nobody knows its id.
-func (r *Repo) CreateFile(ctx context.Context, user hub.UserID, f hub.File, data []byte) error {
+func (r *Repo) CreateFile(ctx context.Context, who hub.Access, f hub.File, data []byte) error {
 	sum := sha256.Sum256(data)
 	row := fileRow{
-		ID: f.ID, UserID: user, Name: f.Name, MediaType: f.MediaType, Size: f.Size, SHA256: sum[:], CreatedAt: now(), InFolder: r.files != nil,
+		ID: f.ID, UserID: who.User, Name: f.Name, MediaType: f.MediaType, Size: f.Size, SHA256: sum[:], CreatedAt: now(), InFolder: r.files != nil,
 	}
 	if row.InFolder {
 		err := r.files.write(f.ID, data)
@@ -85,11 +85,11 @@ func (r *Repo) createParts(ctx context.Context, id hub.FileID, data []byte) erro
 }
 
 // File is hub.FileStore's.
-func (r *Repo) File(ctx context.Context, user hub.UserID, id hub.FileID) (hub.File, []byte, error) {
+func (r *Repo) File(ctx context.Context, who hub.Access, id hub.FileID) (hub.File, []byte, error) {
 	var row fileRow
 	var data []byte
 	err := r.snapshot(ctx, func(ctx context.Context, tx bun.Tx) error {
-		err := tx.NewSelect().Model(&row).Where("id = ? AND user_id = ?", id, user).Scan(ctx)
+		err := tx.NewSelect().Model(&row).Where("id = ? AND ?", id, within(who, "user_id", "session_id")).Scan(ctx)
 		if err != nil {
 			return found(err, "attachment")
 		}
@@ -114,12 +114,12 @@ func (r *Repo) File(ctx context.Context, user hub.UserID, id hub.FileID) (hub.Fi
 }
 
 // Files is hub.FileStore's.
-func (r *Repo) Files(ctx context.Context, user hub.UserID, ids []hub.FileID) ([]hub.File, error) {
+func (r *Repo) Files(ctx context.Context, who hub.Access, ids []hub.FileID) ([]hub.File, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
 	var rows []fileRow
-	err := r.db.NewSelect().Model(&rows).Where("id IN (?) AND user_id = ?", bun.List(ids), user).Scan(ctx)
+	err := r.db.NewSelect().Model(&rows).Where("id IN (?) AND ?", bun.List(ids), within(who, "user_id", "session_id")).Scan(ctx)
 	out := make([]hub.File, len(rows))
 	for i := range rows {
 		out[i] = rows[i].file()
@@ -154,9 +154,9 @@ func (r *Repo) binary(args ...any) []any {
 }
 
 // DeleteFile is hub.FileStore's.
-func (r *Repo) DeleteFile(ctx context.Context, user hub.UserID, id hub.FileID) error {
+func (r *Repo) DeleteFile(ctx context.Context, who hub.Access, id hub.FileID) error {
 	err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
-		res, err := tx.NewDelete().Model((*fileRow)(nil)).Where("id = ? AND user_id = ? AND session_id IS NULL", id, user).Exec(ctx)
+		res, err := tx.NewDelete().Model((*fileRow)(nil)).Where("id = ? AND session_id IS NULL AND ?", id, within(who, "user_id", "session_id")).Exec(ctx)
 		return someRow(res, err, "attachment")
 	})
 	if err == nil {
@@ -166,8 +166,8 @@ func (r *Repo) DeleteFile(ctx context.Context, user hub.UserID, id hub.FileID) e
 }
 
 // UnboundFiles is hub.FileStore's.
-func (r *Repo) UnboundFiles(ctx context.Context, user hub.UserID) (count int, size int64, err error) {
-	err = r.db.NewRaw("SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM files WHERE user_id = ? AND session_id IS NULL", user).Scan(ctx, &count, &size)
+func (r *Repo) UnboundFiles(ctx context.Context, who hub.Access) (count int, size int64, err error) {
+	err = r.db.NewRaw("SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM files WHERE user_id = ? AND session_id IS NULL", who.User).Scan(ctx, &count, &size)
 	return count, size, fail(err)
 }
 
@@ -228,7 +228,7 @@ func bindFiles(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) ([]hub.File
 	}
 	var rows []fileRow
 	err := tx.NewRaw(`UPDATE files SET session_id = ? WHERE id IN (?) AND user_id = ? AND (session_id IS NULL OR session_id = ?)
-		RETURNING id, name, media_type, size`, q.Session, bun.List(q.Files), q.User, q.Session).Scan(ctx, &rows)
+		RETURNING id, name, media_type, size`, q.Session, bun.List(q.Files), q.Who.User, q.Session).Scan(ctx, &rows)
 	if err != nil {
 		return nil, err
 	}

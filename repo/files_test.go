@@ -34,7 +34,7 @@ func shelves(t *testing.T, f func(t *testing.T, s *suite)) {
 func (s *suite) file(content string) hub.File {
 	s.t.Helper()
 	f := hub.File{ID: hub.FileID(hub.NewID()), Name: "it's ä?.png", MediaType: "image/png", Size: int64(len(content))}
-	s.ok(s.r.CreateFile(s.t.Context(), s.alice, f, []byte(content)))
+	s.ok(s.r.CreateFile(s.t.Context(), as(s.alice), f, []byte(content)))
 	return f
 }
 
@@ -50,7 +50,7 @@ func with(q hub.StoredQuestion, files ...hub.File) hub.StoredQuestion {
 // exactly then.
 func (s *suite) has(f hub.File) bool {
 	s.t.Helper()
-	_, _, err := s.r.File(s.t.Context(), s.alice, f.ID)
+	_, _, err := s.r.File(s.t.Context(), as(s.alice), f.ID)
 	if err != nil {
 		s.code(err, hub.CodeNotFound)
 	}
@@ -85,15 +85,15 @@ func TestFilesComeBackAsTheyWere(t *testing.T) {
 	shelves(t, func(t *testing.T, s *suite) {
 		for _, data := range [][]byte{[]byte("x"), []byte("'); DROP TABLE files; -- \\ ?0 $1 \x00\xff\n"), bytes.Repeat([]byte("\x00\x89PNG"), 1<<18), bytes.Repeat([]byte("ab"), 1<<19)} {
 			f := s.file(string(data))
-			got, back, err := s.r.File(t.Context(), s.alice, f.ID)
+			got, back, err := s.r.File(t.Context(), as(s.alice), f.ID)
 			s.ok(err)
 			if got != f || !bytes.Equal(back, data) {
 				t.Errorf("%d bytes came back as %d, %+v as %+v", len(data), len(back), f, got)
 			}
-			_, _, err = s.r.File(t.Context(), s.bob, f.ID)
+			_, _, err = s.r.File(t.Context(), as(s.bob), f.ID)
 			s.code(err, hub.CodeNotFound)
-			s.code(s.r.CreateFile(t.Context(), s.alice, f, []byte("other")), hub.CodeIDConflict)
-			if _, back, err = s.r.File(t.Context(), s.alice, f.ID); err != nil || !bytes.Equal(back, data) {
+			s.code(s.r.CreateFile(t.Context(), as(s.alice), f, []byte("other")), hub.CodeIDConflict)
+			if _, back, err = s.r.File(t.Context(), as(s.alice), f.ID); err != nil || !bytes.Equal(back, data) {
 				t.Errorf("the second of its id replaced it: %d bytes, %v", len(back), err)
 			}
 		}
@@ -104,19 +104,19 @@ func TestUnboundFilesAreCountedAndDropped(t *testing.T) {
 	shelves(t, func(t *testing.T, s *suite) {
 		ctx := t.Context()
 		a, b, c := s.file("a"), s.file("bb"), s.file("ccc")
-		n, size, err := s.r.UnboundFiles(ctx, s.alice)
+		n, size, err := s.r.UnboundFiles(ctx, as(s.alice))
 		s.ok(err)
 		if n != 3 || size != 6 {
 			t.Errorf("%d files of %d bytes are unbound", n, size)
 		}
-		if n, size, err := s.r.UnboundFiles(ctx, s.bob); n != 0 || size != 0 || err != nil {
+		if n, size, err := s.r.UnboundFiles(ctx, as(s.bob)); n != 0 || size != 0 || err != nil {
 			t.Errorf("bob has %d files of %d bytes, %v", n, size, err)
 		}
 		s.ask(with(s.question("bound"), a))
-		s.code(s.r.DeleteFile(ctx, s.alice, a.ID), hub.CodeNotFound)
-		s.code(s.r.DeleteFile(ctx, s.bob, b.ID), hub.CodeNotFound)
-		s.ok(s.r.DeleteFile(ctx, s.alice, b.ID))
-		s.code(s.r.DeleteFile(ctx, s.alice, b.ID), hub.CodeNotFound)
+		s.code(s.r.DeleteFile(ctx, as(s.alice), a.ID), hub.CodeNotFound)
+		s.code(s.r.DeleteFile(ctx, as(s.bob), b.ID), hub.CodeNotFound)
+		s.ok(s.r.DeleteFile(ctx, as(s.alice), b.ID))
+		s.code(s.r.DeleteFile(ctx, as(s.alice), b.ID), hub.CodeNotFound)
 		s.ok(s.r.DropUnboundFiles(ctx, time.Now().Add(-time.Hour)))
 		if !s.has(a) || s.has(b) || !s.has(c) {
 			t.Errorf("before the drop: %v %v %v", s.has(a), s.has(b), s.has(c))
@@ -125,7 +125,7 @@ func TestUnboundFilesAreCountedAndDropped(t *testing.T) {
 		if !s.has(a) || s.has(c) {
 			t.Errorf("after the drop: %v %v", s.has(a), s.has(c))
 		}
-		if n, size, err := s.r.UnboundFiles(ctx, s.alice); n != 0 || size != 0 || err != nil {
+		if n, size, err := s.r.UnboundFiles(ctx, as(s.alice)); n != 0 || size != 0 || err != nil {
 			t.Errorf("%d files of %d bytes are unbound, %v", n, size, err)
 		}
 	})
@@ -166,7 +166,7 @@ func TestQuestionBindsFiles(t *testing.T) {
 			t.Errorf("the edited message has %v", edited.Question.Files)
 		}
 		changes := s.changes(q.Session, 0)
-		branch, _, err := s.r.Branch(ctx, s.alice, asked.Answer.ID, 1<<20)
+		branch, _, err := s.r.Branch(ctx, as(s.alice), asked.Answer.ID, 1<<20)
 		s.ok(err)
 		answers, err := s.r.Answers(ctx, q.Session, nil)
 		s.ok(err)
@@ -190,10 +190,10 @@ func TestQuestionRefusesFilesThatAreNotItsOwn(t *testing.T) {
 	both(t, func(t *testing.T, s *suite) {
 		mine, bound := s.file("mine"), s.file("bound")
 		s.ask(with(s.question("first"), bound))
-		before, err := s.r.Sessions(t.Context(), s.alice, hub.SessionQuery{Limit: 10})
+		before, err := s.r.Sessions(t.Context(), as(s.alice), hub.SessionQuery{Limit: 10})
 		s.ok(err)
 		theirs := s.question("theirs")
-		theirs.User = s.bob
+		theirs.Who = as(s.bob)
 		for name, q := range map[string]hub.StoredQuestion{
 			"somebody else's":   with(theirs, mine),
 			"missing":           with(s.question("x"), mine, hub.File{ID: hub.FileID(hub.NewID())}),
@@ -206,9 +206,9 @@ func TestQuestionRefusesFilesThatAreNotItsOwn(t *testing.T) {
 			}
 			noAttachment(t, err)
 		}
-		after, err := s.r.Sessions(t.Context(), s.alice, hub.SessionQuery{Limit: 10})
+		after, err := s.r.Sessions(t.Context(), as(s.alice), hub.SessionQuery{Limit: 10})
 		s.ok(err)
-		if n, _, err := s.r.UnboundFiles(t.Context(), s.alice); n != 1 || err != nil || len(after.Items) != len(before.Items) {
+		if n, _, err := s.r.UnboundFiles(t.Context(), as(s.alice)); n != 1 || err != nil || len(after.Items) != len(before.Items) {
 			t.Errorf("a refused question left %d unbound files, %v, and %d sessions", n, err, len(after.Items))
 		}
 	})
@@ -239,7 +239,7 @@ func TestTwoSessionsRaceForAFile(t *testing.T) {
 			}
 			noAttachment(t, err)
 		}
-		page, err := s.r.Sessions(t.Context(), s.alice, hub.SessionQuery{Limit: 10})
+		page, err := s.r.Sessions(t.Context(), as(s.alice), hub.SessionQuery{Limit: 10})
 		s.ok(err)
 		if won != 1 || len(page.Items) != 1 {
 			t.Errorf("%d questions have the file, %d sessions", won, len(page.Items))
@@ -263,7 +263,7 @@ func TestFilesRaceWithTheirDrop(t *testing.T) {
 			})
 			wg.Go(func() {
 				_, err := s.r.Ask(t.Context(), q)
-				if _, _, gone := s.r.File(t.Context(), s.alice, f.ID); (err == nil) != (gone == nil) {
+				if _, _, gone := s.r.File(t.Context(), as(s.alice), f.ID); (err == nil) != (gone == nil) {
 					t.Errorf("asked: %v; the file: %v", err, gone)
 				}
 			})
@@ -284,17 +284,17 @@ func TestFilesGoWithWhatNamesThem(t *testing.T) {
 		second := s.ask(edit)
 		s.ask(with(s.question("elsewhere"), other))
 
-		_, err := s.r.DeleteMessage(ctx, s.alice, q.Session, first.Answer.ID)
+		_, err := s.r.DeleteMessage(ctx, as(s.alice), q.Session, first.Answer.ID)
 		s.ok(err)
 		if !s.has(once) || !s.has(twice) {
 			t.Error("a file went with the answer to its message")
 		}
-		_, err = s.r.DeleteMessage(ctx, s.alice, q.Session, first.Question.ID)
+		_, err = s.r.DeleteMessage(ctx, as(s.alice), q.Session, first.Question.ID)
 		s.ok(err)
 		if s.has(once) || !s.has(twice) {
 			t.Errorf("after the first message: %v %v", s.has(once), s.has(twice))
 		}
-		_, err = s.r.DeleteMessage(ctx, s.alice, q.Session, second.Question.ID)
+		_, err = s.r.DeleteMessage(ctx, as(s.alice), q.Session, second.Question.ID)
 		s.ok(err)
 		if s.has(twice) {
 			t.Error("a file stays that no message names")
@@ -302,7 +302,7 @@ func TestFilesGoWithWhatNamesThem(t *testing.T) {
 
 		last := s.file("last")
 		s.ask(with(s.follow(q, "again"), last))
-		_, err = s.r.DeleteSession(ctx, s.alice, q.Session)
+		_, err = s.r.DeleteSession(ctx, as(s.alice), q.Session)
 		s.ok(err)
 		if s.has(last) || !s.has(other) || !s.has(unbound) {
 			t.Errorf("after the session: %v %v %v", s.has(last), s.has(other), s.has(unbound))
@@ -369,17 +369,17 @@ func TestFilesStayReadableWhenTheFolderComes(t *testing.T) {
 		s.open()
 		after := s.file("after")
 		for _, f := range []hub.File{before, after} {
-			if _, data, err := s.r.File(t.Context(), s.alice, f.ID); err != nil || int64(len(data)) != f.Size {
+			if _, data, err := s.r.File(t.Context(), as(s.alice), f.ID); err != nil || int64(len(data)) != f.Size {
 				t.Errorf("%d bytes, %v", len(data), err)
 			}
 		}
 		s.ok(os.WriteFile(filepath.Join(s.opt.FilesDir, string(after.ID[34:]), string(after.ID)), []byte("cut"), 0o600))
-		_, _, err := s.r.File(t.Context(), s.alice, after.ID)
+		_, _, err := s.r.File(t.Context(), as(s.alice), after.ID)
 		s.code(err, hub.CodeUnavailable)
 		s.ok(s.r.Close())
 		s.opt.FilesDir = ""
 		s.open()
-		_, _, err = s.r.File(t.Context(), s.alice, after.ID)
+		_, _, err = s.r.File(t.Context(), as(s.alice), after.ID)
 		s.code(err, hub.CodeUnavailable)
 		if !s.has(before) {
 			t.Error("what lies in the database is gone")
@@ -416,10 +416,10 @@ func benchmarkFiles(b *testing.B, r *repo.Repo, data []byte) {
 	b.ReportAllocs()
 	for b.Loop() {
 		f := hub.File{ID: hub.FileID(hub.NewID()), Name: "x", MediaType: "image/png", Size: int64(len(data))}
-		if err := r.CreateFile(b.Context(), u.ID, f, data); err != nil {
+		if err := r.CreateFile(b.Context(), as(u.ID), f, data); err != nil {
 			b.Fatal(err)
 		}
-		if _, _, err := r.File(b.Context(), u.ID, f.ID); err != nil {
+		if _, _, err := r.File(b.Context(), as(u.ID), f.ID); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -428,12 +428,12 @@ func benchmarkFiles(b *testing.B, r *repo.Repo, data []byte) {
 func TestFilesAreDescribedWithoutTheirBytes(t *testing.T) {
 	both(t, func(t *testing.T, s *suite) {
 		a, b := s.file("one"), s.file("two")
-		got, err := s.r.Files(t.Context(), s.alice, []hub.FileID{b.ID, a.ID, hub.FileID(hub.NewID())})
+		got, err := s.r.Files(t.Context(), as(s.alice), []hub.FileID{b.ID, a.ID, hub.FileID(hub.NewID())})
 		s.ok(err)
 		if len(got) != 2 || !slices.Contains(got, a) || !slices.Contains(got, b) {
 			t.Errorf("found %v", got)
 		}
-		if got, err := s.r.Files(t.Context(), s.bob, []hub.FileID{a.ID}); err != nil || len(got) != 0 {
+		if got, err := s.r.Files(t.Context(), as(s.bob), []hub.FileID{a.ID}); err != nil || len(got) != 0 {
 			t.Errorf("bob finds %v, %v", got, err)
 		}
 	})

@@ -18,15 +18,15 @@ func readOptions(postgres bool) *sql.TxOptions {
 }
 
 // ownMessage reads a message of one of the user's sessions.
-func ownMessage(ctx context.Context, db bun.IDB, user hub.UserID, id hub.MessageID) (messageRow, error) {
+func ownMessage(ctx context.Context, db bun.IDB, who hub.Access, id hub.MessageID) (messageRow, error) {
 	var row messageRow
-	err := db.NewRaw("SELECT m.*, "+layoutOf+" FROM messages AS m JOIN sessions AS s ON s.id = m.session_id WHERE m.id = ? AND s.user_id = ?", id, user).Scan(ctx, &row)
+	err := db.NewRaw("SELECT m.*, "+layoutOf+" FROM messages AS m JOIN sessions AS s ON s.id = m.session_id WHERE m.id = ? AND ?", id, within(who, "s.user_id", "s.id")).Scan(ctx, &row)
 	return row, found(err, "message")
 }
 
 // Message is hub.MessageStore's.
-func (r *Repo) Message(ctx context.Context, user hub.UserID, id hub.MessageID) (hub.Message, error) {
-	row, err := ownMessage(ctx, r.db, user, id)
+func (r *Repo) Message(ctx context.Context, who hub.Access, id hub.MessageID) (hub.Message, error) {
+	row, err := ownMessage(ctx, r.db, who, id)
 	return row.message(), err
 }
 
@@ -38,10 +38,10 @@ const (
 )
 
 // MessageChanges is hub.MessageStore's.
-func (r *Repo) MessageChanges(ctx context.Context, user hub.UserID, session hub.SessionID, after int64) (hub.MessageChanges, error) {
+func (r *Repo) MessageChanges(ctx context.Context, who hub.Access, session hub.SessionID, after int64) (hub.MessageChanges, error) {
 	out := hub.MessageChanges{Deleted: []hub.MessageID{}}
 	err := r.snapshot(ctx, func(ctx context.Context, tx bun.Tx) (err error) {
-		if err := tx.NewRaw("SELECT version FROM sessions WHERE id = ? AND user_id = ?", session, user).Scan(ctx, &out.Version); err != nil {
+		if err := tx.NewRaw("SELECT version FROM sessions WHERE id = ? AND ?", session, within(who, "user_id", "id")).Scan(ctx, &out.Version); err != nil {
 			return found(err, "session")
 		}
 		if out.Pages, err = pagesOf(ctx, tx, session, after); err != nil || after <= 0 {
@@ -81,11 +81,11 @@ func pagesOf(ctx context.Context, tx bun.Tx, session hub.SessionID, after int64)
 
 // MessagePage is hub.MessageStore's. When a message was added never changes, so
 // that none is in two pages, or in none, for what has happened to it meanwhile.
-func (r *Repo) MessagePage(ctx context.Context, user hub.UserID, session hub.SessionID, p hub.MessagePage) ([]hub.Message, error) {
+func (r *Repo) MessagePage(ctx context.Context, who hub.Access, session hub.SessionID, p hub.MessagePage) ([]hub.Message, error) {
 	var rows []messageRow
 	err := r.snapshot(ctx, func(ctx context.Context, tx bun.Tx) error {
 		var own bool
-		if err := tx.NewRaw("SELECT TRUE FROM sessions WHERE id = ? AND user_id = ?", session, user).Scan(ctx, &own); err != nil {
+		if err := tx.NewRaw("SELECT TRUE FROM sessions WHERE id = ? AND ?", session, within(who, "user_id", "id")).Scan(ctx, &own); err != nil {
 			return found(err, "session")
 		}
 		// What only the provider reads may be long. The sign keeps the version's index
@@ -97,11 +97,11 @@ func (r *Repo) MessagePage(ctx context.Context, user hub.UserID, session hub.Ses
 }
 
 // DeleteMessage is hub.MessageStore's.
-func (r *Repo) DeleteMessage(ctx context.Context, user hub.UserID, session hub.SessionID, id hub.MessageID) ([]hub.Deletion, error) {
+func (r *Repo) DeleteMessage(ctx context.Context, who hub.Access, session hub.SessionID, id hub.MessageID) ([]hub.Deletion, error) {
 	var out []hub.Deletion
 	var unnamed []hub.FileID
 	err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) error {
-		row, err := r.lockSession(ctx, tx, user, session)
+		row, err := r.lockSession(ctx, tx, who, session)
 		if hub.CodeOf(err) == hub.CodeNotFound {
 			return hub.NotFound("message") // as if the session were there
 		}

@@ -22,9 +22,9 @@ func TestAnswerComesBackWithAllThatItEndedWith(t *testing.T) {
 			change(&e)
 			v, err := s.r.EndAnswer(ctx, e)
 			s.ok(err)
-			branch, _, err := s.r.Branch(ctx, s.alice, a.Answer.ID, 1<<20)
+			branch, _, err := s.r.Branch(ctx, as(s.alice), a.Answer.ID, 1<<20)
 			s.ok(err)
-			m, err := s.r.Message(ctx, s.alice, a.Answer.ID)
+			m, err := s.r.Message(ctx, as(s.alice), a.Answer.ID)
 			s.ok(err)
 			if !reflect.DeepEqual(m, branch[1]) || m.Version != v {
 				t.Errorf("alone it is %+v, in its branch %+v", m, branch[1])
@@ -83,7 +83,7 @@ func TestBranchIsTheUsersOwn(t *testing.T) {
 		s.end(a, "1")
 		b := s.ask(s.follow(q, "two"))
 		var texts []string
-		branch, _, err := s.r.Branch(t.Context(), s.alice, b.Question.ID, 1<<20)
+		branch, _, err := s.r.Branch(t.Context(), as(s.alice), b.Question.ID, 1<<20)
 		s.ok(err)
 		for _, m := range branch {
 			texts = append(texts, m.Content)
@@ -93,7 +93,7 @@ func TestBranchIsTheUsersOwn(t *testing.T) {
 		}
 		for most, want := range map[int64]string{9: "one 1 two", 4: "1 two", 3: "two", 0: "two"} {
 			texts = nil
-			branch, left, err := s.r.Branch(t.Context(), s.alice, b.Question.ID, most)
+			branch, left, err := s.r.Branch(t.Context(), as(s.alice), b.Question.ID, most)
 			s.ok(err)
 			for _, m := range branch {
 				texts = append(texts, m.Content)
@@ -102,9 +102,9 @@ func TestBranchIsTheUsersOwn(t *testing.T) {
 				t.Errorf("of %d bytes: %q and %d more, want %q", most, got, left, want)
 			}
 		}
-		_, _, err = s.r.Branch(t.Context(), s.bob, b.Question.ID, 1)
+		_, _, err = s.r.Branch(t.Context(), as(s.bob), b.Question.ID, 1)
 		s.code(err, hub.CodeNotFound)
-		_, _, err = s.r.Branch(t.Context(), s.alice, hub.MessageID(hub.NewID()), 1)
+		_, _, err = s.r.Branch(t.Context(), as(s.alice), hub.MessageID(hub.NewID()), 1)
 		s.code(err, hub.CodeNotFound)
 	})
 }
@@ -114,13 +114,13 @@ func TestSessionParameters(t *testing.T) {
 		ctx := t.Context()
 		warm, many := 0.7, 4096
 		all := hub.Parameters{Temperature: &warm, MaxTokens: &many, ReasoningEffort: "high"}
-		made, _, err := s.r.CreateSession(ctx, s.alice, hub.SessionDraft{ID: hub.SessionID(hub.NewID()), Title: "t", Parameters: all})
+		made, _, err := s.r.CreateSession(ctx, as(s.alice), hub.SessionDraft{ID: hub.SessionID(hub.NewID()), Title: "t", Parameters: all})
 		s.ok(err)
-		plain, _, err := s.r.CreateSession(ctx, s.alice, hub.SessionDraft{ID: hub.SessionID(hub.NewID())})
+		plain, _, err := s.r.CreateSession(ctx, as(s.alice), hub.SessionDraft{ID: hub.SessionID(hub.NewID())})
 		s.ok(err)
 		is := func(id hub.SessionID, want hub.Parameters) {
 			t.Helper()
-			got, err := s.r.Session(ctx, s.alice, id)
+			got, err := s.r.Session(ctx, as(s.alice), id)
 			s.ok(err)
 			if !reflect.DeepEqual(got.Parameters, want) {
 				t.Errorf("parameters %+v, want %+v", got.Parameters, want)
@@ -140,7 +140,7 @@ func TestSessionParameters(t *testing.T) {
 			{hub.SessionPatch{MaxTokens: &noTokens, ReasoningEffort: &low}, hub.Parameters{Temperature: &zero, ReasoningEffort: "low"}},
 			{hub.SessionPatch{Temperature: &noTemperature, ReasoningEffort: &none}, hub.Parameters{}},
 		} {
-			got, _, err := s.r.UpdateSession(ctx, s.alice, made.ID, step.patch)
+			got, _, err := s.r.UpdateSession(ctx, as(s.alice), made.ID, step.patch)
 			s.ok(err)
 			if !reflect.DeepEqual(got.Parameters, step.want) {
 				t.Errorf("changed to %+v, want %+v", got.Parameters, step.want)
@@ -153,7 +153,7 @@ func TestSessionParameters(t *testing.T) {
 func TestRetitleOnlyFromTheTitleItHad(t *testing.T) {
 	both(t, func(t *testing.T, s *suite) {
 		ctx := t.Context()
-		made, v, err := s.r.CreateSession(ctx, s.alice, hub.SessionDraft{ID: hub.SessionID(hub.NewID()), Title: "first words"})
+		made, v, err := s.r.CreateSession(ctx, as(s.alice), hub.SessionDraft{ID: hub.SessionID(hub.NewID()), Title: "first words"})
 		s.ok(err)
 		for name, tt := range map[string]struct {
 			user hub.UserID
@@ -162,16 +162,16 @@ func TestRetitleOnlyFromTheTitleItHad(t *testing.T) {
 		}{
 			"another title": {s.alice, made.ID, "a person's"}, "somebody else's": {s.bob, made.ID, "first words"}, "missing": {s.alice, hub.SessionID(hub.NewID()), "first words"},
 		} {
-			if _, _, err := s.r.RetitleSession(ctx, tt.user, tt.id, tt.from, "x"); hub.CodeOf(err) != hub.CodeNotFound {
+			if _, _, err := s.r.RetitleSession(ctx, as(tt.user), tt.id, tt.from, "x"); hub.CodeOf(err) != hub.CodeNotFound {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		got, v2, err := s.r.RetitleSession(ctx, s.alice, made.ID, "first words", "A model's title")
+		got, v2, err := s.r.RetitleSession(ctx, as(s.alice), made.ID, "first words", "A model's title")
 		s.ok(err)
 		if got.Title != "A model's title" || got.Version != made.Version+1 || v2 != v+1 || !got.UpdatedAt.Equal(made.UpdatedAt) {
 			t.Errorf("retitled %+v, user version %d after %d", got, v2, v)
 		}
-		changes, err := s.r.SessionChanges(ctx, s.alice, v)
+		changes, err := s.r.SessionChanges(ctx, as(s.alice), v)
 		s.ok(err)
 		if len(changes.Items) != 1 || !reflect.DeepEqual(changes.Items[0], got) {
 			t.Errorf("changes of the list %+v", changes)
@@ -191,12 +191,12 @@ func TestMessageThatCannotBeReachedIsNotMissing(t *testing.T) {
 		s.ok(err)
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
-		_, err = s.r.DeleteMessage(ctx, s.alice, q.Session, q.MessageID)
+		_, err = s.r.DeleteMessage(ctx, as(s.alice), q.Session, q.MessageID)
 		s.code(err, hub.CodeUnavailable)
 		s.ok(tx.Rollback())
-		_, err = s.r.DeleteMessage(t.Context(), s.bob, q.Session, q.MessageID)
+		_, err = s.r.DeleteMessage(t.Context(), as(s.bob), q.Session, q.MessageID)
 		s.code(err, hub.CodeNotFound)
-		_, err = s.r.DeleteMessage(t.Context(), s.alice, q.Session, q.MessageID)
+		_, err = s.r.DeleteMessage(t.Context(), as(s.alice), q.Session, q.MessageID)
 		s.ok(err)
 	})
 }
@@ -225,14 +225,14 @@ func TestMessagesAreReadInPages(t *testing.T) {
 		}
 		read := func(after int64, between func()) []hub.MessageID {
 			t.Helper()
-			c, err := s.r.MessageChanges(ctx, s.alice, q.Session, after)
+			c, err := s.r.MessageChanges(ctx, as(s.alice), q.Session, after)
 			s.ok(err)
 			var ids []hub.MessageID
 			for i, p := range c.Pages {
 				if i == 1 {
 					between()
 				}
-				items, err := s.r.MessagePage(ctx, s.alice, q.Session, p)
+				items, err := s.r.MessagePage(ctx, as(s.alice), q.Session, p)
 				s.ok(err)
 				size := 0
 				for _, m := range items {
@@ -262,15 +262,15 @@ func TestMessagesAreReadInPages(t *testing.T) {
 		}
 		// All but the first question has changed since version 2.
 		got = read(2, func() {
-			_, err := s.r.DeleteMessage(ctx, s.alice, q.Session, asked[9].Answer.ID)
+			_, err := s.r.DeleteMessage(ctx, as(s.alice), q.Session, asked[9].Answer.ID)
 			s.ok(err)
 		})
 		if len(got) != 20 || got[0] != asked[0].Answer.ID || slices.Contains(got, asked[9].Answer.ID) {
 			t.Errorf("after a version, with one deleted meanwhile, they are %v", got)
 		}
-		_, err := s.r.DeleteSession(ctx, s.alice, q.Session)
+		_, err := s.r.DeleteSession(ctx, as(s.alice), q.Session)
 		s.ok(err)
-		_, err = s.r.MessagePage(ctx, s.alice, q.Session, all.Pages[0])
+		_, err = s.r.MessagePage(ctx, as(s.alice), q.Session, all.Pages[0])
 		s.code(err, hub.CodeNotFound)
 	})
 }

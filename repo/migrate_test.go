@@ -34,7 +34,7 @@ func TestDataOfTheSchemaBeforeStay(t *testing.T) {
 
 			s.open()
 			defer func() { s.ok(s.r.Close()) }()
-			got, err := s.r.Session(t.Context(), s.alice, session)
+			got, err := s.r.Session(t.Context(), as(s.alice), session)
 			s.ok(err)
 			if got.Title != "Old" || got.Parameters != (hub.Parameters{}) {
 				t.Errorf("the session is %+v", got)
@@ -49,7 +49,7 @@ func TestDataOfTheSchemaBeforeStay(t *testing.T) {
 			if m := c.Items[1]; *m.Usage != (hub.Usage{InputTokens: 3, OutputTokens: 4}) || *m.Error != (hub.Failure{Code: "x", Detail: "y"}) || m.Model != "fake/m" {
 				t.Errorf("the answer is %+v", m)
 			}
-			if size, err := s.r.StoredBytes(t.Context(), s.alice); size != int64(len("hello"+"hi")) || err != nil {
+			if size, err := s.r.StoredBytes(t.Context(), as(s.alice)); size != int64(len("hello"+"hi")) || err != nil {
 				t.Errorf("%d bytes are stored, %v", size, err)
 			}
 			orphans, err := s.r.ClaimOrphans(t.Context(), "next", 0)
@@ -66,7 +66,7 @@ func TestDataOfTheSchemaBeforeStay(t *testing.T) {
 			if !s.has(f) {
 				t.Error("the old session takes no file")
 			}
-			if settings, err := s.r.UserSettings(t.Context(), s.alice); settings != (hub.UserSettings{}) || err != nil {
+			if settings, err := s.r.UserSettings(t.Context(), as(s.alice)); settings != (hub.UserSettings{}) || err != nil {
 				t.Errorf("settings %+v, %v", settings, err)
 			}
 		})

@@ -9,10 +9,10 @@ import (
 )
 
 // StoredBytes is hub.UsageStore's. Triggers keep the sizes of sessions.
-func (r *Repo) StoredBytes(ctx context.Context, user hub.UserID) (size int64, err error) {
+func (r *Repo) StoredBytes(ctx context.Context, who hub.Access) (size int64, err error) {
 	err = r.db.NewRaw(`SELECT CAST(
 		coalesce((SELECT sum(z.bytes) FROM session_sizes AS z JOIN sessions AS s ON s.id = z.session_id WHERE s.user_id = ?0), 0)
-		+ coalesce((SELECT sum(size) FROM files WHERE user_id = ?0), 0) AS BIGINT)`, user).Scan(ctx, &size)
+		+ coalesce((SELECT sum(size) FROM files WHERE user_id = ?0), 0) AS BIGINT)`, who.User).Scan(ctx, &size)
 	return size, fail(err)
 }
 

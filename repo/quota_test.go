@@ -13,7 +13,7 @@ func TestStoredBytesFollowWhatIsAddedAndDeleted(t *testing.T) {
 		ctx := t.Context()
 		stored := func(when string, want int) {
 			t.Helper()
-			if got, err := s.r.StoredBytes(ctx, s.alice); got != int64(want) || err != nil {
+			if got, err := s.r.StoredBytes(ctx, as(s.alice)); got != int64(want) || err != nil {
 				t.Errorf("%s: %d bytes are stored, want %d; %v", when, got, want, err)
 			}
 		}
@@ -37,20 +37,20 @@ func TestStoredBytesFollowWhatIsAddedAndDeleted(t *testing.T) {
 		s.end(second, "words")
 		other := s.ask(s.question("elsewhere"))
 		stored("three questions", 10013+9+9)
-		s.ok(s.r.DeleteFile(ctx, s.alice, loose.ID))
+		s.ok(s.r.DeleteFile(ctx, as(s.alice), loose.ID))
 		stored("a file was deleted", 10010+9+9)
-		_, err = s.r.DeleteMessage(ctx, s.alice, first.Session.ID, second.Question.ID)
+		_, err = s.r.DeleteMessage(ctx, as(s.alice), first.Session.ID, second.Question.ID)
 		s.ok(err)
 		stored("a question was deleted with its answer", 10010+9)
 		s.end(s.ask(s.follow(q, "again")), "x")
 		stored("one was asked after that", 10010+9+6)
-		_, err = s.r.DeleteMessage(ctx, s.alice, first.Session.ID, first.Question.ID)
+		_, err = s.r.DeleteMessage(ctx, as(s.alice), first.Session.ID, first.Question.ID)
 		s.ok(err)
 		stored("all of the chat's messages were deleted, with the file", 9)
-		_, err = s.r.DeleteSession(ctx, s.alice, other.Session.ID)
+		_, err = s.r.DeleteSession(ctx, as(s.alice), other.Session.ID)
 		s.ok(err)
 		stored("the other chat was deleted", 0)
-		if got, err := s.r.StoredBytes(ctx, s.bob); got != 0 || err != nil {
+		if got, err := s.r.StoredBytes(ctx, as(s.bob)); got != 0 || err != nil {
 			t.Errorf("bob has %d bytes, %v", got, err)
 		}
 	})

@@ -98,10 +98,10 @@ func (s *suite) user(name string) hub.UserID {
 // changes reads a session of alice's with all its pages.
 func (s *suite) changes(session hub.SessionID, after int64) hub.MessageChanges {
 	s.t.Helper()
-	c, err := s.r.MessageChanges(s.t.Context(), s.alice, session, after)
+	c, err := s.r.MessageChanges(s.t.Context(), as(s.alice), session, after)
 	s.ok(err)
 	for _, p := range c.Pages {
-		items, err := s.r.MessagePage(s.t.Context(), s.alice, session, p)
+		items, err := s.r.MessagePage(s.t.Context(), as(s.alice), session, p)
 		s.ok(err)
 		c.Items = append(c.Items, items...)
 	}
@@ -111,7 +111,7 @@ func (s *suite) changes(session hub.SessionID, after int64) hub.MessageChanges {
 // question asks in a new session.
 func (s *suite) question(content string) hub.StoredQuestion {
 	return hub.StoredQuestion{
-		User: s.alice, Owner: "me", Session: hub.SessionID(hub.NewID()), NewSession: true, Title: content, Model: "fake/m",
+		Who: as(s.alice), Owner: "me", Session: hub.SessionID(hub.NewID()), NewSession: true, Title: content, Model: "fake/m",
 		MessageID: hub.MessageID(hub.NewID()), OwnMessage: true, AnswerID: hub.MessageID(hub.NewID()), OwnAnswer: true, Content: &content,
 	}
 }
@@ -225,7 +225,7 @@ func TestAskTwiceIsOnce(t *testing.T) {
 				}
 			})
 		}
-		page, err := s.r.Sessions(t.Context(), s.alice, hub.SessionQuery{Limit: 10})
+		page, err := s.r.Sessions(t.Context(), as(s.alice), hub.SessionQuery{Limit: 10})
 		s.ok(err)
 		if len(page.Items) != 3 {
 			t.Errorf("%d sessions", len(page.Items))
@@ -248,7 +248,7 @@ func TestAskRefusesAnIDForSomethingElse(t *testing.T) {
 			"other answer":          func(q *hub.StoredQuestion) { q.AnswerID = other.Answer.ID },
 			"unknown answer":        func(q *hub.StoredQuestion) { q.AnswerID = hub.MessageID(hub.NewID()) },
 			"answer for a question": func(q *hub.StoredQuestion) { q.MessageID, q.OwnAnswer = a.Answer.ID, false },
-			"somebody else's":       func(q *hub.StoredQuestion) { q.User = s.bob },
+			"somebody else's":       func(q *hub.StoredQuestion) { q.Who = as(s.bob) },
 		} {
 			same := q
 			change(&same)
@@ -323,7 +323,7 @@ func TestEndAnswerIsFenced(t *testing.T) {
 		}
 		a.Answer.Epoch = 2
 		v := s.end(a, "settled")
-		session, err := s.r.Session(t.Context(), s.alice, a.Session.ID)
+		session, err := s.r.Session(t.Context(), as(s.alice), a.Session.ID)
 		s.ok(err)
 		if session.Version != v {
 			t.Errorf("a refused end took a version: %d, want %d", session.Version, v)
@@ -427,7 +427,7 @@ func TestOddRowKeepsNoAnswerFromBeingClaimed(t *testing.T) {
 			x.Answer.Epoch = 2
 			s.end(x, "text")
 		}
-		if m, err := s.r.Message(t.Context(), s.alice, a.Answer.ID); err != nil || m.Content != "text" {
+		if m, err := s.r.Message(t.Context(), as(s.alice), a.Answer.ID); err != nil || m.Content != "text" {
 			t.Errorf("it has %q, %v", m.Content, err)
 		}
 	})
@@ -439,7 +439,7 @@ func TestDeletionsLeaveTombstones(t *testing.T) {
 		a := s.ask(q)
 		s.end(a, "1")
 		b := s.ask(s.follow(q, "two"))
-		deleted, err := s.r.DeleteMessage(t.Context(), s.alice, q.Session, a.Answer.ID)
+		deleted, err := s.r.DeleteMessage(t.Context(), as(s.alice), q.Session, a.Answer.ID)
 		s.ok(err)
 		if len(deleted) != 3 || deleted[0].ID != a.Answer.ID || deleted[0].Version != 7 || deleted[2].Version != 9 {
 			t.Errorf("deleted %+v", deleted)
@@ -452,11 +452,11 @@ func TestDeletionsLeaveTombstones(t *testing.T) {
 		if !errors.Is(err, hub.ErrFenced) {
 			t.Errorf("the end of a deleted answer: %v", err)
 		}
-		before, err := s.r.SessionChanges(t.Context(), s.alice, 0)
+		before, err := s.r.SessionChanges(t.Context(), as(s.alice), 0)
 		s.ok(err)
-		_, err = s.r.DeleteSession(t.Context(), s.alice, q.Session)
+		_, err = s.r.DeleteSession(t.Context(), as(s.alice), q.Session)
 		s.ok(err)
-		after, err := s.r.SessionChanges(t.Context(), s.alice, before.Version)
+		after, err := s.r.SessionChanges(t.Context(), as(s.alice), before.Version)
 		s.ok(err)
 		if len(after.Items) != 0 || len(after.Deleted) != 1 || after.Deleted[0] != q.Session {
 			t.Errorf("changes of the list %+v", after)
@@ -469,27 +469,27 @@ func TestWhatIsSomebodyElsesIsMissing(t *testing.T) {
 		q := s.question("mine")
 		a := s.ask(q)
 		ctx, title := t.Context(), "stolen"
-		_, err := s.r.Session(ctx, s.bob, q.Session)
+		_, err := s.r.Session(ctx, as(s.bob), q.Session)
 		s.code(err, hub.CodeNotFound)
-		_, err = s.r.Message(ctx, s.bob, a.Answer.ID)
+		_, err = s.r.Message(ctx, as(s.bob), a.Answer.ID)
 		s.code(err, hub.CodeNotFound)
-		_, err = s.r.MessageChanges(ctx, s.bob, q.Session, 0)
+		_, err = s.r.MessageChanges(ctx, as(s.bob), q.Session, 0)
 		s.code(err, hub.CodeNotFound)
-		_, err = s.r.MessagePage(ctx, s.bob, q.Session, hub.MessagePage{Last: a.Answer.Added})
+		_, err = s.r.MessagePage(ctx, as(s.bob), q.Session, hub.MessagePage{Last: a.Answer.Added})
 		s.code(err, hub.CodeNotFound)
-		_, err = s.r.RequestStop(ctx, s.bob, a.Answer.ID)
+		_, err = s.r.RequestStop(ctx, as(s.bob), a.Answer.ID)
 		s.code(err, hub.CodeNotFound)
-		_, _, err = s.r.UpdateSession(ctx, s.bob, q.Session, hub.SessionPatch{Title: &title})
+		_, _, err = s.r.UpdateSession(ctx, as(s.bob), q.Session, hub.SessionPatch{Title: &title})
 		s.code(err, hub.CodeNotFound)
-		_, err = s.r.DeleteSession(ctx, s.bob, q.Session)
+		_, err = s.r.DeleteSession(ctx, as(s.bob), q.Session)
 		s.code(err, hub.CodeNotFound)
-		_, err = s.r.DeleteMessage(ctx, s.bob, q.Session, a.Answer.ID)
+		_, err = s.r.DeleteMessage(ctx, as(s.bob), q.Session, a.Answer.ID)
 		s.code(err, hub.CodeNotFound)
 		theirs := s.follow(q, "x")
-		theirs.User = s.bob
+		theirs.Who = as(s.bob)
 		_, err = s.r.Ask(ctx, theirs)
 		s.code(err, hub.CodeNotFound)
-		page, err := s.r.Sessions(ctx, s.bob, hub.SessionQuery{Limit: 10, Text: "mine"})
+		page, err := s.r.Sessions(ctx, as(s.bob), hub.SessionQuery{Limit: 10, Text: "mine"})
 		s.ok(err)
 		if len(page.Items) != 0 {
 			t.Errorf("bob finds %v", page.Items)
@@ -505,13 +505,13 @@ func stamped(at string) string {
 func TestSessionsAreListedPageByPage(t *testing.T) {
 	both(t, func(t *testing.T, s *suite) {
 		for i := range 7 {
-			_, _, err := s.r.CreateSession(t.Context(), s.alice, hub.SessionDraft{ID: hub.SessionID(hub.NewID()), Title: fmt.Sprintf("Talk %d, 100%% _sure_", i)})
+			_, _, err := s.r.CreateSession(t.Context(), as(s.alice), hub.SessionDraft{ID: hub.SessionID(hub.NewID()), Title: fmt.Sprintf("Talk %d, 100%% _sure_", i)})
 			s.ok(err)
 		}
 		var titles []string
 		q := hub.SessionQuery{Limit: 3, Text: "0% _SURE"}
 		for {
-			page, err := s.r.Sessions(t.Context(), s.alice, q)
+			page, err := s.r.Sessions(t.Context(), as(s.alice), q)
 			s.ok(err)
 			for _, item := range page.Items {
 				titles = append(titles, item.Title[5:6])
@@ -525,7 +525,7 @@ func TestSessionsAreListedPageByPage(t *testing.T) {
 			t.Errorf("listed %s", got)
 		}
 		for _, forged := range []string{"nonsense", stamped("0000-01-01T00:00:00Z"), stamped("0001-01-01T00:00:00+14:00"), stamped("2026-01-02T03:04:05-07:00")} {
-			_, err := s.r.Sessions(t.Context(), s.alice, hub.SessionQuery{Limit: 3, Cursor: forged})
+			_, err := s.r.Sessions(t.Context(), as(s.alice), hub.SessionQuery{Limit: 3, Cursor: forged})
 			var e *hub.Error
 			if !errors.As(err, &e) || e.Code != hub.CodeInvalid || e.Field != "cursor" {
 				t.Errorf("a forged cursor got %v", err)
@@ -533,7 +533,7 @@ func TestSessionsAreListedPageByPage(t *testing.T) {
 		}
 		asked := s.ask(s.question("title"))
 		s.end(asked, "a needle in a haystack")
-		page, err := s.r.Sessions(t.Context(), s.alice, hub.SessionQuery{Limit: 3, Text: "Needle"})
+		page, err := s.r.Sessions(t.Context(), as(s.alice), hub.SessionQuery{Limit: 3, Text: "Needle"})
 		s.ok(err)
 		if len(page.Items) != 1 || page.Items[0].ID != asked.Session.ID {
 			t.Errorf("found %v", page.Items)
@@ -543,10 +543,10 @@ func TestSessionsAreListedPageByPage(t *testing.T) {
 
 func TestUpdateSessionRaisesBothVersions(t *testing.T) {
 	both(t, func(t *testing.T, s *suite) {
-		made, v, err := s.r.CreateSession(t.Context(), s.alice, hub.SessionDraft{ID: hub.SessionID(hub.NewID()), Title: "old", Model: "fake/m"})
+		made, v, err := s.r.CreateSession(t.Context(), as(s.alice), hub.SessionDraft{ID: hub.SessionID(hub.NewID()), Title: "old", Model: "fake/m"})
 		s.ok(err)
 		title := "new"
-		got, v2, err := s.r.UpdateSession(t.Context(), s.alice, made.ID, hub.SessionPatch{Title: &title})
+		got, v2, err := s.r.UpdateSession(t.Context(), as(s.alice), made.ID, hub.SessionPatch{Title: &title})
 		s.ok(err)
 		if got.Title != "new" || got.Model != "fake/m" || got.Version != 2 || v2 != v+1 {
 			t.Errorf("updated %+v, user version %d after %d", got, v2, v)
@@ -866,3 +866,6 @@ func TestStandingsOfManyAreOneQuery(t *testing.T) {
 		}
 	})
 }
+
+// as is the access of a user who has logged in.
+func as(user hub.UserID) hub.Access { return hub.Login(user, "login") }

@@ -30,7 +30,7 @@ var alike = [][]string{
 // finds returns the sessions of alice in which a text occurs.
 func (s *suite) finds(text string) (ids []hub.SessionID) {
 	s.t.Helper()
-	page, err := s.r.Sessions(s.t.Context(), s.alice, hub.SessionQuery{Limit: 100, Text: text})
+	page, err := s.r.Sessions(s.t.Context(), as(s.alice), hub.SessionQuery{Limit: 100, Text: text})
 	s.ok(err)
 	for _, item := range page.Items {
 		ids = append(ids, item.ID)
@@ -45,7 +45,7 @@ func (s *suite) writeAlike() map[int][]hub.SessionID {
 	wrote := map[int][]hub.SessionID{}
 	for i, texts := range alike {
 		for _, text := range texts {
-			made, _, err := s.r.CreateSession(s.t.Context(), s.alice, hub.SessionDraft{ID: hub.SessionID(hub.NewID()), Title: "= " + text + " ="})
+			made, _, err := s.r.CreateSession(s.t.Context(), as(s.alice), hub.SessionDraft{ID: hub.SessionID(hub.NewID()), Title: "= " + text + " ="})
 			s.ok(err)
 			question := s.question("= " + text + " =")
 			question.Title = "–"
@@ -80,7 +80,7 @@ func TestTextsOfBeforeFindEachOther(t *testing.T) {
 	bothWith(t, repo.Options{Shared: true}, func(t *testing.T, s *suite) {
 		wrote := s.writeAlike()
 		for i := range 250 { // more than are looked through at once
-			made, _, err := s.r.CreateSession(t.Context(), s.alice, hub.SessionDraft{ID: hub.SessionID(hub.NewID()), Title: fmt.Sprintf("Ｎ%d", i)})
+			made, _, err := s.r.CreateSession(t.Context(), as(s.alice), hub.SessionDraft{ID: hub.SessionID(hub.NewID()), Title: fmt.Sprintf("Ｎ%d", i)})
 			s.ok(err)
 			wrote[-1] = append(wrote[-1], made.ID)
 		}
@@ -110,17 +110,17 @@ func TestTextsOfBeforeFindEachOther(t *testing.T) {
 
 func TestANewTitleTakesThePlaceOfTheLast(t *testing.T) {
 	both(t, func(t *testing.T, s *suite) {
-		made, _, err := s.r.CreateSession(t.Context(), s.alice, hub.SessionDraft{ID: hub.SessionID(hub.NewID()), Title: "ＡＢＣ"})
+		made, _, err := s.r.CreateSession(t.Context(), as(s.alice), hub.SessionDraft{ID: hub.SessionID(hub.NewID()), Title: "ＡＢＣ"})
 		s.ok(err)
 		for _, title := range []string{"Ｇｈｉ", "Ｊｋｌ", "mno"} {
-			_, _, err = s.r.UpdateSession(t.Context(), s.alice, made.ID, hub.SessionPatch{Title: &title})
+			_, _, err = s.r.UpdateSession(t.Context(), as(s.alice), made.ID, hub.SessionPatch{Title: &title})
 			s.ok(err)
 			if len(s.finds("abc")) != 0 || len(s.finds("ｏ")) != strings.Count(title, "o") {
 				t.Errorf("as %s it is found by its last title", title)
 			}
 		}
 		title := "Ｇｈｉ"
-		_, _, err = s.r.RetitleSession(t.Context(), s.alice, made.ID, "mno", title)
+		_, _, err = s.r.RetitleSession(t.Context(), as(s.alice), made.ID, "mno", title)
 		s.ok(err)
 		if len(s.finds("GHI")) != 1 || len(s.finds("mno")) != 0 {
 			t.Error("a title that was made is not found")
@@ -133,12 +133,12 @@ func TestWhatIsDeletedIsNotFound(t *testing.T) {
 		q := s.question("title")
 		asked := s.ask(q)
 		s.end(asked, "ＡＢＣ")
-		_, err := s.r.DeleteMessage(t.Context(), s.alice, q.Session, asked.Answer.ID)
+		_, err := s.r.DeleteMessage(t.Context(), as(s.alice), q.Session, asked.Answer.ID)
 		s.ok(err)
 		if len(s.finds("abc")) != 0 {
 			t.Error("a deleted answer is found")
 		}
-		s.ok(func() error { _, err := s.r.DeleteSession(t.Context(), s.alice, q.Session); return err }())
+		s.ok(func() error { _, err := s.r.DeleteSession(t.Context(), as(s.alice), q.Session); return err }())
 	})
 }
 

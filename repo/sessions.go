@@ -26,22 +26,22 @@ func (r *Repo) raiseAsker(ctx context.Context, tx bun.Tx, user hub.UserID) (vers
 }
 
 // lockSession reads a session of the user for a change.
-func (r *Repo) lockSession(ctx context.Context, tx bun.Tx, user hub.UserID, id hub.SessionID) (sessionRow, error) {
+func (r *Repo) lockSession(ctx context.Context, tx bun.Tx, who hub.Access, id hub.SessionID) (sessionRow, error) {
 	var row sessionRow
-	err := tx.NewRaw("SELECT * FROM sessions WHERE id = ? AND user_id = ?"+r.forUpdate(), id, user).Scan(ctx, &row)
+	err := tx.NewRaw("SELECT * FROM sessions WHERE id = ? AND ?"+r.forUpdate(), id, within(who, "user_id", "id")).Scan(ctx, &row)
 	return row, found(err, "session")
 }
 
 // CreateSession is hub.SessionStore's.
-func (r *Repo) CreateSession(ctx context.Context, user hub.UserID, d hub.SessionDraft) (hub.Session, int64, error) {
+func (r *Repo) CreateSession(ctx context.Context, who hub.Access, d hub.SessionDraft) (hub.Session, int64, error) {
 	at := now()
 	row := sessionRow{
-		ID: d.ID, UserID: user, Title: d.Title, Model: d.Model, SystemPrompt: d.SystemPrompt,
+		ID: d.ID, UserID: who.User, Title: d.Title, Model: d.Model, SystemPrompt: d.SystemPrompt,
 		Temperature: d.Parameters.Temperature, MaxTokens: d.Parameters.MaxTokens, ReasoningEffort: d.Parameters.ReasoningEffort,
 		Version: 1, CreatedAt: at, UpdatedAt: at,
 	}
 	err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) (err error) {
-		if row.ListVersion, err = r.raiseUser(ctx, tx, user); err != nil {
+		if row.ListVersion, err = r.raiseUser(ctx, tx, who.User); err != nil {
 			return err
 		}
 		if _, err = tx.NewInsert().Model(&row).Exec(ctx); err != nil {
@@ -56,16 +56,16 @@ func (r *Repo) CreateSession(ctx context.Context, user hub.UserID, d hub.Session
 }
 
 // Session is hub.SessionStore's.
-func (r *Repo) Session(ctx context.Context, user hub.UserID, id hub.SessionID) (hub.Session, error) {
+func (r *Repo) Session(ctx context.Context, who hub.Access, id hub.SessionID) (hub.Session, error) {
 	var row sessionRow
-	err := r.db.NewSelect().Model(&row).Where("id = ? AND user_id = ?", id, user).Scan(ctx)
+	err := r.db.NewSelect().Model(&row).Where("id = ? AND ?", id, within(who, "user_id", "id")).Scan(ctx)
 	return row.session(), found(err, "session")
 }
 
 // Sessions is hub.SessionStore's.
-func (r *Repo) Sessions(ctx context.Context, user hub.UserID, q hub.SessionQuery) (hub.SessionPage, error) {
+func (r *Repo) Sessions(ctx context.Context, who hub.Access, q hub.SessionQuery) (hub.SessionPage, error) {
 	var rows []sessionRow
-	sel := r.db.NewSelect().Model(&rows).Where("user_id = ?", user).OrderExpr("updated_at DESC, id DESC").Limit(int64(q.Limit) + 1)
+	sel := r.db.NewSelect().Model(&rows).Where("?", within(who, "user_id", "id")).OrderExpr("updated_at DESC, id DESC").Limit(int64(q.Limit) + 1)
 	if q.Cursor != "" {
 		at, id, ok := parseCursor(q.Cursor)
 		if !ok {
@@ -118,28 +118,28 @@ func (r *Repo) snapshot(ctx context.Context, f func(ctx context.Context, tx bun.
 }
 
 // SessionChanges is hub.SessionStore's.
-func (r *Repo) SessionChanges(ctx context.Context, user hub.UserID, after int64) (hub.SessionChanges, error) {
+func (r *Repo) SessionChanges(ctx context.Context, who hub.Access, after int64) (hub.SessionChanges, error) {
 	out := hub.SessionChanges{Deleted: []hub.SessionID{}}
 	err := r.snapshot(ctx, func(ctx context.Context, tx bun.Tx) error {
-		if err := tx.NewRaw("SELECT version FROM users WHERE id = ?", user).Scan(ctx, &out.Version); err != nil {
+		if err := tx.NewRaw("SELECT version FROM users WHERE id = ?", who.User).Scan(ctx, &out.Version); err != nil {
 			return found(err, "user")
 		}
 		var rows []sessionRow
-		if err := tx.NewSelect().Model(&rows).Where("user_id = ? AND list_version > ?", user, after).OrderExpr("updated_at DESC, id DESC").Scan(ctx); err != nil {
+		if err := tx.NewSelect().Model(&rows).Where("? AND list_version > ?", within(who, "user_id", "id"), after).OrderExpr("updated_at DESC, id DESC").Scan(ctx); err != nil {
 			return err
 		}
 		out.Items = sessionsOf(rows)
 		if after <= 0 {
 			return nil
 		}
-		return tx.NewSelect().Model((*sessionTombstone)(nil)).Column("session_id").Where("user_id = ? AND version > ?", user, after).Order("version").Scan(ctx, &out.Deleted)
+		return tx.NewSelect().Model((*sessionTombstone)(nil)).Column("session_id").Where("? AND version > ?", within(who, "user_id", "session_id"), after).Order("version").Scan(ctx, &out.Deleted)
 	})
 	return out, err
 }
 
 // UpdateSession is hub.SessionStore's.
-func (r *Repo) UpdateSession(ctx context.Context, user hub.UserID, id hub.SessionID, p hub.SessionPatch) (hub.Session, int64, error) {
-	return r.changeSession(ctx, user, id, func(row *sessionRow) error {
+func (r *Repo) UpdateSession(ctx context.Context, who hub.Access, id hub.SessionID, p hub.SessionPatch) (hub.Session, int64, error) {
+	return r.changeSession(ctx, who, id, func(row *sessionRow) error {
 		for _, c := range []struct{ field, value *string }{
 			{&row.Title, p.Title}, {&row.Model, p.Model}, {&row.SystemPrompt, p.SystemPrompt}, {&row.ReasoningEffort, p.ReasoningEffort},
 		} {
@@ -158,8 +158,8 @@ func (r *Repo) UpdateSession(ctx context.Context, user hub.UserID, id hub.Sessio
 }
 
 // RetitleSession is hub.SessionStore's.
-func (r *Repo) RetitleSession(ctx context.Context, user hub.UserID, id hub.SessionID, from, to string) (hub.Session, int64, error) {
-	return r.changeSession(ctx, user, id, func(row *sessionRow) error {
+func (r *Repo) RetitleSession(ctx context.Context, who hub.Access, id hub.SessionID, from, to string) (hub.Session, int64, error) {
+	return r.changeSession(ctx, who, id, func(row *sessionRow) error {
 		if row.Title != from {
 			return hub.NotFound("session with this title")
 		}
@@ -170,10 +170,10 @@ func (r *Repo) RetitleSession(ctx context.Context, user hub.UserID, id hub.Sessi
 
 // changeSession makes a change unless it returns an error, and raises both
 // versions.
-func (r *Repo) changeSession(ctx context.Context, user hub.UserID, id hub.SessionID, change func(row *sessionRow) error) (hub.Session, int64, error) {
+func (r *Repo) changeSession(ctx context.Context, who hub.Access, id hub.SessionID, change func(row *sessionRow) error) (hub.Session, int64, error) {
 	var row sessionRow
 	err := r.write(ctx, true, func(ctx context.Context, tx bun.Tx) (err error) {
-		if row, err = r.lockSession(ctx, tx, user, id); err != nil {
+		if row, err = r.lockSession(ctx, tx, who, id); err != nil {
 			return err
 		}
 		title := row.Title
@@ -186,7 +186,7 @@ func (r *Repo) changeSession(ctx context.Context, user hub.UserID, id hub.Sessio
 			}
 		}
 		row.Version++
-		if row.ListVersion, err = r.raiseUser(ctx, tx, user); err != nil {
+		if row.ListVersion, err = r.raiseUser(ctx, tx, who.User); err != nil {
 			return err
 		}
 		_, err = tx.NewUpdate().Model(&row).WherePK().Exec(ctx)
@@ -196,14 +196,14 @@ func (r *Repo) changeSession(ctx context.Context, user hub.UserID, id hub.Sessio
 }
 
 // DeleteSession is hub.SessionStore's.
-func (r *Repo) DeleteSession(ctx context.Context, user hub.UserID, id hub.SessionID) (version int64, err error) {
+func (r *Repo) DeleteSession(ctx context.Context, who hub.Access, id hub.SessionID) (version int64, err error) {
 	var files []hub.FileID
 	err = r.write(ctx, true, func(ctx context.Context, tx bun.Tx) (err error) {
-		row, err := r.lockSession(ctx, tx, user, id)
+		row, err := r.lockSession(ctx, tx, who, id)
 		if err != nil {
 			return err
 		}
-		if version, err = r.raiseUser(ctx, tx, user); err != nil {
+		if version, err = r.raiseUser(ctx, tx, who.User); err != nil {
 			return err
 		}
 		if err := tx.NewRaw("DELETE FROM files WHERE session_id = ? RETURNING id", id).Scan(ctx, &files); err != nil {
@@ -212,7 +212,7 @@ func (r *Repo) DeleteSession(ctx context.Context, user hub.UserID, id hub.Sessio
 		if _, err = tx.NewDelete().Model(&row).WherePK().Exec(ctx); err != nil {
 			return err
 		}
-		_, err = tx.NewInsert().Model(&sessionTombstone{SessionID: id, UserID: user, Version: version}).Exec(ctx)
+		_, err = tx.NewInsert().Model(&sessionTombstone{SessionID: id, UserID: who.User, Version: version}).Exec(ctx)
 		return err
 	})
 	if err == nil {

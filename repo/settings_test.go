@@ -25,13 +25,13 @@ func TestUserSettingsAreChangedOneByOne(t *testing.T) {
 		ctx := t.Context()
 		is := func(user hub.UserID, want hub.UserSettings) {
 			t.Helper()
-			if got, err := s.r.UserSettings(ctx, user); got != want || err != nil {
+			if got, err := s.r.UserSettings(ctx, as(user)); got != want || err != nil {
 				t.Errorf("settings %+v, %v, want %+v", got, err, want)
 			}
 		}
 		change := func(p hub.UserSettingsPatch, want hub.UserSettings) {
 			t.Helper()
-			if got, err := s.r.UpdateUserSettings(ctx, s.alice, p); got != want || err != nil {
+			if got, err := s.r.UpdateUserSettings(ctx, as(s.alice), p); got != want || err != nil {
 				t.Errorf("changed to %+v, %v, want %+v", got, err, want)
 			}
 			is(s.alice, want)
@@ -51,7 +51,7 @@ func secret(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
 
 func (s *suite) endpoints(user hub.UserID) []hub.Endpoint {
 	s.t.Helper()
-	list, err := s.r.Endpoints(s.t.Context(), user)
+	list, err := s.r.Endpoints(s.t.Context(), as(user))
 	s.ok(err)
 	return list
 }
@@ -327,7 +327,7 @@ func TestAllGoesWithItsUser(t *testing.T) {
 		a := s.ask(with(s.question("x"), s.file("bound")))
 		_, err := s.r.EndAnswer(ctx, s.ending(a, hub.Usage{InputTokens: 1}, a.Answer.CreatedAt))
 		s.ok(err)
-		_, err = s.r.UpdateUserSettings(ctx, s.alice, hub.UserSettingsPatch{SystemPrompt: &prompt})
+		_, err = s.r.UpdateUserSettings(ctx, as(s.alice), hub.UserSettingsPatch{SystemPrompt: &prompt})
 		s.ok(err)
 		s.ok(s.r.PutEndpoint(ctx, hub.Endpoint{Name: "own", Kind: "openai", APIKey: "k", Owner: s.alice}))
 		s.ok(s.r.PutEndpoint(ctx, hub.Endpoint{Name: "all", Kind: "openai", APIKey: "k"}))

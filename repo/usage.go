@@ -115,8 +115,8 @@ func (r *Repo) Usage(ctx context.Context, q hub.UsageQuery) ([]hub.UsageSum, err
 }
 
 // UsedSince is hub.UsageStore's.
-func (r *Repo) UsedSince(ctx context.Context, user hub.UserID, since time.Time) (tokens int64, cost hub.Money, err error) {
+func (r *Repo) UsedSince(ctx context.Context, who hub.Access, since time.Time) (tokens int64, cost hub.Money, err error) {
 	err = r.db.NewRaw(`SELECT CAST(coalesce(sum(input_tokens + output_tokens), 0) AS BIGINT), CAST(coalesce(sum(cost), 0) AS BIGINT)
-		FROM spendings WHERE user_id = ? AND at >= ?`, user, since).Scan(ctx, &tokens, &cost)
+		FROM spendings WHERE user_id = ? AND at >= ?`, who.User, since).Scan(ctx, &tokens, &cost)
 	return tokens, cost, fail(err)
 }

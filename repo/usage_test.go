@@ -30,7 +30,7 @@ func TestAnswersAreBookedOnce(t *testing.T) {
 		ctx, at := t.Context(), time.Now().UTC().Truncate(time.Microsecond)
 		used := func(wantTokens int64, wantCost hub.Money) {
 			t.Helper()
-			tokens, cost, err := s.r.UsedSince(ctx, s.alice, at)
+			tokens, cost, err := s.r.UsedSince(ctx, as(s.alice), at)
 			s.ok(err)
 			if tokens != wantTokens || cost != wantCost {
 				t.Errorf("used %d tokens for %d, want %d for %d", tokens, cost, wantTokens, wantCost)
@@ -61,15 +61,15 @@ func TestAnswersAreBookedOnce(t *testing.T) {
 		used(17, 7)
 		s.end(s.ask(s.question("nobody's to pay")), "x")
 		used(17, 7)
-		if tokens, _, err := s.r.UsedSince(ctx, s.alice, at.Add(time.Microsecond)); tokens != 0 || err != nil {
+		if tokens, _, err := s.r.UsedSince(ctx, as(s.alice), at.Add(time.Microsecond)); tokens != 0 || err != nil {
 			t.Errorf("used later: %d, %v", tokens, err)
 		}
-		if tokens, _, err := s.r.UsedSince(ctx, s.bob, at); tokens != 0 || err != nil {
+		if tokens, _, err := s.r.UsedSince(ctx, as(s.bob), at); tokens != 0 || err != nil {
 			t.Errorf("bob used %d, %v", tokens, err)
 		}
 
 		// A deleted answer's id may be used again, and costs again.
-		_, err = s.r.DeleteSession(ctx, s.alice, a.Session.ID)
+		_, err = s.r.DeleteSession(ctx, as(s.alice), a.Session.ID)
 		s.ok(err)
 		used(17, 7)
 		again := s.question("y")
@@ -130,7 +130,7 @@ func TestUsageIsSummedUp(t *testing.T) {
 				t.Errorf("%s:\n%+v, want\n%+v", name, got, tt.want)
 			}
 		}
-		_, err = s.r.DeleteSession(ctx, s.alice, two.Session)
+		_, err = s.r.DeleteSession(ctx, as(s.alice), two.Session)
 		s.ok(err)
 		if got := s.usage(hub.UsageQuery{User: s.alice, By: hub.UsageBySession, Since: day}); got[0] != named(dear, string(two.Session), string(two.Session)) {
 			t.Errorf("a deleted session's sum is %+v", got[0])

@@ -48,7 +48,7 @@ func (fi *files) createAttachment(c echo.Context, who identity) error {
 		return err
 	}
 	defer done()
-	f, err := fi.hub.CreateFile(c.Request().Context(), who.user, name, data)
+	f, err := fi.hub.CreateFile(c.Request().Context(), who.Access, name, data)
 	if err != nil {
 		return err
 	}
@@ -69,11 +69,11 @@ func (fi *files) getAttachment(c echo.Context, who identity) error {
 	if err != nil {
 		return err
 	}
-	f, data, err := fi.hub.File(c.Request().Context(), who.user, hub.FileID(id))
+	f, data, err := fi.hub.File(c.Request().Context(), who.Access, hub.FileID(id))
 	if err != nil {
 		return err
 	}
-	held := fi.downloads.of(string(who.user)) // until a client that reads slowly has it
+	held := fi.downloads.of(string(who.User)) // until a client that reads slowly has it
 	defer held.release()
 	if err := held.grow(int64(len(data))); err != nil {
 		return err
@@ -109,7 +109,7 @@ func (fi *files) deleteAttachment(c echo.Context, who identity) error {
 	if err != nil {
 		return err
 	}
-	if err := fi.hub.DeleteFile(c.Request().Context(), who.user, hub.FileID(id)); err != nil {
+	if err := fi.hub.DeleteFile(c.Request().Context(), who.Access, hub.FileID(id)); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +19,9 @@ import (
 const (
 	issuer   = "omnichat"
 	audience = "omnichat-api"
+	// narrowed is the audience of tokens that may less than a login. A server that knows of
+	// logins alone refuses them.
+	narrowed = "omnichat-api-narrowed"
 	// activeFor is how long it is believed that a login has not been revoked
 	// elsewhere.
 	activeFor = 10 * time.Second
@@ -25,16 +29,51 @@ const (
 	leeway = 5 * time.Second
 )
 
-// identity is whose request it is, and for how long.
+// identity is who asks, and until when.
 type identity struct {
-	user    hub.UserID
-	family  string
+	hub.Access
 	expires time.Time
 }
 
+// renews says whether it may take the place of an identity on a connection: it is the same
+// access, perhaps by another login.
+func (i identity) renews(old identity) bool {
+	old.Grant = i.Grant
+	return i.Access == old.Access
+}
+
+// claims are those of an access token. A token without By is a login's, and may all that
+// the user may.
 type claims struct {
 	jwt.RegisteredClaims
-	Family string `json:"sid"`
+	Grant   string    `json:"sid"`
+	By      hub.Means `json:"by,omitempty"`
+	Scope   string    `json:"scope,omitempty"`   // names with blanks between them, as in RFC 9068
+	Session string    `json:"session,omitempty"` // the only one
+}
+
+// access is what the claims say, false if they cannot be.
+func (c *claims) access() (a hub.Access, ok bool) {
+	user, ok := hub.ParseID(c.Subject)
+	grant, ok2 := hub.ParseID(c.Grant)
+	if !ok || !ok2 {
+		return a, false
+	}
+	if slices.Contains(c.Audience, audience) {
+		return hub.Login(hub.UserID(user), grant), c.By == "" && c.Scope == "" && c.Session == ""
+	}
+	a = hub.Access{User: hub.UserID(user), By: c.By, Grant: grant}
+	for name := range strings.FieldsSeq(c.Scope) {
+		a.Scopes |= hub.ScopeOf(name)
+	}
+	if c.Session != "" {
+		session, ok := hub.ParseID(c.Session)
+		if !ok {
+			return a, false
+		}
+		a.Session = hub.SessionID(session)
+	}
+	return a, c.By == hub.ByKey || c.By == hub.ByLink && a.Session != ""
 }
 
 // logins signs and verifies access tokens, and knows which logins are revoked.
@@ -58,7 +97,7 @@ type login struct {
 func newLogins(secret []byte, ttl time.Duration, accounts Accounts) *logins {
 	return &logins{
 		secret: secret, ttl: ttl, accounts: accounts, active: map[string]login{},
-		parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer(issuer), jwt.WithAudience(audience),
+		parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer(issuer), jwt.WithAudience(audience, narrowed),
 			jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(leeway), jwt.WithStrictDecoding()),
 	}
 }
@@ -68,7 +107,7 @@ func newLogins(secret []byte, ttl time.Duration, accounts Accounts) *logins {
 func (l *logins) sign(user hub.UserID, family string, end time.Time) (token string, ttl time.Duration, err error) {
 	at := time.Now()
 	ttl = max(0, min(l.ttl, end.Sub(at)))
-	token, err = jwt.NewWithClaims(jwt.SigningMethodHS256, claims{Family: family, RegisteredClaims: jwt.RegisteredClaims{
+	token, err = jwt.NewWithClaims(jwt.SigningMethodHS256, claims{Grant: family, RegisteredClaims: jwt.RegisteredClaims{
 		Subject: string(user), Issuer: issuer, Audience: jwt.ClaimStrings{audience}, ID: hub.NewID(),
 		IssuedAt: jwt.NewNumericDate(at), ExpiresAt: jwt.NewNumericDate(at.Add(ttl)),
 	}}).SignedString(l.secret)
@@ -82,12 +121,11 @@ func (l *logins) verify(ctx context.Context, token string) (identity, error) {
 	if _, err := l.parser.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return l.secret, nil }); err != nil {
 		return identity{}, refused
 	}
-	user, ok := hub.ParseID(c.Subject)
-	family, ok2 := hub.ParseID(c.Family)
-	if !ok || !ok2 {
+	access, ok := c.access()
+	if !ok {
 		return identity{}, refused
 	}
-	who := identity{user: hub.UserID(user), family: family, expires: c.ExpiresAt.Time}
+	who := identity{Access: access, expires: c.ExpiresAt.Time}
 	return who, l.holds(ctx, who)
 }
 
@@ -97,14 +135,14 @@ func (l *logins) holds(ctx context.Context, who identity) error {
 	if time.Now().After(who.expires.Add(leeway)) {
 		return refused
 	}
-	ok, lately := l.lately(who.family)
+	ok, lately := l.lately(who.Grant)
 	if !lately {
 		at := time.Now()
-		active, err := l.accounts.GrantActive(ctx, who.family)
+		active, err := l.accounts.GrantActive(ctx, who.Grant)
 		if err != nil {
 			return err
 		}
-		ok = l.note(who.family, active, at)
+		ok = l.note(who.Grant, active, at)
 	}
 	if !ok {
 		return refused
@@ -217,7 +255,7 @@ func (d *door) private(f func(c echo.Context, who identity) error) echo.HandlerF
 		if err != nil {
 			return err
 		}
-		c.Set(userKey, who.user)
+		c.Set(userKey, who.User)
 		return f(c, who)
 	}
 }
@@ -235,9 +273,12 @@ func (d *door) admin(f func(c echo.Context, who identity) error) echo.HandlerFun
 // checkAdmin refuses everyone but admins. The account says who is one, not the
 // token, which outlives a change.
 func (d *door) checkAdmin(ctx context.Context, who identity) error {
-	u, err := d.accounts.User(ctx, who.user)
+	if err := who.MayAll(hub.ScopeAdmin); err != nil {
+		return err
+	}
+	u, err := d.accounts.User(ctx, who.User)
 	if err == nil && u.Role != hub.RoleAdmin {
-		d.logger.Warn("security", "event", "admin_refused", "user_id", who.user)
+		d.logger.Warn("security", "event", "admin_refused", "user_id", who.User)
 		err = &hub.Error{Code: hub.CodeForbidden, Msg: "only an admin may do this"}
 	}
 	return err

@@ -114,11 +114,11 @@ func (ch *chats) ask(c echo.Context, who identity) error {
 	if err != nil {
 		return err
 	}
-	asked, err := ch.hub.Ask(c.Request().Context(), who.user, q)
+	asked, err := ch.hub.Ask(c.Request().Context(), who.Access, q)
 	if err != nil {
 		return err
 	}
-	v, err := ch.hub.Follow(c.Request().Context(), who.user, asked, eventlog.SSE)
+	v, err := ch.hub.Follow(c.Request().Context(), who.Access, asked, eventlog.SSE)
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (ch *chats) attach(c echo.Context, who identity) error {
 	if err != nil {
 		return err
 	}
-	v, err := ch.hub.Attach(c.Request().Context(), who.user, hub.MessageID(id), eventlog.SSE, after)
+	v, err := ch.hub.Attach(c.Request().Context(), who.Access, hub.MessageID(id), eventlog.SSE, after)
 	if errors.Is(err, hub.ErrUpToDate) {
 		return c.NoContent(http.StatusNoContent)
 	}
@@ -168,7 +168,7 @@ func (ch *chats) stop(c echo.Context, who identity) error {
 	if err != nil {
 		return err
 	}
-	if err := ch.hub.Stop(c.Request().Context(), who.user, hub.MessageID(id)); err != nil {
+	if err := ch.hub.Stop(c.Request().Context(), who.Access, hub.MessageID(id)); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusAccepted)

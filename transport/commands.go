@@ -167,7 +167,7 @@ func (c *commands) close(loggedOut bool) {
 func (w *socket) take(v *hub.Viewer, data []byte) {
 	cmd, err := w.parse(data)
 	switch {
-	case w.conns.logins.revoked(w.identity().family):
+	case w.conns.logins.revoked(w.identity().Grant):
 		err = errLoggedOut
 	case err == nil && cmd.Type == "ping":
 		v.Pong()

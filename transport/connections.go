@@ -137,7 +137,7 @@ func (cs *connections) keep(c client) bool {
 // recheckOne looks at a client whose login may have been revoked just before the client was
 // kept.
 func (cs *connections) recheckOne(c client) {
-	if cs.logins.revoked(c.identity().family) {
+	if cs.logins.revoked(c.identity().Grant) {
 		cs.ring()
 	}
 }
@@ -145,7 +145,7 @@ func (cs *connections) recheckOne(c client) {
 // endRevoked ends the clients whose login is known to be revoked.
 func (cs *connections) endRevoked(workers *sync.WaitGroup) {
 	for _, c := range cs.clients.all() {
-		if k := c.check(); !k.over && cs.logins.revoked(c.identity().family) {
+		if k := c.check(); !k.over && cs.logins.revoked(c.identity().Grant) {
 			k.over = true
 			workers.Go(func() { cs.guard(c.expire) })
 		}
@@ -158,7 +158,7 @@ func (cs *connections) lookForRevoked(ctx context.Context) bool {
 	families := map[string]bool{}
 	cs.logins.inUse(families)
 	for _, c := range cs.clients.all() {
-		families[c.identity().family] = true
+		families[c.identity().Grant] = true
 	}
 	if len(families) == 0 {
 		return false

@@ -24,7 +24,7 @@ func (ch *chats) listMessages(c echo.Context, who identity) error {
 	if err != nil {
 		return err
 	}
-	h := history{chats: ch, c: c, user: who.user, session: hub.SessionID(id)}
+	h := history{chats: ch, c: c, who: who.Access, session: hub.SessionID(id)}
 	changes, err := h.changes(after)
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (ch *chats) listMessages(c echo.Context, who identity) error {
 type history struct {
 	chats   *chats
 	c       echo.Context
-	user    hub.UserID
+	who     hub.Access
 	session hub.SessionID
 	next    bytes.Buffer // what is written next
 	items   bool         // there were some
@@ -57,22 +57,22 @@ type history struct {
 
 // changes looks through the whole session, which counts as much.
 func (h *history) changes(after int64) (hub.MessageChanges, error) {
-	leave, err := waitInQueue(h.c, h.chats.heavy, h.user)
+	leave, err := waitInQueue(h.c, h.chats.heavy, h.who.User)
 	if err != nil {
 		return hub.MessageChanges{}, err
 	}
 	defer leave()
-	return h.chats.hub.MessageChanges(h.c.Request().Context(), h.user, h.session, after)
+	return h.chats.hub.MessageChanges(h.c.Request().Context(), h.who, h.session, after)
 }
 
 // read appends the messages of a page.
 func (h *history) read(p hub.MessagePage) error {
-	leave, err := waitInQueue(h.c, h.chats.pages, h.user)
+	leave, err := waitInQueue(h.c, h.chats.pages, h.who.User)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	messages, err := h.chats.hub.MessagePage(h.c.Request().Context(), h.user, h.session, p)
+	messages, err := h.chats.hub.MessagePage(h.c.Request().Context(), h.who, h.session, p)
 	if err != nil {
 		return err
 	}

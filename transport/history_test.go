@@ -21,7 +21,7 @@ func (s *site) longChat(questions int) (user hub.UserID, session hub.SessionID, 
 	s.t.Helper()
 	user = hub.UserID(s.do("GET", "/users/me", s.ann, nil, 200)["id"].(string))
 	text := strings.Repeat("<long> ", longPart/7)
-	q := hub.StoredQuestion{User: user, Owner: "nobody", Session: hub.SessionID(hub.NewID()), NewSession: true, Model: "fake/echo", Content: &text}
+	q := hub.StoredQuestion{Who: hub.Login(user, "login"), Owner: "nobody", Session: hub.SessionID(hub.NewID()), NewSession: true, Model: "fake/echo", Content: &text}
 	for range questions {
 		q.MessageID, q.AnswerID = hub.MessageID(hub.NewID()), hub.MessageID(hub.NewID())
 		a, err := s.db.Ask(s.t.Context(), q)
@@ -111,7 +111,7 @@ func TestHistoryThatFailsBreaksOff(t *testing.T) {
 	s := open(t, transportDefaults).users()
 	user, session, _ := s.longChat(50)
 	body, _ := s.begin(slowly(t), session)
-	if _, err := s.db.DeleteSession(t.Context(), user, session); err != nil {
+	if _, err := s.db.DeleteSession(t.Context(), hub.Login(user, "login"), session); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := io.Copy(io.Discard, body); err == nil {

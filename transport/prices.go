@@ -15,8 +15,8 @@ import (
 const priceMax = 1_000_000
 
 // listPrices is GET /prices.
-func (se *settings) listPrices(c echo.Context, _ identity) error {
-	items, err := se.hub.Prices(c.Request().Context())
+func (se *settings) listPrices(c echo.Context, who identity) error {
+	items, err := se.hub.Prices(c.Request().Context(), who.Access)
 	if err != nil {
 		return err
 	}
@@ -62,10 +62,10 @@ func (se *settings) putPrice(c echo.Context, who identity) error {
 		}
 		*f.to = *f.from
 	}
-	if err := se.hub.PutPrice(c.Request().Context(), p); err != nil {
+	if err := se.hub.PutPrice(c.Request().Context(), who.Access, p); err != nil {
 		return err
 	}
-	se.audit.write(c, slog.LevelInfo, "price_changed", "user_id", who.user, "model", model)
+	se.audit.write(c, slog.LevelInfo, "price_changed", "user_id", who.User, "model", model)
 	return c.NoContent(http.StatusNoContent)
 }
 
@@ -75,9 +75,9 @@ func (se *settings) deletePrice(c echo.Context, who identity) error {
 	if !ok {
 		return hub.NotFound("price")
 	}
-	if err := se.hub.DeletePrice(c.Request().Context(), model); err != nil {
+	if err := se.hub.DeletePrice(c.Request().Context(), who.Access, model); err != nil {
 		return err
 	}
-	se.audit.write(c, slog.LevelInfo, "price_deleted", "user_id", who.user, "model", model)
+	se.audit.write(c, slog.LevelInfo, "price_deleted", "user_id", who.User, "model", model)
 	return c.NoContent(http.StatusNoContent)
 }

@@ -52,7 +52,7 @@ func (b providerBody) endpoint(name string) (hub.Endpoint, error) {
 
 // listProviders is GET /providers.
 func (se *settings) listProviders(c echo.Context, who identity) error {
-	items, err := se.hub.Endpoints(c.Request().Context(), who.user)
+	items, err := se.hub.Endpoints(c.Request().Context(), who.Access)
 	if err != nil {
 		return err
 	}
@@ -73,10 +73,10 @@ func (se *settings) putProvider(c echo.Context, who identity) error {
 	if e.Owner, err = se.endpointOwner(c, who, in.Shared); err != nil {
 		return err
 	}
-	if err := se.hub.PutEndpoint(c.Request().Context(), e); err != nil {
+	if err := se.hub.PutEndpoint(c.Request().Context(), who.Access, e); err != nil {
 		return err
 	}
-	se.audit.write(c, slog.LevelInfo, "provider_changed", "user_id", who.user, "provider", e.Name, "shared", in.Shared)
+	se.audit.write(c, slog.LevelInfo, "provider_changed", "user_id", who.User, "provider", e.Name, "shared", in.Shared)
 	return c.NoContent(http.StatusNoContent)
 }
 
@@ -84,7 +84,7 @@ func (se *settings) putProvider(c echo.Context, who identity) error {
 // the admin's business.
 func (se *settings) endpointOwner(c echo.Context, who identity, shared bool) (hub.UserID, error) {
 	if !shared {
-		return who.user, nil
+		return who.User, nil
 	}
 	return "", se.door.checkAdmin(c.Request().Context(), who)
 }
@@ -103,9 +103,9 @@ func (se *settings) deleteProvider(c echo.Context, who identity) error {
 	if !ok {
 		return hub.NotFound("provider")
 	}
-	if err := se.hub.DeleteEndpoint(c.Request().Context(), owner, name); err != nil {
+	if err := se.hub.DeleteEndpoint(c.Request().Context(), who.Access, owner, name); err != nil {
 		return err
 	}
-	se.audit.write(c, slog.LevelInfo, "provider_deleted", "user_id", who.user, "provider", name, "shared", shared)
+	se.audit.write(c, slog.LevelInfo, "provider_deleted", "user_id", who.User, "provider", name, "shared", shared)
 	return c.NoContent(http.StatusNoContent)
 }

@@ -60,7 +60,7 @@ func (ch *chats) createSession(c echo.Context, who identity) error {
 			*f.to = *f.from.value
 		}
 	}
-	session, err := ch.hub.CreateSession(c.Request().Context(), who.user, d)
+	session, err := ch.hub.CreateSession(c.Request().Context(), who.Access, d)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (ch *chats) listSessions(c echo.Context, who identity) error {
 		if err != nil {
 			return err
 		}
-		changes, err := ch.hub.SessionChanges(c.Request().Context(), who.user, after)
+		changes, err := ch.hub.SessionChanges(c.Request().Context(), who.Access, after)
 		if err != nil {
 			return err
 		}
@@ -90,11 +90,11 @@ func (ch *chats) listSessions(c echo.Context, who identity) error {
 	}
 	leave := func() {}
 	if q != "" { // all that was ever said may be read for it
-		if leave, err = waitInQueue(c, ch.heavy, who.user); err != nil {
+		if leave, err = waitInQueue(c, ch.heavy, who.User); err != nil {
 			return err
 		}
 	}
-	page, err := ch.hub.Sessions(c.Request().Context(), who.user, hub.SessionQuery{Text: q, Limit: int(limit), Cursor: c.QueryParam("cursor")})
+	page, err := ch.hub.Sessions(c.Request().Context(), who.Access, hub.SessionQuery{Text: q, Limit: int(limit), Cursor: c.QueryParam("cursor")})
 	leave()
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func (ch *chats) getSession(c echo.Context, who identity) error {
 	if err != nil {
 		return err
 	}
-	session, err := ch.hub.Session(c.Request().Context(), who.user, hub.SessionID(id))
+	session, err := ch.hub.Session(c.Request().Context(), who.Access, hub.SessionID(id))
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (ch *chats) patchSession(c echo.Context, who identity) error {
 	if in.ReasoningEffort.given && p.ReasoningEffort == nil {
 		p.ReasoningEffort = new("") // the model's own, as null is for the others
 	}
-	session, err := ch.hub.UpdateSession(c.Request().Context(), who.user, hub.SessionID(id), p)
+	session, err := ch.hub.UpdateSession(c.Request().Context(), who.Access, hub.SessionID(id), p)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (ch *chats) deleteSession(c echo.Context, who identity) error {
 	if err != nil {
 		return err
 	}
-	if err := ch.hub.DeleteSession(c.Request().Context(), who.user, hub.SessionID(id)); err != nil {
+	if err := ch.hub.DeleteSession(c.Request().Context(), who.Access, hub.SessionID(id)); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)
@@ -164,7 +164,7 @@ func (ch *chats) deleteMessage(c echo.Context, who identity) error {
 	if err != nil {
 		return err
 	}
-	if err := ch.hub.DeleteMessage(c.Request().Context(), who.user, hub.SessionID(id), hub.MessageID(message)); err != nil {
+	if err := ch.hub.DeleteMessage(c.Request().Context(), who.Access, hub.SessionID(id), hub.MessageID(message)); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

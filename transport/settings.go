@@ -19,7 +19,7 @@ type settings struct {
 
 // userSettings is GET /users/me/settings.
 func (se *settings) userSettings(c echo.Context, who identity) error {
-	settings, err := se.hub.UserSettings(c.Request().Context(), who.user)
+	settings, err := se.hub.UserSettings(c.Request().Context(), who.Access)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (se *settings) patchUserSettings(c echo.Context, who identity) error {
 	if err := checkText("fallback_model", in.FallbackModel, modelMax); err != nil {
 		return err
 	}
-	settings, err := se.hub.UpdateUserSettings(c.Request().Context(), who.user,
+	settings, err := se.hub.UpdateUserSettings(c.Request().Context(), who.Access,
 		hub.UserSettingsPatch{SystemPrompt: in.SystemPrompt.value, FallbackModel: in.FallbackModel.value})
 	if err != nil {
 		return err
@@ -51,7 +51,7 @@ func (se *settings) patchUserSettings(c echo.Context, who identity) error {
 
 // limits is GET /limits.
 func (se *settings) limits(c echo.Context, who identity) error {
-	l, err := se.hub.Limits(c.Request().Context(), who.user)
+	l, err := se.hub.Limits(c.Request().Context(), who.Access)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func (ik *intake) spool(c echo.Context, who identity, limit int64, tooLarge *hub
 	if c.Request().ContentLength > limit {
 		return nil, nil, tooLarge
 	}
-	share := ik.uploads.of("user "+string(who.user), "network "+ik.edge.networkOf(c))
+	share := ik.uploads.of("user "+string(who.User), "network "+ik.edge.networkOf(c))
 	defer share.release()
 	in := &paced{c: c, share: share, began: time.Now(), rate: uploadSlow, most: uploadTimeout}
 	var head bytes.Buffer

@@ -11,7 +11,7 @@ import (
 
 // usage is GET /usage.
 func (se *settings) usage(c echo.Context, who identity) error {
-	q := hub.UsageQuery{User: who.user, By: hub.UsageBy(c.QueryParam("by"))}
+	q := hub.UsageQuery{User: who.User, By: hub.UsageBy(c.QueryParam("by"))}
 	switch q.By {
 	case "":
 		q.By = hub.UsageByDay
@@ -35,7 +35,7 @@ func (se *settings) usage(c echo.Context, who identity) error {
 	}
 	// Whole days, today's among them.
 	q.Since = time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, 1-int(days))
-	items, err := se.hub.Usage(c.Request().Context(), q)
+	items, err := se.hub.Usage(c.Request().Context(), who.Access, q)
 	if err != nil {
 		return err
 	}

@@ -91,7 +91,10 @@ func validName(name string) bool {
 
 // me is GET /users/me.
 func (pe *people) me(c echo.Context, who identity) error {
-	u, err := pe.accounts.User(c.Request().Context(), who.user)
+	if err := who.MayAll(hub.ScopeRead); err != nil {
+		return err
+	}
+	u, err := pe.accounts.User(c.Request().Context(), who.User)
 	if err != nil {
 		return err
 	}
@@ -100,7 +103,7 @@ func (pe *people) me(c echo.Context, who identity) error {
 
 // models is GET /models.
 func (se *settings) models(c echo.Context, who identity) error {
-	list, err := se.hub.Models(c.Request().Context(), who.user)
+	list, err := se.hub.Models(c.Request().Context(), who.Access)
 	if err != nil {
 		return err
 	}

@@ -177,14 +177,14 @@ func (w *socket) run() {
 		return // it was opened while the others were told to go: it is closed without a word
 	}
 	defer cs.clients.remove(w)
-	if w.who.user == "" && !w.authenticate() {
+	if w.who.User == "" && !w.authenticate() {
 		return
 	}
-	if !cs.clients.claim(w.who.user, cs.maxSockets) {
+	if !cs.clients.claim(w.who.User, cs.maxSockets) {
 		w.end(closeTooMany, "too many connections")
 		return
 	}
-	defer cs.clients.unclaim(w.who.user)
+	defer cs.clients.unclaim(w.who.User)
 	w.serve()
 }
 
@@ -248,7 +248,7 @@ func (w *socket) serve() {
 	connected := cs.aside(func() {
 		ctx, cancel := context.WithTimeout(cs.ctx, cs.callTimeout)
 		defer cancel()
-		if v, err = cs.hub.Connect(ctx, w.who.user, eventlog.Lines); err != nil {
+		if v, err = cs.hub.Connect(ctx, w.who.Access, eventlog.Lines); err != nil {
 			return
 		}
 		w.out.OnRoom(v.Resume)
@@ -304,7 +304,7 @@ func (w *socket) takeCommands(v *hub.Viewer) {
 	defer w.commands.working.Wait()
 	defer w.commands.close(false)
 	pace := rate.NewLimiter(100, 400)
-	in := &inbox{conn: w.conn, share: w.conns.messages.of("user "+string(w.identity().user), "network "+w.network)}
+	in := &inbox{conn: w.conn, share: w.conns.messages.of("user "+string(w.identity().User), "network "+w.network)}
 	defer in.close()
 	for {
 		kind, data, err := in.next()
@@ -332,7 +332,7 @@ func (w *socket) takeCommands(v *hub.Viewer) {
 // command carries out a command.
 func (w *socket) command(v *hub.Viewer, cmd command) {
 	err := errLoggedOut
-	if !w.conns.logins.revoked(w.identity().family) {
+	if !w.conns.logins.revoked(w.identity().Grant) {
 		ctx, cancel := context.WithTimeout(w.conns.ctx, w.conns.callTimeout)
 		err = w.do(ctx, v, cmd)
 		cancel()
@@ -442,7 +442,7 @@ func (w *socket) do(ctx context.Context, v *hub.Viewer, cmd command) error {
 		if err != nil && hub.CodeOf(err) != hub.CodeUnauthenticated {
 			return err
 		}
-		if err != nil || who.user != w.identity().user {
+		if err != nil || !who.renews(w.identity()) {
 			return errLoggedOut
 		}
 		w.mu.Lock()

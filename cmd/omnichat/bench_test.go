@@ -117,12 +117,12 @@ func run50(b *testing.B, h *hub.Hub, user hub.UserID, streams int) []time.Durati
 	for i := range all {
 		wg.Go(func() {
 			text := "go"
-			asked, err := h.Ask(b.Context(), user, hub.Question{Content: &text, Model: "clock/m"})
+			asked, err := h.Ask(b.Context(), hub.Login(user, "login"), hub.Question{Content: &text, Model: "clock/m"})
 			if err != nil {
 				b.Error(err)
 				return
 			}
-			v, err := h.Follow(b.Context(), user, asked, eventlog.SSE)
+			v, err := h.Follow(b.Context(), hub.Login(user, "login"), asked, eventlog.SSE)
 			if err != nil {
 				b.Error(err)
 				return

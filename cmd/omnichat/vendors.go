@@ -29,7 +29,7 @@ type vendors struct {
 	settings map[string]hub.Provider
 	infos    []hub.EndpointInfo // of settings
 	added    interface {
-		Endpoints(ctx context.Context, user hub.UserID) ([]hub.Endpoint, error)
+		Endpoints(ctx context.Context, who hub.Access) ([]hub.Endpoint, error)
 	}
 
 	mu   sync.Mutex
@@ -88,7 +88,7 @@ func (v *vendors) open(e hub.Endpoint) hub.Provider {
 
 // For is hub.Vendors': a user's own go before everyone's of the same name.
 func (v *vendors) For(ctx context.Context, user hub.UserID) (map[string]hub.Vendor, error) {
-	list, err := v.added.Endpoints(ctx, user)
+	list, err := v.added.Endpoints(ctx, hub.Own(user))
 	if err != nil {
 		return nil, err
 	}

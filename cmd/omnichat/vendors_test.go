@@ -97,7 +97,7 @@ func TestEveryVendorAnswersThroughTheServer(t *testing.T) {
 
 type endpoints []hub.Endpoint
 
-func (e *endpoints) Endpoints(context.Context, hub.UserID) ([]hub.Endpoint, error) { return *e, nil }
+func (e *endpoints) Endpoints(context.Context, hub.Access) ([]hub.Endpoint, error) { return *e, nil }
 
 func TestProviderLivesAsLongAsItsEndpoint(t *testing.T) {
 	stored := &endpoints{{Name: "a", Kind: "openai", BaseURL: "http://x"}, {Owner: "ann", Name: "a", Kind: "openai", BaseURL: "http://y"}, {Name: "b", Kind: "openai", BaseURL: "http://z"}}
