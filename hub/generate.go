@@ -364,6 +364,9 @@ func (g *generation) makeCalls() bool {
 	working.Wait()
 	at := time.Now().UTC().Truncate(time.Millisecond)
 	for _, c := range calls {
+		if c.Result != nil && c.Result.Files == nil {
+			c.Result.Files = []File{}
+		}
 		if c.EndedAt = &at; !g.calls.show(c) {
 			return false
 		}
