@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -146,6 +147,31 @@ func (s suite) tags(t *testing.T) {
 	}
 	rows["cut off inside"] = row{script: fake.Script{Tokens: []string{"<think>", "hm", " </th"}, NoFinish: true, NoDone: true}, reasoning: "hm </th", code: hub.CodeProviderTruncated}
 	s.rows(t, rows)
+}
+
+// unopened asks a model whose thoughts end with a tag that its template has opened, and then
+// has the template change.
+func (s suite) unopened(t *testing.T) {
+	thinks := fake.Script{Tokens: []string{"Hm", ".\n</th", "ink>\n\n", "Hello", " you"}}
+	says, tells := fake.Script{Tokens: []string{"Hello", " you"}}, fake.Script{Reasoning: []string{"Hm.\n"}, Tokens: []string{"Hello", " you"}}
+	tagged := fake.Script{Tokens: []string{"<think>Hm.\n", "</think>", "Hello", " you"}}
+	srv, p := s.serve(t, thinks)
+	for i, step := range []struct {
+		script    fake.Script
+		reasoning string
+		past      []hub.Kind
+	}{
+		{thinks, "Hm.\n", []hub.Kind{hub.KindReasoning}}, {thinks, "Hm.\n", nil}, {thinks, "Hm.\n", nil},
+		{says, "", []hub.Kind{hub.KindText}}, {says, "", nil},
+		{thinks, "Hm.\n", []hub.Kind{hub.KindReasoning}}, {tells, "Hm.\n", nil}, {says, "", nil},
+		{thinks, "Hm.\n", []hub.Kind{hub.KindReasoning}}, {tagged, "Hm.", nil}, {says, "", nil},
+	} {
+		srv.Set("m", step.script)
+		r := ask(t.Context(), p, hello())
+		if r.err != nil || r.text != "Hello you" || r.reasoning != step.reasoning || !slices.Equal(r.past, step.past) || r.finish != hub.ReasonStop {
+			t.Errorf("answer %d: %q, %q, moved %v, %s, %v", i, r.text, r.reasoning, r.past, r.finish, r.err)
+		}
+	}
 }
 
 // halves are characters of which two events have one half each.

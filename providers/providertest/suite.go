@@ -42,6 +42,7 @@ func Run(t *testing.T, d fake.Dialect, open Open) {
 	t.Run("streams", s.streams)
 	t.Run("strange servers", s.strange)
 	t.Run("thinking in the text", s.tags)
+	t.Run("thinking that nothing has opened", s.unopened)
 	t.Run("halves of characters", s.halves)
 	t.Run("answers that come whole", s.comesWhole)
 	t.Run("usage in odd places", s.oddUsage)
@@ -88,6 +89,7 @@ func (s suite) serve(t *testing.T, sc fake.Script) (*fake.Server, hub.Provider) 
 // result is an answer read to its end.
 type result struct {
 	text, reasoning string
+	past            []hub.Kind // what was moved, and is in both of these as it is then
 	tools           map[int]hub.ToolDelta
 	opaque          []json.RawMessage
 	finish          hub.Reason
@@ -107,6 +109,15 @@ func ask(ctx context.Context, p hub.Provider, prompt hub.Prompt) result {
 		if err != nil {
 			r.err = err
 			continue
+		}
+		switch d.Past {
+		case hub.KindReasoning:
+			r.text, r.reasoning = "", r.reasoning+r.text
+		case hub.KindText:
+			r.text, r.reasoning = r.reasoning+r.text, ""
+		}
+		if d.Past != "" {
+			r.past = append(r.past, d.Past)
 		}
 		r.text += d.Text
 		r.reasoning += d.Reasoning

@@ -44,6 +44,7 @@ func (c *Client) Answer(ctx context.Context, path string, header http.Header, po
 		run, stop := context.WithTimeoutCause(ctx, c.run, errEndless)
 		defer stop()
 		var t Teller
+		model := modelOf(path, body)
 		err = c.mended(path, body, func(body []byte) (bool, error) {
 			return c.retry(run, func() (bool, error) {
 				req, err := http.NewRequestWithContext(run, http.MethodPost, c.base+path, bytes.NewReader(body))
@@ -53,11 +54,14 @@ func (c *Client) Answer(ctx context.Context, path string, header http.Header, po
 				req.Header = header.Clone()
 				req.Header.Set("Content-Type", "application/json")
 				req.Header.Set("Accept", "text/event-stream")
-				t = Teller{yield: yield}
+				t = Teller{yield: yield, closing: closing{early: c.unopened.has(model)}}
 				err = c.read(run, req, decoder(), &t)
 				return t.shown, err
 			})
 		})
+		if err == nil {
+			c.unopened.note(model, &t.closing)
+		}
 		if err == nil || t.left || ctx.Err() != nil {
 			return
 		}

@@ -56,8 +56,9 @@ type Client struct {
 	bad  error // of the base URL
 	run  time.Duration
 
-	events  *held // what its answers hold of large events
-	refused refusals
+	events   *held // what its answers hold of large events
+	refused  refusals
+	unopened unopened
 }
 
 // NewClient returns a client with a transport of its own.

@@ -51,12 +51,13 @@ func (o *opening) begin(t *Teller) (known bool) {
 			return false
 		case len(start) >= n && strings.EqualFold(start[:n], tag[0]):
 			o.tag, o.held = tag[1], start[n:]
+			t.closing.off, t.closing.early = true, false
 			return true
 		}
 	}
 	text := o.held
 	o.over, o.held = true, ""
-	t.tell(hub.Delta{Text: text})
+	t.closing.read(text, t)
 	return true
 }
 
@@ -99,7 +100,7 @@ func (o *opening) end(t *Teller) {
 		t.tell(hub.Delta{Reasoning: strings.TrimRightFunc(held, unicode.IsSpace)})
 		return
 	}
-	t.tell(hub.Delta{Text: held})
+	t.closing.read(held, t)
 }
 
 // indexFold finds a tag in any case.

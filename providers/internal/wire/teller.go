@@ -28,6 +28,7 @@ type Teller struct {
 	thought half
 	args    map[int]*half // of calls, by their index; made for the first that needs it
 	opening opening
+	closing closing
 	length  int // of the text that was yielded, in bytes
 
 	calls   int    // so far
@@ -39,7 +40,7 @@ type Teller struct {
 
 // tell yields a delta, unless it is empty or no more are wanted.
 func (t *Teller) tell(d hub.Delta) {
-	if t.left || d.Text == "" && d.Reasoning == "" && d.Tool == nil && d.Opaque == nil && d.Usage == nil && d.Finish == "" {
+	if t.left || d.Text == "" && d.Reasoning == "" && d.Past == "" && d.Tool == nil && d.Opaque == nil && d.Usage == nil && d.Finish == "" {
 		return
 	}
 	if d.Opaque == nil {
@@ -58,7 +59,7 @@ func (t *Teller) Text(s string) {
 	}
 	s = t.said.join(s)
 	if t.opening.over {
-		t.tell(hub.Delta{Text: s})
+		t.closing.read(s, t)
 		return
 	}
 	t.opening.read(s, t)
@@ -69,7 +70,10 @@ func (t *Teller) Think(s string) {
 	if s != "" {
 		t.signs++
 	}
-	t.tell(hub.Delta{Reasoning: t.thought.join(s)})
+	if s = t.thought.join(s); s != "" {
+		t.closing.off, t.closing.early = true, false // the vendor tells them apart
+	}
+	t.tell(hub.Delta{Reasoning: s})
 }
 
 // Say tells what a text has of both.
@@ -118,10 +122,14 @@ func (t *Teller) Done() { t.done = true }
 func (t *Teller) Ended() bool { return t.finish != "" || t.done }
 
 // Begun says whether anything of the answer has come.
-func (t *Teller) Begun() bool { return t.shown || t.opening.held != "" || t.opening.tag != "" }
+func (t *Teller) Begun() bool {
+	return t.shown || t.opening.held != "" || t.opening.tag != "" || len(t.closing.held) > 0
+}
 
 // Length is how many bytes of text there are so far.
-func (t *Teller) Length() int { return t.length + len(t.opening.held) + len(t.said) }
+func (t *Teller) Length() int {
+	return t.length + len(t.opening.held) + len(t.closing.held) + len(t.said)
+}
 
 // event has a vendor's decoder read one event, unless it says nothing.
 func (t *Teller) event(e Event, d Decoder) (last bool, err error) {
@@ -208,7 +216,8 @@ func (t *Teller) end(d Decoder, failed error) error {
 		d.End(t)
 	}
 	t.opening.end(t)
-	t.tell(hub.Delta{Text: t.said.end()})
+	t.closing.read(t.said.end(), t)
+	t.closing.rest(t)
 	t.tell(hub.Delta{Reasoning: t.thought.end()})
 	for i, h := range t.args {
 		t.tell(hub.Delta{Tool: &hub.ToolDelta{Index: i, Arguments: h.end()}})
@@ -223,6 +232,9 @@ func (t *Teller) end(d Decoder, failed error) error {
 			t.tell(hub.Delta{Usage: usage})
 		}
 		return failed
+	}
+	if t.closing.early { // they were none
+		t.tell(hub.Delta{Past: hub.KindText})
 	}
 	t.tell(hub.Delta{Finish: why, Usage: usage})
 	return nil
