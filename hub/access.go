@@ -1,5 +1,10 @@
 package hub
 
+import (
+	"bytes"
+	"encoding/json"
+)
+
 // Access is who asks, by what, what they may do, and in which sessions. Every call of the
 // hub and of its [Store] for somebody's sake takes one, and nothing else decides what is
 // allowed. It is a value that can be compared; the zero value may do nothing.
@@ -67,3 +72,17 @@ func (a Access) MayAll(s Scope) error {
 
 // Knows says whether a session, if it is the user's, exists for the access.
 func (a Access) Knows(id SessionID) bool { return a.Session == "" || a.Session == id }
+
+// told is an event of a session's feed as the access may see it: who knows of one session
+// alone is not told where the user's list stands. It is nil if nothing of it may be seen.
+func (a Access) told(event []byte) []byte {
+	if a.Session == "" || !bytes.HasPrefix(event, []byte(`{"type":"session",`)) {
+		return event
+	}
+	var e sessionEvent
+	if json.Unmarshal(event, &e) != nil {
+		return nil
+	}
+	e.UserVersion = 0
+	return encode(e)
+}

@@ -106,7 +106,7 @@ func (a *asker) stored(ctx context.Context, who Access, q Question, fresh Sessio
 	case q.Content == nil && q.ParentID == nil:
 		return sq, Invalid("content", "is required, unless parent_id names what to answer again or to continue")
 	case q.Content == nil && q.MessageID != nil:
-		return sq, Invalid("message_id", "goes with content: without content no who.User message is made")
+		return sq, Invalid("message_id", "goes with content: without content no user message is made")
 	case q.Content != nil && strings.TrimSpace(*q.Content) == "" && len(q.Files) == 0:
 		return sq, Invalid("content", "must not be empty")
 	case q.Content == nil && len(q.Files) > 0:

@@ -40,7 +40,7 @@ func (h *Hub) Endpoints(ctx context.Context, who Access) ([]EndpointInfo, error)
 		}
 		at := slices.Index(names, e.Name)
 		if at < 0 || failed[at] == nil || own != (providers[e.Name].Owner != "") {
-			continue // the who.User's own of that name is asked instead
+			continue // the user's own of that name is asked instead
 		}
 		f := listFailure(failed[at], own || shared)
 		e.Error = &f

@@ -101,6 +101,9 @@ func (li *limits) withinQuota(ctx context.Context, who Access, more int64) error
 	if err != nil || s.Used < s.Quota && more <= s.Quota-s.Used {
 		return err
 	}
+	if who.MayAll(ScopeRead) != nil { // what others have stored is not theirs to know
+		return &Error{Code: CodeQuotaExceeded, Msg: "this chat's owner has no room left for this"}
+	}
 	return &Error{
 		Code: CodeQuotaExceeded,
 		Msg:  "you have used " + plain.Size(s.Used) + " of " + plain.Size(s.Quota) + ", which leaves no room for this; delete chats or files to make room",

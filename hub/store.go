@@ -9,7 +9,8 @@ import (
 )
 
 // Store keeps sessions and messages. Everything it is asked for somebody's sake
-// is looked up within what their [Access] knows of: all else is CodeNotFound. A database that is away is CodeUnavailable.
+// is looked up within what their [Access] knows of: all else is CodeNotFound. A
+// database that is away is CodeUnavailable.
 //
 // Every change takes the next version of its session under the session's row
 // lock, and every change to a user's list of sessions the next version of the

@@ -116,7 +116,9 @@ func (s *sub) assemble(dst []byte) (out []byte, p eventlog.Piece, more bool) {
 				return dst, pl.advance(framing, e.seq), true
 			}
 		} else if e.event != nil && (e.version == 0 || e.version > s.acked) {
-			dst = framing.Beside(dst, e.event)
+			if event := s.viewer.who.told(e.event); event != nil {
+				dst = framing.Beside(dst, event)
+			}
 		}
 		s.next++
 		if len(dst) > eventlog.BatchMax/2 {

@@ -227,8 +227,8 @@ func bindFiles(ctx context.Context, tx bun.Tx, q hub.StoredQuestion) ([]hub.File
 		return nil, nil
 	}
 	var rows []fileRow
-	err := tx.NewRaw(`UPDATE files SET session_id = ? WHERE id IN (?) AND user_id = ? AND (session_id IS NULL OR session_id = ?)
-		RETURNING id, name, media_type, size`, q.Session, bun.List(q.Files), q.Who.User, q.Session).Scan(ctx, &rows)
+	err := tx.NewRaw(`UPDATE files SET session_id = ? WHERE id IN (?) AND ? AND (session_id IS NULL OR session_id = ?)
+		RETURNING id, name, media_type, size`, q.Session, bun.List(q.Files), within(q.Who, "user_id", "session_id"), q.Session).Scan(ctx, &rows)
 	if err != nil {
 		return nil, err
 	}

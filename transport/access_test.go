@@ -5,6 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -184,60 +187,126 @@ func TestAWebSocketIsForWhatItsAccessSays(t *testing.T) {
 	s := open(t, transport.Options{}).users()
 	_, here, answer := s.ask(s.ann, map[string]any{"content": "one two"})
 	_, there, other := s.ask(s.ann, map[string]any{"content": "something else"})
-	conn := s.dial()
-	next := func(of string) map[string]any {
-		t.Helper()
-		for {
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			_, batch, err := conn.Read(ctx)
-			cancel()
+	unknown := hub.NewID()
+	const forbidden, none = string(hub.CodeForbidden), string(hub.CodeNotFound)
+	rows := []struct {
+		command       map[string]any
+		reads, asks   string // the type of the reply, or the code of an error
+		readsAnything string
+	}{
+		{map[string]any{"type": "subscribe", "session_id": here, "positions": map[string]int{answer: 0, other: 0}}, "ack", "ack", "ack"},
+		{map[string]any{"type": "subscribe", "session_id": there}, none, none, "ack"},
+		{map[string]any{"type": "unsubscribe", "session_id": there}, "ack", "ack", "ack"},
+		{map[string]any{"type": "unsubscribe", "session_id": here}, "ack", "ack", "ack"},
+		{map[string]any{"type": "send", "session_id": there, "content": "three"}, forbidden, none, forbidden},
+		{map[string]any{"type": "send", "parent_id": other, "content": "three"}, forbidden, none, forbidden},
+		{map[string]any{"type": "send", "session_id": here, "parent_id": other, "content": "three"}, forbidden, none, forbidden},
+		{map[string]any{"type": "send", "content": "three"}, forbidden, forbidden, forbidden},
+		{map[string]any{"type": "stop", "message_id": other}, forbidden, none, forbidden},
+		{map[string]any{"type": "stop", "message_id": unknown}, forbidden, none, forbidden},
+		{map[string]any{"type": "stop", "message_id": answer}, forbidden, "ack", forbidden},
+		{map[string]any{"type": "ping"}, "pong", "pong", "pong"},
+	}
+	tried := map[string]bool{"auth": true} // below
+	for name, c := range map[string]struct {
+		token string
+		want  func(i int) string
+	}{
+		"reads one":   {s.narrowed(jwt.MapClaims{"by": "link", "scope": "read", "session": here}), func(i int) string { return rows[i].reads }},
+		"asks in one": {s.narrowed(jwt.MapClaims{"by": "link", "scope": "read chat", "session": here}), func(i int) string { return rows[i].asks }},
+		"reads all":   {s.narrowed(jwt.MapClaims{"by": "key", "scope": "read"}), func(i int) string { return rows[i].readsAnything }},
+	} {
+		before := s.do("GET", "/sessions", s.ann, nil, 200)
+		conn := s.dial()
+		next := func(is func(e map[string]any) bool) map[string]any {
+			t.Helper()
+			for {
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				_, batch, err := conn.Read(ctx)
+				cancel()
+				if err != nil {
+					t.Fatal(err)
+				}
+				var found map[string]any
+				for line := range bytes.Lines(batch) {
+					var e map[string]any
+					if err := json.Unmarshal(line, &e); err != nil {
+						t.Fatal(err)
+					}
+					version, _ := e["user_version"].(float64)
+					text := string(line)
+					if name != "reads all" && (version != 0 || strings.Contains(text, there) || strings.Contains(text, other) || strings.Contains(text, "something else")) {
+						t.Errorf("one that %s is told %s", name, text)
+					}
+					if found == nil && is(e) {
+						found = e
+					}
+				}
+				if found != nil {
+					return found
+				}
+			}
+		}
+		send := func(command map[string]any) {
+			t.Helper()
+			b, err := json.Marshal(command)
+			if err == nil {
+				err = conn.Write(t.Context(), websocket.MessageText, b)
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			for line := range bytes.Lines(batch) {
-				var e map[string]any
-				if err := json.Unmarshal(line, &e); err != nil {
-					t.Fatal(err)
-				}
-				if e["type"] == of {
-					return e
-				}
+		}
+		typed := func(of string) func(e map[string]any) bool {
+			return func(e map[string]any) bool { return e["type"] == of }
+		}
+		send(map[string]any{"type": "auth", "token": c.token})
+		if ready := next(typed("ready")); name != "reads all" && ready["user_id"] != "" {
+			t.Errorf("one that %s: ready tells %v", name, ready)
+		}
+		for i, r := range rows {
+			tried[r.command["type"].(string)] = true
+			r.command["ref"] = i + 1
+			send(r.command)
+			reply := next(func(e map[string]any) bool { return e["ref"] == float64(i+1) || e["type"] == "pong" })
+			got, _ := reply["type"].(string)
+			if got == "error" {
+				got, _ = reply["code"].(string)
+			}
+			if got != c.want(i) {
+				t.Errorf("one that %s, %v: %v", name, r.command, reply)
 			}
 		}
-	}
-	send := func(command map[string]any) {
-		t.Helper()
-		b, err := json.Marshal(command)
-		if err == nil {
-			err = conn.Write(t.Context(), websocket.MessageText, b)
+		if after := s.do("GET", "/sessions", s.ann, nil, 200); !reflect.DeepEqual(after, before) {
+			t.Errorf("one that %s has changed %v to %v", name, before, after)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	send(map[string]any{"type": "auth", "token": s.narrowed(jwt.MapClaims{"by": "link", "scope": "read", "session": here})})
-	if ready := next("ready"); ready["user_id"] != "" || ready["user_version"] != 0.0 {
-		t.Errorf("ready tells %v", ready)
-	}
-	send(map[string]any{"type": "subscribe", "ref": 1, "session_id": here, "positions": map[string]int{answer: 0, other: 0}})
-	next("ack")
-	for ref, cmd := range map[string]map[string]any{
-		string(hub.CodeNotFound):  {"type": "subscribe", "session_id": there},
-		string(hub.CodeForbidden): {"type": "send", "session_id": here, "content": "three"},
-	} {
-		cmd["ref"] = 2
-		send(cmd)
-		if e := next("error"); e["code"] != ref {
-			t.Errorf("%v: %v", cmd, e)
+		send(rows[0].command)
+		next(typed("ack"))
+		s.do("PATCH", "/sessions/"+there, s.ann, map[string]any{"title": "renamed by " + name}, 200)
+		s.do("PATCH", "/sessions/"+here, s.ann, map[string]any{"title": "renamed, too, by " + name}, 200)
+		next(func(e map[string]any) bool {
+			session, _ := e["session"].(map[string]any)
+			return session["id"] == here
+		})
+		send(map[string]any{"type": "auth", "token": c.token})
+		next(typed("ready"))
+		send(map[string]any{"type": "auth", "token": s.ann}) // which may more
+		if code := s.closedWith(conn); code != 4401 {
+			t.Errorf("one that %s became a login: %v", name, code)
 		}
 	}
-	send(map[string]any{"type": "stop", "ref": 3, "message_id": answer})
-	if e := next("error"); e["code"] != string(hub.CodeForbidden) {
-		t.Errorf("stop: %v", e)
+	doc, err := os.ReadFile("spec/asyncapi.yaml")
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.do("PATCH", "/sessions/"+there, s.ann, map[string]any{"title": "renamed"}, 200)
-	s.do("PATCH", "/sessions/"+here, s.ann, map[string]any{"title": "renamed, too"}, 200)
-	if e := next("session"); e["session"].(map[string]any)["id"] != here {
-		t.Errorf("told of another chat: %v", e)
+	_, commands, _ := strings.Cut(string(doc), "\n  command:\n")
+	commands, _, ok := strings.Cut(commands, "\n  event:\n")
+	if !ok {
+		t.Fatal("the document lists no commands")
+	}
+	for _, m := range regexp.MustCompile(`/messages/(\w+)`).FindAllStringSubmatch(commands, -1) {
+		if !tried[m[1]] {
+			t.Errorf("%s: whose access allows it? Add a row", m[1])
+		}
 	}
 }
