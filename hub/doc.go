@@ -18,7 +18,8 @@
 // viewer of the feed written what it lacks. The files on that way, the engine:
 //
 //	ask.go           asker: from a question to its stream
-//	generate.go      generator: the provider's answer, from its first token to its stored end
+//	generate.go      generator: an answer in rounds, from its first token to its stored end
+//	calling.go       calling: the calls of tools, as the model writes them
 //	stream.go        stream: one answer that this replica runs
 //	streams.go       streams: all of them; admission, and forgetting
 //	commit.go        committer: what all streams have said, in one append to the ledger
@@ -43,11 +44,12 @@
 // Prompts: prompt.go, titles.go, notices.go (what is told beside the text), failure.go
 // (what a user may see of a provider's error). Models: catalogue.go, made of listings.go
 // (what providers list), prices.go, and shipped.go (what is known of common models).
+// bill.go adds up what an answer has used: like titles.go, it observes generations.
 // limits.go is what a user may use, and revoke.go tells which logins have ended.
 //
-// The nouns know nothing of all that: account.go, endpoint.go, errors.go, event.go,
-// file.go, id.go, message.go, money.go, price.go, question.go, session.go, settings.go,
-// usage.go. The plural of a noun is what the hub does about it for transport:
+// The nouns know nothing of all that: access.go (who asks, and what they may do),
+// account.go, endpoint.go, errors.go, event.go, file.go, id.go, message.go, money.go,
+// order.go, part.go, price.go, question.go, session.go, settings.go, usage.go. The plural of a noun is what the hub does about it for transport:
 // sessions.go, messages.go, files.go, endpoints.go; the shorter calls are in calls.go.
 // Interfaces to other folders: [Store] and [Journal] in store.go, [Bus] and [Leases] in
 // bus.go, [Provider] in provider.go, [Sink] in viewer.go; cmd/omnichat plugs in what
@@ -55,13 +57,21 @@
 //
 // # Packages
 //
-// What needs no noun is a package of its own: eventlog (the log of one stream, its
-// framings, and the batches in which it travels), pace (when providers are read),
+// What needs no noun is a package of its own: eventlog (the log of one stream, the kinds
+// of its events, its framings, and the batches in which it travels), pace (when providers are read),
 // background (goroutines, panics, trying again), room (bytes that are held at a time),
 // picture, plain and title. The values above are none, as all of them speak of
 // sessions and messages: those are the hub's nouns, which every other folder knows by
 // its name, and a package below that used them and was used by the hub would close a
 // circle.
+//
+// # Versions beside each other
+//
+// While replicas are replaced by newer ones, both run. Each says with its lease in which
+// format it can read what others write (peers.go), and none writes what the oldest of
+// them cannot read: neither on the bus nor in the database, whose migrations only add.
+// Until the last old one has gone, calls are told with the end of their answer alone, and
+// text that turns out to be thought stays where it is.
 //
 // # Locks
 //

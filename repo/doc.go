@@ -6,12 +6,19 @@
 //
 // The tables are in migrations/, and their rows in rows.go. Queries are in the file of
 // what they are about: accounts.go, sessions.go, messages.go, answers.go (from a question
-// to the end of its answer), journal.go, leases.go, files.go and folder.go (the bytes of
+// to the end of its answer), order.go and layout.go (what an answer has beside its
+// message), journal.go, leases.go, files.go and folder.go (the bytes of
 // files), search.go, settings.go, endpoints.go and seal.go (keys of providers, encrypted),
-// prices.go, usage.go, quota.go. repo.go opens a database, gate.go lets one writer into
+// prices.go, usage.go, quota.go. access.go narrows all of them to what an access knows
+// of. repo.go opens a database, gate.go lets one writer into
 // SQLite at a time, bound.go has the statements that every answer needs, errors.go makes
 // hub's errors of the database's, and guard.go and lock_unix.go keep a second process away
 // that would not share.
+//
+// Programs of before may run on the same database while replicas are replaced: migrations
+// only add. What is new of answers lies in a table of its own, as the programs of before
+// that know no such table read whole rows of messages and stop at a column that they do not
+// know; this one leaves such a column aside.
 //
 // Package redisbus is hub's Bus on Redis; pgtest and redistest start real servers for
 // tests.

@@ -105,3 +105,30 @@ func TestMigrationsOfBothDatabasesAreTheSame(t *testing.T) {
 }
 
 var _ hub.Store = (*repo.Repo)(nil)
+
+// TestColumnsOfANewerProgramDoNoHarm has a newer program add columns while this one runs on
+// the same database.
+func TestColumnsOfANewerProgramDoNoHarm(t *testing.T) {
+	both(t, func(t *testing.T, s *suite) {
+		q := s.question("before")
+		a := s.ask(q)
+		for _, table := range []string{"users", "sessions", "messages", "answers", "grants", "grant_families", "files", "replicas", "journal"} {
+			s.ok(s.r.Exec(t.Context(), "ALTER TABLE "+table+" ADD COLUMN of_later TEXT DEFAULT 'x'"))
+		}
+		if again := s.ask(q); !again.Found {
+			t.Error("the question is not found again")
+		}
+		s.end(a, "answer")
+		s.end(s.ask(s.follow(q, "after")), "answer")
+		if m, err := s.r.Message(t.Context(), as(s.alice), q.AnswerID); err != nil || m.Content != "answer" {
+			t.Errorf("%+v, %v", m, err)
+		}
+		if c := s.changes(q.Session, 0); len(c.Items) != 4 {
+			t.Errorf("%d messages", len(c.Items))
+		}
+		title := "new"
+		if _, _, err := s.r.UpdateSession(t.Context(), as(s.alice), q.Session, hub.SessionPatch{Title: &title}); err != nil {
+			t.Error(err)
+		}
+	})
+}

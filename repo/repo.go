@@ -124,7 +124,7 @@ func (r *Repo) openSQLite(ctx context.Context, dir string) error {
 		return fmt.Errorf("open SQLite: %w", err)
 	}
 	writer.SetMaxOpenConns(1)
-	r.writer = bun.NewDB(writer, sqlitedialect.New())
+	r.writer = bun.NewDB(writer, sqlitedialect.New(), bun.WithDiscardUnknownColumns())
 	r.gate = newGate()
 	readers, err := sql.Open("sqlite", dsn)
 	if err != nil {
@@ -132,7 +132,7 @@ func (r *Repo) openSQLite(ctx context.Context, dir string) error {
 	}
 	readers.SetMaxOpenConns(4)
 	readers.SetMaxIdleConns(4)
-	r.db = bun.NewDB(readers, sqlitedialect.New())
+	r.db = bun.NewDB(readers, sqlitedialect.New(), bun.WithDiscardUnknownColumns())
 	return r.migrate(ctx, goose.DialectSQLite3, "migrations/sqlite")
 }
 
@@ -146,7 +146,7 @@ func (r *Repo) openPostgres(ctx context.Context, dsn string) error {
 	db := stdlib.OpenDB(*cfg)
 	db.SetMaxOpenConns(16)
 	db.SetMaxIdleConns(16)
-	r.db = bun.NewDB(db, pgdialect.New())
+	r.db = bun.NewDB(db, pgdialect.New(), bun.WithDiscardUnknownColumns()) // of a newer program beside this one
 	r.writer = r.db
 	if r.guard, err = guardReplica(ctx, db, r.shared); err != nil {
 		return err
