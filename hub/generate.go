@@ -50,9 +50,10 @@ type generation struct {
 	turns    []Turn // of the rounds before
 	told     int    // how many bytes of the text are theirs
 	calls    calling
-	began    time.Time // when the first text or thought came
+	began    time.Time // when the first text or thought of the round came
 	thinking time.Time // when the thoughts began that come now; zero while none come
 	thoughts []int64   // how long each stretch of thoughts took, in milliseconds
+	before   int       // how many of them are of the rounds before
 }
 
 // round is one request to the provider, as it is billed.
@@ -111,12 +112,12 @@ func (g *generation) whole() bool {
 	if !st.close(g.bg.Context(), end.Reason == ReasonStopped) {
 		return false
 	}
-	said, _ := g.said()
-	if ended := endCalls(said.Parts, end.Reason); len(ended) > 0 { // everyone sees how
-		for _, c := range ended {
+	if g.calls.shown && len(g.calls.all) > 0 {
+		said, _ := g.said()
+		for _, c := range endCalls(said.Parts, end.Reason) { // everyone sees how
 			st.append(callDelta(c))
 		}
-		if !st.close(g.bg.Context(), false) {
+		if !st.flush(g.bg.Context()) {
 			return false
 		}
 	}
@@ -221,9 +222,16 @@ func (g *generation) ask() error {
 		g.notice(notices...)
 	}
 	r := round{vendor: g.vendor, model: g.model, input: estimatePrompt(p)}
-	st.asks(r.input, g.catalogue.price(st.ctx, g.vendor, g.model))
+	input := r.input
+	for _, before := range g.rounds {
+		if before.whole {
+			input += before.input
+		}
+	}
+	st.asks(input, g.catalogue.price(st.ctx, g.vendor, g.model))
 	wait := &waiting{peers: g.peers, stream: st}
 	g.calls.begin()
+	g.began, g.before = time.Time{}, len(g.thoughts)
 	defer func() {
 		g.end.Notices = append(g.end.Notices, wait.notices()...)
 		g.rounds = append(g.rounds, r)
@@ -255,10 +263,10 @@ func (g *generation) ask() error {
 // not grow further.
 func (g *generation) take(d Delta) bool {
 	st := g.st
-	if !st.keep(len(d.Opaque)) {
-		return false
-	}
 	if d.Opaque != nil {
+		if !st.keep(len(d.Opaque)) {
+			return false
+		}
 		g.end.Opaque = append(g.end.Opaque, d.Opaque)
 	}
 	if g.began.IsZero() && (d.Text != "" || d.Reasoning != "") {
@@ -279,21 +287,21 @@ func (g *generation) take(d Delta) bool {
 	return st.say(eventlog.Reasoning, d.Reasoning) && st.say(eventlog.Text, d.Text)
 }
 
-// move makes all that was said so far thoughts, or text. Where a replica lives that cannot
-// read that, text stays text, and thoughts are told again as text.
+// move makes all that was said so far in the round thoughts, or text. Where a replica lives
+// that cannot read that, text stays text, and thoughts are told again as text.
 func (g *generation) move(to Kind) bool {
 	g.thought()
 	switch {
 	case to == KindReasoning && g.calls.shown:
-		g.thoughts = nil
+		g.thoughts = g.thoughts[:g.before]
 		if !g.began.IsZero() {
-			g.thoughts = []int64{max(1, time.Since(g.began).Milliseconds())}
+			g.thoughts = append(g.thoughts, max(1, time.Since(g.began).Milliseconds()))
 		}
 		return g.st.push(eventlog.Delta{Kind: eventlog.AsReasoning})
 	case to == KindReasoning:
 		return true
 	case g.calls.shown:
-		g.thoughts = nil
+		g.thoughts = g.thoughts[:g.before]
 		return g.st.push(eventlog.Delta{Kind: eventlog.AsText})
 	case !g.st.flush(g.st.ctx):
 		return true // it ends

@@ -118,7 +118,7 @@ type Delta struct {
 	Text      string
 	Reasoning string
 	Tool      *ToolDelta
-	Past      Kind            // what was told so far was all of this kind; "" if nothing is said of it
+	Past      Kind            // what Stream has told so far was all of this kind; "" if nothing is said of it
 	Opaque    json.RawMessage // to be kept with the answer, and replayed in Turn.Opaque
 	Usage     *Usage          // the last one counts
 	Finish    Reason          // stop, length, content_filter or tool_calls

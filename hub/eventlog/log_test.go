@@ -151,8 +151,12 @@ func (w *writer) hear(t *testing.T, d Delta) {
 		}
 		parts := r.parts
 		r.parts, r.text, r.think = nil, "", ""
-		for _, p := range parts {
-			if p.Type == from {
+		call := len(parts) - 1
+		for call >= 0 && parts[call].Call == nil {
+			call--
+		}
+		for i, p := range parts {
+			if p.Type == from && i > call {
 				p.Type = to
 			}
 			if p.Call != nil {
