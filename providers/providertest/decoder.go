@@ -35,6 +35,7 @@ func Fuzz(f *testing.F, d fake.Dialect, decoder func() wire.Decoder) {
 	f.Add([]byte("data: [" + d.Whole(rich) + "]\n\nerror: " + d.Error(400, fake.ContextTooLong) + "\n"))
 	f.Add([]byte(signs[2] + strings.ReplaceAll(string(fake.Render(d, rich)), "}\n\n", "}\n") + "[DONE]\n"))
 	f.Add(bytes.ReplaceAll(fake.Render(d, fake.Script{Tokens: []string{"<think>FIRST", "SECOND</think>", "FIRST"}}), []byte("FIRST"), []byte(`\ud83d`)))
+	f.Add(fake.Render(d, fake.Script{Tokens: []string{"hm\n", " </th", "ink> \n", "\nHello"}}))
 	read := func(r io.Reader) (said []string, code hub.Code) {
 		err := wire.Decode(r, decoder(), func(d hub.Delta) bool {
 			said = append(said, describe(d))
@@ -80,7 +81,7 @@ func Benchmark(b *testing.B, d fake.Dialect, decoder func() wire.Decoder) {
 
 // describe is a delta as text that can be compared.
 func describe(d hub.Delta) string {
-	s := fmt.Sprintf("%q %q %s %q", d.Text, d.Reasoning, d.Opaque, d.Finish)
+	s := fmt.Sprintf("%q %q %q %s %q", d.Text, d.Reasoning, d.Past, d.Opaque, d.Finish)
 	if d.Tool != nil {
 		s += fmt.Sprintf(" %+v", *d.Tool)
 	}

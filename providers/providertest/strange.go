@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -149,27 +148,60 @@ func (s suite) tags(t *testing.T) {
 	s.rows(t, rows)
 }
 
-// unopened asks a model whose thoughts end with a tag that its template has opened, and then
-// has the template change.
+// unopened holds that a closing tag alone on its line makes thinking of what came
+// before, however it is cut. The first rows are what servers have sent.
 func (s suite) unopened(t *testing.T) {
-	thinks := fake.Script{Tokens: []string{"Hm", ".\n</th", "ink>\n\n", "Hello", " you"}}
-	says, tells := fake.Script{Tokens: []string{"Hello", " you"}}, fake.Script{Reasoning: []string{"Hm.\n"}, Tokens: []string{"Hello", " you"}}
-	tagged := fake.Script{Tokens: []string{"<think>Hm.\n", "</think>", "Hello", " you"}}
-	srv, p := s.serve(t, thinks)
-	for i, step := range []struct {
-		script    fake.Script
-		reasoning string
-		past      []hub.Kind
-	}{
-		{thinks, "Hm.\n", []hub.Kind{hub.KindReasoning}}, {thinks, "Hm.\n", nil}, {thinks, "Hm.\n", nil},
-		{says, "", []hub.Kind{hub.KindText}}, {says, "", nil},
-		{thinks, "Hm.\n", []hub.Kind{hub.KindReasoning}}, {tells, "Hm.\n", nil}, {says, "", nil},
-		{thinks, "Hm.\n", []hub.Kind{hub.KindReasoning}}, {tagged, "Hm.", nil}, {says, "", nil},
+	rows := map[string]row{}
+	for name, tt := range map[string]struct{ said, text, reasoning string }{
+		"DeepSeek R1":        {said: "Alright, the user just said \"hello.\"\n</think>\n\nHello! How can I assist you today?", text: "Hello! How can I assist you today?", reasoning: "Alright, the user just said \"hello.\"\n"},
+		"Qwen3, not thought": {said: "\n\n</think>\n\nHello", text: "Hello"},
+		"CRLF":               {said: "hm\r\n</think>\r\n\r\nHello", text: "Hello", reasoning: "hm\r\n"},
+		"at the end":         {said: "hm\n</think>", reasoning: "hm\n"},
+		"in code":            {said: "```\n</think>\n```\nHello", text: "```\n</think>\n```\nHello"},
+		"after code":         {said: "```\n</think>\n```\n</think>\nHello", text: "Hello", reasoning: "```\n</think>\n```\n"},
+		"in a line":          {said: "hm </think>\nHello", text: "hm </think>\nHello"},
+		"before a text":      {said: "hm\n</think> Hello", text: "hm\n</think> Hello"},
+		"twice":              {said: "a\n</think>\nb\n</think>\nc", text: "b\n</think>\nc", reasoning: "a\n"},
+		"opened":             {said: "<think>a</think>b\n</think>\nc", text: "b\n</think>\nc", reasoning: "a"},
+		"opened later":       {said: "a\n<think>\nb\n</think>\nc", text: "a\n<think>\nb\n</think>\nc"},
 	} {
-		srv.Set("m", step.script)
-		r := ask(t.Context(), p, hello())
-		if r.err != nil || r.text != "Hello you" || r.reasoning != step.reasoning || !slices.Equal(r.past, step.past) || r.finish != hub.ReasonStop {
-			t.Errorf("answer %d: %q, %q, moved %v, %s, %v", i, r.text, r.reasoning, r.past, r.finish, r.err)
+		for at := range len(tt.said) {
+			rows[fmt.Sprintf("%s, %d", name, at)] = row{script: fake.Script{Tokens: []string{tt.said[:at], tt.said[at:]}}, text: tt.text, reasoning: tt.reasoning, finish: hub.ReasonStop}
+		}
+		rows[name+", every byte"] = row{script: fake.Script{Tokens: pieces(tt.said, 1)}, text: tt.text, reasoning: tt.reasoning, finish: hub.ReasonStop}
+		rows[name+", whole"] = row{script: body("application/json", s.d.Whole(fake.Script{Tokens: []string{tt.said}})), text: tt.text, reasoning: tt.reasoning, finish: hub.ReasonStop}
+	}
+	rows["beside the vendor's own"] = row{script: fake.Script{Reasoning: []string{"hm"}, Tokens: []string{"a\n</think>\nb"}}, text: "a\n</think>\nb", reasoning: "hm", finish: hub.ReasonStop}
+	rows["cut off"] = row{script: fake.Script{Tokens: []string{"a\n", "</thi"}, NoFinish: true, NoDone: true}, text: "a\n</thi", code: hub.CodeProviderTruncated}
+	s.rows(t, rows)
+}
+
+// remembered holds that a model whose last answer had the closing tag alone begins
+// the next one with thinking, until an answer shows that it does not.
+func (s suite) remembered(t *testing.T) {
+	srv, p := s.serve(t, fake.Script{})
+	const tag = "hm\n</think>\n\nHello"
+	for i, tt := range []struct {
+		script          fake.Script
+		text, reasoning string
+		past, first     hub.Kind
+	}{
+		{script: fake.Script{Tokens: []string{tag}}, text: "Hello", reasoning: "hm\n", past: hub.KindReasoning, first: hub.KindText},
+		{script: fake.Script{Tokens: []string{tag}}, text: "Hello", reasoning: "hm\n", first: hub.KindReasoning},
+		{script: fake.Script{Tokens: pieces(tag, 1)}, text: "Hello", reasoning: "hm\n", first: hub.KindReasoning},
+		{script: fake.Script{Tokens: []string{"cut", " off"}, NoFinish: true, NoDone: true}, reasoning: "cut off", first: hub.KindReasoning},
+		{script: fake.Script{Tokens: ten}, text: whole, past: hub.KindText, first: hub.KindReasoning},
+		{script: fake.Script{Tokens: ten}, text: whole, first: hub.KindText},
+		{script: fake.Script{Tokens: []string{tag}}, text: "Hello", reasoning: "hm\n", past: hub.KindReasoning, first: hub.KindText},
+		{script: fake.Script{Tokens: []string{"<think>hm</think>\n", "Hello"}}, text: "Hello", reasoning: "hm", first: hub.KindReasoning},
+		{script: fake.Script{Tokens: []string{tag}}, text: "Hello", reasoning: "hm\n", past: hub.KindReasoning, first: hub.KindText},
+		{script: fake.Script{Reasoning: []string{"own"}, Tokens: []string{tag}}, text: tag, reasoning: "own", first: hub.KindReasoning},
+		{script: fake.Script{Tokens: ten}, text: whole, first: hub.KindText},
+	} {
+		srv.Set("m", tt.script)
+		got := ask(t.Context(), p, hello())
+		if got.text != tt.text || got.reasoning != tt.reasoning || got.past != tt.past || got.first != tt.first || got.late {
+			t.Errorf("answer %d: %+v, want %+v", i, got, tt)
 		}
 	}
 }

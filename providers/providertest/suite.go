@@ -42,7 +42,8 @@ func Run(t *testing.T, d fake.Dialect, open Open) {
 	t.Run("streams", s.streams)
 	t.Run("strange servers", s.strange)
 	t.Run("thinking in the text", s.tags)
-	t.Run("thinking that nothing has opened", s.unopened)
+	t.Run("thinking that no tag has opened", s.unopened)
+	t.Run("models whose thinking no tag opens", s.remembered)
 	t.Run("halves of characters", s.halves)
 	t.Run("answers that come whole", s.comesWhole)
 	t.Run("usage in odd places", s.oddUsage)
@@ -89,7 +90,7 @@ func (s suite) serve(t *testing.T, sc fake.Script) (*fake.Server, hub.Provider) 
 // result is an answer read to its end.
 type result struct {
 	text, reasoning string
-	past            []hub.Kind // what was moved, and is in both of these as it is then
+	first, past     hub.Kind // what was told first, and what of all that came before
 	tools           map[int]hub.ToolDelta
 	opaque          []json.RawMessage
 	finish          hub.Reason
@@ -110,14 +111,19 @@ func ask(ctx context.Context, p hub.Provider, prompt hub.Prompt) result {
 			r.err = err
 			continue
 		}
+		switch {
+		case r.first != "":
+		case d.Text != "":
+			r.first = hub.KindText
+		case d.Reasoning != "":
+			r.first = hub.KindReasoning
+		}
+		r.past = cmp.Or(d.Past, r.past)
 		switch d.Past {
 		case hub.KindReasoning:
-			r.text, r.reasoning = "", r.reasoning+r.text
+			r.reasoning, r.text = r.reasoning+r.text, ""
 		case hub.KindText:
 			r.text, r.reasoning = r.reasoning+r.text, ""
-		}
-		if d.Past != "" {
-			r.past = append(r.past, d.Past)
 		}
 		r.text += d.Text
 		r.reasoning += d.Reasoning

@@ -54,14 +54,12 @@ func (c *Client) Answer(ctx context.Context, path string, header http.Header, po
 				req.Header = header.Clone()
 				req.Header.Set("Content-Type", "application/json")
 				req.Header.Set("Accept", "text/event-stream")
-				t = Teller{yield: yield, closing: closing{early: c.unopened.has(model)}}
+				t = Teller{yield: yield, model: model, unopened: &c.unopened}
+				t.closing.assumed = c.unopened.has(model)
 				err = c.read(run, req, decoder(), &t)
 				return t.shown, err
 			})
 		})
-		if err == nil {
-			c.unopened.note(model, &t.closing)
-		}
 		if err == nil || t.left || ctx.Err() != nil {
 			return
 		}

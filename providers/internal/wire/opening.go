@@ -3,6 +3,7 @@ package wire
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/omnichat/omnichat/hub"
 )
@@ -51,7 +52,8 @@ func (o *opening) begin(t *Teller) (known bool) {
 			return false
 		case len(start) >= n && strings.EqualFold(start[:n], tag[0]):
 			o.tag, o.held = tag[1], start[n:]
-			t.closing.off, t.closing.early = true, false
+			t.closing.off, t.closing.assumed = true, false
+			t.unopened.forget(t.model)
 			return true
 		}
 	}
@@ -101,6 +103,7 @@ func (o *opening) end(t *Teller) {
 		return
 	}
 	t.closing.read(held, t)
+	t.closing.settle(t)
 }
 
 // indexFold finds a tag in any case.
@@ -116,7 +119,7 @@ func indexFold(s, tag string) int {
 // overlap is how many bytes at the end of s may begin a tag.
 func overlap(s, tag string) int {
 	for n := min(len(s), len(tag)-1); n > 0; n-- {
-		if strings.EqualFold(s[len(s)-n:], tag[:n]) {
+		if utf8.ValidString(tag[:n]) && strings.EqualFold(s[len(s)-n:], tag[:n]) {
 			return n
 		}
 	}

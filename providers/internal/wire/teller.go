@@ -31,6 +31,10 @@ type Teller struct {
 	closing closing
 	length  int // of the text that was yielded, in bytes
 
+	model    string // under which is remembered how its answers begin
+	unopened *unopened
+	thinks   bool // the vendor tells thinking in a field of its own
+
 	calls   int    // so far
 	finish  string // the vendor's reason, once there is one
 	settled bool   // nothing was told since
@@ -40,24 +44,30 @@ type Teller struct {
 
 // tell yields a delta, unless it is empty or no more are wanted.
 func (t *Teller) tell(d hub.Delta) {
-	if t.left || d.Text == "" && d.Reasoning == "" && d.Past == "" && d.Tool == nil && d.Opaque == nil && d.Usage == nil && d.Finish == "" {
+	if t.left || d.Text == "" && d.Reasoning == "" && d.Tool == nil && d.Past == "" && d.Opaque == nil && d.Usage == nil && d.Finish == "" {
 		return
 	}
 	if d.Opaque == nil {
 		t.settled = false // some servers give a reason with pieces that others follow
 	}
 	t.shown = true
+	if d.Past == hub.KindReasoning {
+		t.length = 0
+	}
 	t.length += len(d.Text)
 	t.left = !t.yield(d, nil)
 }
 
 // Text tells some of the answer's text. Thinking that stands at its beginning in
-// tags is told as such.
+// tags is told as such, and what ends with a tag that none has opened.
 func (t *Teller) Text(s string) {
 	if s != "" {
 		t.signs++
 	}
-	s = t.said.join(s)
+	t.text(t.said.join(s))
+}
+
+func (t *Teller) text(s string) {
 	if t.opening.over {
 		t.closing.read(s, t)
 		return
@@ -69,11 +79,13 @@ func (t *Teller) Text(s string) {
 func (t *Teller) Think(s string) {
 	if s != "" {
 		t.signs++
+		if !t.thinks {
+			t.thinks = true
+			t.closing.stop(t)
+			t.unopened.forget(t.model)
+		}
 	}
-	if s = t.thought.join(s); s != "" {
-		t.closing.off, t.closing.early = true, false // the vendor tells them apart
-	}
-	t.tell(hub.Delta{Reasoning: s})
+	t.tell(hub.Delta{Reasoning: t.thought.join(s)})
 }
 
 // Say tells what a text has of both.
@@ -98,6 +110,7 @@ func (t *Teller) Call(c hub.ToolDelta) {
 		c.Arguments = t.args[c.Index].join(c.Arguments)
 	}
 	c.ID, c.Name = Whole(c.ID), Whole(c.Name)
+	t.closing.settle(t)
 	t.tell(hub.Delta{Tool: &c})
 }
 
@@ -123,7 +136,7 @@ func (t *Teller) Ended() bool { return t.finish != "" || t.done }
 
 // Begun says whether anything of the answer has come.
 func (t *Teller) Begun() bool {
-	return t.shown || t.opening.held != "" || t.opening.tag != "" || len(t.closing.held) > 0
+	return t.shown || t.opening.held != "" || t.opening.tag != "" || t.closing.held != ""
 }
 
 // Length is how many bytes of text there are so far.
@@ -215,9 +228,8 @@ func (t *Teller) end(d Decoder, failed error) error {
 	if failed == nil {
 		d.End(t)
 	}
+	t.text(t.said.end())
 	t.opening.end(t)
-	t.closing.read(t.said.end(), t)
-	t.closing.rest(t)
 	t.tell(hub.Delta{Reasoning: t.thought.end()})
 	for i, h := range t.args {
 		t.tell(hub.Delta{Tool: &hub.ToolDelta{Index: i, Arguments: h.end()}})
@@ -233,9 +245,7 @@ func (t *Teller) end(d Decoder, failed error) error {
 		}
 		return failed
 	}
-	if t.closing.early { // they were none
-		t.tell(hub.Delta{Past: hub.KindText})
-	}
+	t.closing.stop(t)
 	t.tell(hub.Delta{Finish: why, Usage: usage})
 	return nil
 }
