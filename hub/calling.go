@@ -45,7 +45,10 @@ func (c *calling) write(d ToolDelta) bool {
 	}
 	// Some servers repeat both with each piece.
 	call.ID, call.Tool = cmp.Or(call.ID, plain.Clean(d.ID)), cmp.Or(call.Tool, plain.Clean(d.Name))
-	return call.Tool == "" || c.open(call)
+	if call.Tool == "" { // they wait for the name
+		return c.st.keep(len(arguments))
+	}
+	return c.open(call)
 }
 
 // open shows a call for the first time.

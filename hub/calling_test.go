@@ -6,6 +6,20 @@ import (
 	"github.com/omnichat/omnichat/hub/room"
 )
 
+// TestArgumentsWithoutANameAreBounded has a provider send arguments, and never say of what.
+func TestArgumentsWithoutANameAreBounded(t *testing.T) {
+	c := calling{st: &stream{limit: 1 << 10, held: room.New[UserID](1<<20, 1<<20)}, shown: true}
+	for n := range 1000 {
+		if !c.write(ToolDelta{Arguments: "0123456789"}) {
+			if n < 100 {
+				t.Errorf("no room after %d pieces", n)
+			}
+			return
+		}
+	}
+	t.Error("there is no bound")
+}
+
 // TestCallsGrowByTheirParts writes calls as providers do, where old replicas cannot read
 // them: with repeated names, out of order, and without ids.
 func TestCallsGrowByTheirParts(t *testing.T) {
