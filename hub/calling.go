@@ -59,12 +59,12 @@ func (c *calling) open(call *Call) bool {
 	}
 	call.ID, call.StartedAt = id, time.Now().UTC().Truncate(time.Millisecond)
 	c.all = append(c.all, call)
-	if !c.shown {
+	if !c.shown || call.Arguments == "" {
 		return c.show(call)
 	}
 	empty := *call // the arguments are events of their own, so that their bytes have places
 	empty.Arguments = ""
-	return c.show(&empty) && c.extend(call, call.Arguments)
+	return c.st.push(callDelta(&empty), eventlog.Delta{Kind: eventlog.Arguments, Call: call.ID, Text: call.Arguments})
 }
 
 // extend shows more of a call's arguments.

@@ -114,9 +114,11 @@ func (g *generation) whole() bool {
 	}
 	if g.calls.shown && len(g.calls.all) > 0 {
 		said, _ := g.said()
+		var ended []eventlog.Delta
 		for _, c := range endCalls(said.Parts, end.Reason) { // everyone sees how
-			st.append(callDelta(c))
+			ended = append(ended, callDelta(c))
 		}
+		st.append(ended)
 		if !st.flush(g.bg.Context()) {
 			return false
 		}
@@ -313,11 +315,14 @@ func (g *generation) move(to Kind) bool {
 // notice tells something beside the answer, at once where every replica can read that.
 func (g *generation) notice(notices ...Notice) {
 	g.end.Notices = append(g.end.Notices, notices...)
-	for _, n := range notices {
-		if g.calls.shown {
-			g.st.push(eventlog.Delta{Kind: eventlog.Notice, Text: string(encode(n))})
-		}
+	if !g.calls.shown {
+		return
 	}
+	var told []eventlog.Delta
+	for _, n := range notices {
+		told = append(told, eventlog.Delta{Kind: eventlog.Notice, Text: string(encode(n))})
+	}
+	g.st.push(told...) // where there is no room, they are told with the end
 }
 
 // fallBack asks the user's second model after the first one failed with

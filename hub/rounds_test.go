@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"log/slog"
 	"reflect"
 	"slices"
 	"strings"
@@ -117,6 +118,13 @@ func (c *client) read(event []byte) {
 	default:
 		c.add(KindText, e.Text)
 	}
+}
+
+// has returns the parts that the client shows.
+func (c *client) has() []Part {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return untimed(c.parts)
 }
 
 func (c *client) add(k Kind, text string) {
@@ -405,6 +413,40 @@ func TestTextThatWasThoughtMoves(t *testing.T) {
 	}
 }
 
+// TestATitleIsNoThought has a model that makes titles end its thoughts with a tag that it never
+// opened, and another one begin with what is no thought in the end.
+func TestATitleIsNoThought(t *testing.T) {
+	for name, said := range map[string][]Delta{
+		"thoughts first": {{Text: "The user greets me.\n"}, {Past: KindReasoning}, {Text: "Greeting chat"}, {Finish: ReasonStop}},
+		"none":           {{Reasoning: "Greeting chat"}, {Past: KindText}, {Finish: ReasonStop}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			db := &titled{}
+			v := Fixed{"x": &script{func(Prompt) []Delta { return said }}}
+			h := New(db, nil, v, Options{TitleModel: "x/m", Logger: slog.New(slog.DiscardHandler)})
+			defer h.bg.End(nil)
+			ti := &titler{model: "x/m", store: db, catalogue: h.catalogue, feeds: h.feeds, bg: h.bg}
+			ti.make(Own("u"), job{model: "x/m", asked: Asked{Question: &Message{Content: "hi"}, Session: Session{ID: "s"}}})
+			if db.title != "Greeting chat" {
+				t.Errorf("%s: the title is %q", name, db.title)
+			}
+		})
+	}
+}
+
+// titled keeps the title of one session.
+type titled struct {
+	Store
+	title string
+}
+
+func (*titled) Prices(context.Context) ([]ModelPrice, error) { return nil, nil }
+func (*titled) RecordUsage(context.Context, Spending) error  { return nil }
+func (d *titled) RetitleSession(_ context.Context, _ Access, _ SessionID, _, to string) (Session, int64, error) {
+	d.title = to
+	return Session{}, 0, nil
+}
+
 // TestAnotherOwnersBeginningCounts has a replica hear of a new owner of an answer that begins
 // before what was shown here, as the old one had shown more than it could keep.
 func TestAnotherOwnersBeginningCounts(t *testing.T) {
@@ -423,7 +465,7 @@ func TestAnotherOwnersBeginningCounts(t *testing.T) {
 		var following sync.WaitGroup
 		following.Go(func() { follow(ctx, v, c.write) })
 		time.Sleep(225 * time.Millisecond)
-		if got := untimed(c.parts); len(got) != 1 || got[0].Text != "one two lost lost, too" {
+		if got := c.has(); len(got) != 1 || got[0].Text != "one two lost lost, too" {
 			t.Fatalf("shown are %s", encode(got))
 		}
 		s.mu.Lock()
@@ -435,11 +477,11 @@ func TestAnotherOwnersBeginningCounts(t *testing.T) {
 		next(2, eventlog.Delta{Text: "three "})
 		next(3, eventlog.Delta{Text: "four "}, eventlog.Delta{Text: "five "}, eventlog.Delta{Text: "six"})
 		synctest.Wait()
-		if got := untimed(c.parts); len(got) != 1 || got[0].Text != "one two three four five six" || c.err != nil || c.seq != 6 {
-			t.Errorf("shown are %s at %d, %v", encode(got), c.seq, c.err)
-		}
 		cancel()
 		following.Wait()
+		if got := c.has(); len(got) != 1 || got[0].Text != "one two three four five six" || c.err != nil || c.seq != 6 {
+			t.Errorf("shown are %s at %d, %v", encode(got), c.seq, c.err)
+		}
 		for _, r := range s.replicas {
 			r.wires()
 			r.hub.Close()

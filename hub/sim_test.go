@@ -571,8 +571,10 @@ func (p simProvider) Stream(ctx context.Context, q Prompt) iter.Seq2[Delta, erro
 			if i%20 == 10 {
 				call.Name = "tool"
 			}
-			if i%20 >= 10 && i%3 == 1 && !yield(Delta{Tool: call}, nil) {
-				return
+			if i%20 >= 10 && i%3 == 1 {
+				if pause(ctx, p.sim.takes(time.Millisecond, "call", name, "")); !yield(Delta{Tool: call}, nil) {
+					return
+				}
 			}
 		}
 		yield(Delta{Finish: ReasonStop}, nil)

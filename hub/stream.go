@@ -85,19 +85,22 @@ func (st *stream) say(kind eventlog.Kind, text string) bool {
 	return st.push(eventlog.Delta{Kind: kind, Text: text})
 }
 
-// push adds a delta. It never waits. It returns false if the answer may not grow further.
-func (st *stream) push(d eventlog.Delta) bool {
+// push adds deltas that are of one moment. It never waits. It returns false if the answer may
+// not grow further.
+func (st *stream) push(deltas ...eventlog.Delta) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.closed || !st.fits(len(d.Text)) {
-		return false
+	for _, d := range deltas {
+		if st.closed || !st.fits(len(d.Text)) {
+			return false
+		}
+		if d.Kind == eventlog.Notice {
+			st.beside += len(d.Text)
+		} else {
+			st.size += len(d.Text)
+		}
+		st.add(d)
 	}
-	if d.Kind == eventlog.Notice {
-		st.beside += len(d.Text)
-	} else {
-		st.size += len(d.Text)
-	}
-	st.add(d)
 	return true
 }
 
@@ -256,11 +259,14 @@ func (st *stream) rest() {
 	}
 }
 
-// append adds a delta to a stream that takes no more.
-func (st *stream) append(d eventlog.Delta) {
+// append adds deltas to a stream that takes no more.
+func (st *stream) append(deltas []eventlog.Delta) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if !st.fenced {
+	if st.fenced {
+		return
+	}
+	for _, d := range deltas {
 		st.add(d)
 	}
 }

@@ -68,7 +68,7 @@ func (t *titler) make(who Access, j job) {
 	if t.catalogue.modelOf(ctx, provider, model).thoughtless() {
 		p.ReasoningEffort = ""
 	}
-	var text strings.Builder
+	var text, thoughts string
 	var usage *Usage
 	whole, size := false, 0
 	for d, err := range provider.Stream(ctx, p) {
@@ -76,7 +76,13 @@ func (t *titler) make(who Access, j job) {
 			t.bg.Logger.Warn("make a title", "model", model, "code", CodeOf(err), "err", err)
 			break
 		}
-		text.WriteString(d.Text)
+		switch d.Past {
+		case KindReasoning:
+			text = ""
+		case KindText:
+			text, thoughts = thoughts, ""
+		}
+		text, thoughts = text+d.Text, thoughts+d.Reasoning
 		if d.Usage != nil {
 			usage = d.Usage
 		}
@@ -85,11 +91,11 @@ func (t *titler) make(who Access, j job) {
 			break
 		}
 	}
-	heading := title.From(text.String())
+	heading := title.From(text)
 	if usage == nil && heading == "" {
 		return
 	}
-	usage = t.catalogue.account(ctx, provider, model, usage, whole, estimatePrompt(p), estimate(text.String()))
+	usage = t.catalogue.account(ctx, provider, model, usage, whole, estimatePrompt(p), estimate(text))
 	s := Spending{ID: NewID(), User: who.User, Session: j.asked.Session.ID, Model: model, Usage: *usage, Title: true, At: time.Now().UTC()}
 	if err := t.store.RecordUsage(ctx, s); err != nil {
 		t.bg.Logger.Warn("book a title", "err", err)
