@@ -289,7 +289,7 @@ func (g *generation) take(d Delta) bool {
 	return st.say(eventlog.Reasoning, d.Reasoning) && st.say(eventlog.Text, d.Text)
 }
 
-// move makes all that was said so far in the round thoughts, or text. Where a replica lives
+// move makes all that was said so far thoughts, or text. Where a replica lives
 // that cannot read that, text stays text, and thoughts are told again as text.
 func (g *generation) move(to Kind) bool {
 	g.thought()

@@ -17,8 +17,8 @@ const (
 	Call             // opens a call, or replaces it: Text is the call as JSON
 	Arguments        // adds to the arguments of a call
 	Notice           // tells something beside the answer: Text is the notice as JSON
-	AsReasoning      // makes thoughts of the text behind the last call
-	AsText           // makes text of the thoughts behind the last call
+	AsReasoning      // makes thoughts of the text that came before
+	AsText           // makes text of the thoughts that came before
 	kinds
 )
 

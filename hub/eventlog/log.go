@@ -167,7 +167,7 @@ func (l *Log) settle() {
 	l.bytes += n
 }
 
-// move makes thoughts of the text behind the last call, or text of the thoughts. Viewers that
+// move makes thoughts of the text so far, or text of the thoughts. Viewers that
 // have seen less than all of this are sent a snapshot.
 func (l *Log) move(how Kind) {
 	was, is := Text, Reasoning
@@ -175,14 +175,10 @@ func (l *Log) move(how Kind) {
 		was, is = is, was
 	}
 	runs, last := l.runs, l.last
-	call := len(l.parts) - 1 // the last one
-	for call >= 0 && l.parts[call].kind != Call {
-		call--
-	}
 	l.runs, l.parts, l.bytes = make([]run, 0, len(runs)), nil, 0
 	text := l.text
 	for i, r := range runs { // the parts are counted anew
-		if r.kind == was && r.part > call {
+		if r.kind == was {
 			r.kind = is
 		}
 		end := last

@@ -151,12 +151,8 @@ func (w *writer) hear(t *testing.T, d Delta) {
 		}
 		parts := r.parts
 		r.parts, r.text, r.think = nil, "", ""
-		call := len(parts) - 1
-		for call >= 0 && parts[call].Call == nil {
-			call--
-		}
-		for i, p := range parts {
-			if p.Type == from && i > call {
+		for _, p := range parts {
+			if p.Type == from {
 				p.Type = to
 			}
 			if p.Call != nil {
